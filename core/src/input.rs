@@ -1,0 +1,115 @@
+//! What the outside tells the machine.
+
+use crate::effect::{AskId, CallId, TimerId};
+use crate::files::FileAnswer;
+use crate::secret::Secret;
+
+/// One thing that happened outside. See [`Machine::handle`](crate::Machine::handle).
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Bytes from the host, cut anywhere.
+    Bytes(&'a [u8]),
+    /// The host will send nothing more.
+    Eof,
+    /// A timer started with [`Effect::StartTimer`](crate::Effect::StartTimer) is due.
+    TimerFired(TimerId),
+    /// An answer, whole or partial, to a call.
+    Done(CallId, Outcome<'a>),
+    /// An in-process host answers [`Effect::RefreshAuth`](crate::Effect::RefreshAuth).
+    AuthRefreshed(AskId, Result<FreshTokens, RefreshDenied>),
+    /// The operating system asks the process to end, or the host is gone.
+    Signal(Signal),
+}
+
+/// Why the process is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT or SIGTERM.
+    Terminate,
+    /// Nothing can be written to the host any more.
+    OutputClosed,
+    /// The process that started this one is gone.
+    ParentGone,
+}
+
+/// New tokens of the host's user, in either shape that hosts send.
+#[derive(Clone, Debug)]
+pub struct FreshTokens {
+    /// The bearer for the backend.
+    pub access_token: Secret,
+    /// A JWT with the user's claims; without it the claims are read from the access token.
+    pub id_token: Option<Secret>,
+    /// The account (workspace) the tokens belong to, if the host names it.
+    pub account_id: Option<String>,
+    /// The user's plan, if the host names it.
+    pub plan_type: Option<String>,
+}
+
+/// A host that has no tokens to give says why.
+#[derive(Clone, Debug)]
+pub struct RefreshDenied {
+    /// A JSON-RPC style code; any number.
+    pub code: i64,
+    /// Text that reaches whoever reads the turn's error.
+    pub message: String,
+}
+
+/// The answer to a [`Call`](crate::Call).
+#[derive(Debug)]
+pub enum Outcome<'a> {
+    /// The response's status and headers; bytes follow.
+    HttpHead(HttpHead),
+    /// Some bytes of the response's body.
+    HttpBytes(&'a [u8]),
+    /// The body is complete. Ends the call.
+    HttpEnd,
+    /// No response, or the body broke off. Ends the call.
+    HttpFailed(HttpFailure),
+    /// A file job is done. Ends the call.
+    Files(Box<FileAnswer>),
+}
+
+impl Outcome<'_> {
+    /// Whether nothing follows this answer.
+    pub fn is_last(&self) -> bool {
+        !matches!(self, Outcome::HttpHead(_) | Outcome::HttpBytes(_))
+    }
+}
+
+/// The head of an HTTP response.
+#[derive(Clone, Debug, Default)]
+pub struct HttpHead {
+    /// Status code, 100 to 599.
+    pub status: u16,
+    /// Header names in lower case with their values; values that are no text are left out.
+    pub headers: Vec<(String, String)>,
+}
+
+impl HttpHead {
+    /// The first value of header `name` (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+/// Why an HTTP call has no, or no whole, response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpFailure {
+    /// What kind of failure it was.
+    pub kind: HttpFailureKind,
+    /// The library's text, without secrets.
+    pub text: String,
+}
+
+/// The kinds of [`HttpFailure`] that rules tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpFailureKind {
+    /// No connection, or TLS failed.
+    Connect,
+    /// The call's time limit passed.
+    Timeout,
+    /// The connection ended before the body was complete.
+    Body,
+    /// The request itself could not be made (a bad URL or header).
+    Request,
+}

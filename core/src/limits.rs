@@ -1,0 +1,59 @@
+//! Every bound, with its reason and what happens at it.
+
+use std::time::Duration;
+
+/// Longest line from the host. Images come inline as data URLs, so it is generous.
+/// A longer line is skipped to its end and answered with an error.
+pub const LINE_BYTES_MAX: usize = 64 << 20;
+
+/// Output waiting for the host above which nothing more is read, from the host or from a stream.
+pub const OUTPUT_HIGH_WATER: usize = 1 << 20;
+
+/// An output buffer that grew beyond this is given back when it runs empty.
+pub const OUTPUT_KEEP_BYTES: usize = 64 << 10;
+
+/// Requests without a reply, above which the host's input is not read.
+pub const OPEN_REQUESTS_MAX: usize = 1024;
+
+/// Requests about the account that wait for a store to finish; one more is refused.
+pub const ACCOUNT_QUEUE_MAX: usize = 256;
+
+/// How long a host has to answer a refresh request, from the moment it was written (auth.md §8.3).
+pub const REFRESH_LIMIT: Duration = Duration::from_secs(10);
+
+/// The longest that a host may ask to be given, for hosts that ask a person.
+pub const REFRESH_LIMIT_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// From the end of input to the exit, at most.
+pub const CLOSING_GRACE: Duration = Duration::from_millis(1500);
+
+/// Body of an error response that is kept; the rest is read and dropped.
+pub const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
+
+/// One event of a model stream; a longer one breaks the stream.
+pub const SSE_EVENT_BYTES_MAX: usize = 32 << 20;
+
+/// Model list: body that is accepted, and time for it.
+pub const CATALOGUE_BYTES_MAX: usize = 8 << 20;
+/// Time for fetching the model list (engine.md §9.3).
+pub const CATALOGUE_LIMIT: Duration = Duration::from_secs(5);
+/// Age at which the stored model list is fetched again (engine.md §9.3).
+pub const CATALOGUE_FRESH: Duration = Duration::from_secs(300);
+
+/// Threads open at once; `thread/start` beyond it is refused.
+pub const THREADS_MAX: usize = 10_000;
+
+/// Inputs that wait for the running turn to take them; one more is refused.
+pub const PENDING_INPUTS_MAX: usize = 64;
+
+/// Configuration and credential files larger than this are refused.
+pub const SMALL_FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// Highest number of retries a provider may configure (engine.md §1.13).
+pub const RETRIES_MAX: u32 = 100;
+
+/// The longest time that a backend's `Retry-After` is obeyed; a longer one ends the turn.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+
+/// Model requests that one attempt may send because of 401 (auth.md §13.1 I28).
+pub const UNAUTHORIZED_REQUESTS_MAX: u32 = 3;

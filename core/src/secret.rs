@@ -1,0 +1,51 @@
+//! Text that must not be seen: tokens, keys, authorization headers.
+
+use std::fmt;
+
+use zeroize::Zeroize;
+
+/// A token or key. Its `Debug` is `***`, it has no `Display`, and its memory is wiped when dropped.
+///
+/// It goes to the wire or to the credential store through [`Secret::expose`] and nowhere else.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes ownership of the text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself. Each caller is a place where a secret leaves the process: keep them few.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is no text at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn debug_shows_nothing() {
+        let shown = format!("{:?} {:?}", Secret::new("sk-1"), Some(Secret::new("sk-2")));
+        assert_eq!(shown, "*** Some(***)");
+    }
+}

@@ -1,0 +1,1 @@
+//! understudy-async-std
