@@ -1,1 +1,5 @@
 //! The wire room.
+
+pub mod legacy;
+pub mod response_item;
+pub mod v2;
