@@ -4,9 +4,12 @@ pub(crate) mod decode;
 pub(crate) mod envelope;
 pub(crate) mod framing;
 mod id;
+pub mod legacy;
 pub mod methods;
 pub(crate) mod refusal;
 pub(crate) mod reply;
+pub mod response_item;
+pub mod v2;
 
 pub use id::RequestId;
 
