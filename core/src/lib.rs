@@ -11,10 +11,15 @@ mod input;
 pub mod limits;
 mod machine;
 mod model;
+mod outside;
+mod owner;
+mod pending;
 mod rng;
 mod secret;
+mod session;
 mod setup;
 mod thread;
+mod tools;
 mod turn;
 pub mod wire;
 

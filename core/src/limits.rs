@@ -67,3 +67,6 @@ pub const ERROR_TEXT_BYTES_MAX: usize = 4 << 10;
 
 /// Models in a fetched or stored list that are taken; the rest is dropped.
 pub const CATALOGUE_MODELS_MAX: usize = 512;
+
+/// Characters of a host's error message that are kept; the rest is cut off.
+pub const HOST_ERROR_CHARS_MAX: usize = 2_000;

@@ -32,6 +32,10 @@ pub(crate) struct Outside {
     next_timer: u64,
     /// `Effect::Send` was given out for what is pending.
     send_said: bool,
+    /// The host did not read when last looked at.
+    was_backed_up: bool,
+    /// When it was last seen to read again, in time since the runtime's start.
+    unblocked_at: Duration,
 }
 
 impl Outside {
@@ -48,6 +52,8 @@ impl Outside {
             next_call: 0,
             next_timer: 0,
             send_said: false,
+            was_backed_up: false,
+            unblocked_at: now.mono,
         }
     }
 
@@ -169,6 +175,22 @@ impl Outside {
     }
 
     // --- the machine's side ---
+
+    /// Sets the time for the input that is about to be handled.
+    pub(crate) fn begin(&mut self, now: Now) {
+        self.now = now;
+        let backed_up = self.is_backed_up();
+        if self.was_backed_up && !backed_up {
+            self.unblocked_at = now.mono;
+        }
+        self.was_backed_up = backed_up;
+    }
+
+    /// Until when the host did not read. Streams were not read either, so their silence before it
+    /// is not the backend's.
+    pub(crate) fn unblocked_at(&self) -> Duration {
+        self.unblocked_at
+    }
 
     pub(crate) fn push(&mut self, effect: Effect) {
         self.effects.push_back(effect);

@@ -34,3 +34,18 @@ pub(crate) enum TimerOwner {
     /// The time for ending is over.
     Closing,
 }
+
+impl CallOwner {
+    /// Whether the process waits for the answer before it ends, because something would be lost.
+    pub(crate) fn must_finish(&self) -> bool {
+        match self {
+            CallOwner::CredentialStore => true,
+            CallOwner::Startup
+            | CallOwner::ThreadStart
+            | CallOwner::ThreadList
+            | CallOwner::Stream(_)
+            | CallOwner::Catalogue
+            | CallOwner::CatalogueFile => false,
+        }
+    }
+}

@@ -8,7 +8,7 @@ use super::id_token::Claims;
 use super::plan;
 use crate::input::FreshTokens;
 use crate::secret::Secret;
-use crate::wire::v2::{AuthMode, PlanType};
+use crate::wire::v2::account::{AuthMode, PlanType};
 
 /// Counts every change of the credential. Each question about credentials carries the number it was
 /// asked for; an answer to an older one changes nothing (auth.md §12 G2).

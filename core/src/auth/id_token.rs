@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
 use super::plan;
-use crate::wire::v2::PlanType;
+use crate::wire::v2::account::PlanType;
 
 /// What a token says of its user. Every part may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

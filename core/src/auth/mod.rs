@@ -6,7 +6,7 @@
 //! Invariants: every change of the credential makes a new generation; tokens of the host are never
 //! given to the store; an answer for an older generation changes nothing.
 //!
-//! Never: starts a model call or knows what a turn is (a [`Waiter`] is a number to it).
+//! Never: starts a model call or knows what a turn is (a [`Waiter`] is an id to it).
 
 mod account;
 mod bearer;
@@ -41,9 +41,9 @@ use account::Storing;
 use credential::External;
 use refresh::Refreshing;
 
-/// A caller that waits for a refresh: a number that only its owner understands.
+/// A caller that waits for a refresh: an id that only its owner understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Waiter(pub(crate) u64);
+pub(crate) struct Waiter(pub(crate) uuid::Uuid);
 
 /// What became of the refresh that a [`Waiter`] waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]

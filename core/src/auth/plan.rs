@@ -1,6 +1,6 @@
 //! Names of plans, as tokens and hosts give them (auth.md §5, §14.1).
 
-use crate::wire::v2::PlanType;
+use crate::wire::v2::account::PlanType;
 
 /// The plan as a token's claim gives it: exact names, anything else is unknown.
 pub(crate) fn from_claim(name: &str) -> PlanType {

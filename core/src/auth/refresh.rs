@@ -15,7 +15,7 @@ use crate::effect::{Effect, RefreshAuth};
 use crate::outside::Outside;
 use crate::pending::AskOwner;
 use crate::setup::Refresh;
-use crate::wire::v2::{ChatgptAuthTokensRefreshParams, ChatgptAuthTokensRefreshReason};
+use crate::wire::v2::account::{ChatgptAuthTokensRefreshParams, ChatgptAuthTokensRefreshReason};
 
 /// The refresh that runs.
 #[derive(Debug)]

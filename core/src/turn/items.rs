@@ -6,7 +6,8 @@
 use super::voice::Voice;
 use crate::model::{Message, OutputItem, Reasoning, SearchAction, WebSearch};
 use crate::outside::Outside;
-use crate::wire::v2::{MessagePhase, ThreadItem, WebSearchAction};
+use crate::wire::response_item::MessagePhase;
+use crate::wire::v2::item::{ThreadItem, WebSearchAction};
 
 /// The items of one turn.
 #[derive(Debug, Default)]
