@@ -6,12 +6,20 @@
 //! newer clients ask for (clients.md, table at the end) are always written.
 
 pub mod account;
+pub mod approval;
+pub mod apps;
+pub mod command;
 pub mod common;
+pub mod config;
 pub mod delta;
+pub mod feedback;
 pub mod initialize;
 pub mod item;
+pub mod mcp;
 pub mod model;
 pub mod notice;
+pub mod review;
+pub mod skills;
 pub mod thread;
 pub mod turn;
 pub mod turn_error;
