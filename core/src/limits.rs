@@ -57,3 +57,13 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// Model requests that one attempt may send because of 401 (auth.md §13.1 I28).
 pub const UNAUTHORIZED_REQUESTS_MAX: u32 = 3;
+
+/// The longest pause before a request to the model is repeated on our own account.
+pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(60);
+
+/// Of an error response, what a message to the client quotes; the rest is cut off. A proxy may
+/// answer with a whole web page.
+pub const ERROR_TEXT_BYTES_MAX: usize = 4 << 10;
+
+/// Models in a fetched or stored list that are taken; the rest is dropped.
+pub const CATALOGUE_MODELS_MAX: usize = 512;
