@@ -4,6 +4,7 @@
 //! [`items`]), what went wrong ([`errors`], [`retry`]), what it cost ([`usage`],
 //! [`rate_limits`]) and which models there are ([`catalogue`]). No state of a turn lives here.
 
+pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod items;
 pub(crate) mod rate_limits;
