@@ -4,10 +4,14 @@
 //! [`items`]), what went wrong ([`errors`], [`retry`]), what it cost ([`usage`],
 //! [`rate_limits`]) and which models there are ([`catalogue`]). No state of a turn lives here.
 
+pub(crate) mod catalogue;
 pub(crate) mod errors;
 pub(crate) mod events;
+pub(crate) mod headers;
 pub(crate) mod items;
+pub(crate) mod kinds;
 pub(crate) mod rate_limits;
+pub(crate) mod request;
 pub(crate) mod retry;
 pub(crate) mod sse;
 pub(crate) mod usage;
