@@ -5,6 +5,7 @@
 //! [`rate_limits`]) and which models there are ([`catalogue`]). No state of a turn lives here.
 
 pub(crate) mod catalogue;
+pub(crate) mod context;
 pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod headers;
