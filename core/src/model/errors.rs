@@ -496,7 +496,14 @@ fn request_id(head: &HttpHead) -> Option<&str> {
 
 /// The first `max` bytes of a text, or fewer so as not to split a character.
 fn cut(text: &str, max: usize) -> &str {
-    text.get(..text.floor_char_boundary(max)).unwrap_or(text)
+    if text.len() <= max {
+        return text;
+    }
+    // A character has at most four bytes.
+    (max.saturating_sub(3)..=max)
+        .rev()
+        .find_map(|end| text.get(..end))
+        .unwrap_or_default()
 }
 
 /// `404 Not Found`.

@@ -358,4 +358,28 @@ mod tests {
         }
         check(r#"{"type":"response.created","response":{}}"#, "created");
     }
+
+    proptest::proptest! {
+        /// Members with values of every kind, under every type: read or left out, never a panic.
+        #[test]
+        fn odd_members_do_no_harm(
+            kind in proptest::sample::select(vec![
+                "response.output_text.delta", "response.reasoning_text.delta",
+                "response.output_item.done", "response.completed", "response.done",
+                "response.failed", "response.incomplete", "error",
+            ]),
+            member in proptest::sample::select(vec![
+                "delta", "item", "response", "code", "message", "content_index",
+            ]),
+            value in proptest::sample::select(vec![
+                "null", "5", "-1e300", "\"x\"", "[]", "{}", "{\"type\":7}", "{\"type\":\"message\"}",
+                "{\"usage\":[]}", "{\"error\":\"x\"}", "{\"incomplete_details\":3}", "{", "",
+            ]),
+        ) {
+            let data = format!(r#"{{"type":"{kind}","{member}":{value}}}"#);
+            let whole = serde_json::from_str::<serde_json::Value>(&data).is_ok();
+            let ignored = matches!(decode(&data), ResponseEvent::Ignored);
+            proptest::prop_assert!(whole || ignored, "{}", data);
+        }
+    }
 }

@@ -10,6 +10,7 @@ pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod headers;
 pub(crate) mod items;
+pub(crate) mod kinds;
 pub(crate) mod rate_limits;
 pub(crate) mod request;
 pub(crate) mod retry;

@@ -347,3 +347,26 @@ fn a_missing_variable_names_itself() {
         false,
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn nothing_a_backend_sends_panics_or_grows(
+        code in proptest::prelude::any::<u16>(),
+        body in "\\PC{0,200}|(try again in|[0-9.]{1,30}|ms| |s){0,8}",
+        header in "\\PC{0,40}|[0-9]{0,30}",
+        resets_at in proptest::prelude::any::<i64>(),
+    ) {
+        let limit = format!(
+            r#"{{"error":{{"type":"usage_limit_reached","resets_at":{resets_at}}}}}"#
+        );
+        for body in [&body, &limit] {
+            for name in ["retry-after", "x-codex-model-cap-model", "x-request-id"] {
+                let error = classify(code, &[(name, &header)], body);
+                proptest::prop_assert!(error.message.len() < 2048);
+                proptest::prop_assert!(error.delay.is_none_or(|d| d <= limits::RETRY_AFTER_MAX));
+            }
+        }
+        let error = failed(Some("rate_limit_exceeded"), Some(&body));
+        proptest::prop_assert!(error.delay.is_none_or(|d| d <= limits::RETRY_AFTER_MAX));
+    }
+}
