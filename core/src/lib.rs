@@ -4,7 +4,7 @@
 
 mod auth;
 mod clock;
-mod config;
+pub mod config;
 mod effect;
 pub mod files;
 mod input;
@@ -14,7 +14,7 @@ mod model;
 mod rng;
 mod secret;
 mod setup;
-mod thread;
+pub mod thread;
 mod turn;
 pub mod wire;
 

@@ -1,1 +1,3 @@
 //! The thread room.
+
+pub mod instructions;
