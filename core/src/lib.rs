@@ -4,7 +4,7 @@
 
 mod auth;
 mod clock;
-mod config;
+pub mod config;
 mod effect;
 pub mod files;
 mod input;
