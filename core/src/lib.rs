@@ -5,6 +5,7 @@
 mod auth;
 mod clock;
 mod config;
+pub mod driver;
 mod effect;
 pub mod files;
 mod input;
@@ -20,6 +21,7 @@ pub mod wire;
 
 pub use clock::Now;
 pub use config::Overrides;
+pub use driver::{Driver, Port};
 pub use effect::{
     AskId, Call, CallId, Effect, ExitStatus, HeaderText, HttpRequest, Method, RefreshAuth, TimerId,
 };
