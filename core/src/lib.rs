@@ -5,6 +5,8 @@
 mod auth;
 mod clock;
 pub mod config;
+mod config;
+pub mod driver;
 mod effect;
 pub mod files;
 mod input;
@@ -25,6 +27,7 @@ pub mod wire;
 
 pub use clock::Now;
 pub use config::Overrides;
+pub use driver::{Driver, Port};
 pub use effect::{
     AskId, Call, CallId, Effect, ExitStatus, HeaderText, HttpRequest, Method, RefreshAuth, TimerId,
 };
