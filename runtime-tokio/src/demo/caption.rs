@@ -63,6 +63,7 @@ impl Captions {
         match fact {
             Seen::Host(line) => self.of_host(line.json.as_ref()?),
             Seen::Server(line) => self.of_server(line.json.as_ref()?),
+            Seen::HostEnded => Some(Caption::new(Way::HostToServer, "(closes the input)")),
             Seen::ServerEnded => Some(Caption::new(Way::ServerToHost, "(ends)")),
             Seen::Asked(request) => {
                 let title = format!("{} {}", request.method, request.bare_path());
@@ -140,7 +141,7 @@ fn of_notice(method: &str, params: &Value) -> Option<Caption> {
     let words = match method {
         "thread/started" | "turn/started" => String::new(),
         "account/login/completed" => format!("success: {}", params["success"]),
-        "account/updated" => format!("authMode: {}", plain(&params["authMode"])),
+        "account/updated" => plain(&params["authMode"]),
         "item/started" | "item/completed" => text_at(params, "/item/type"),
         "item/agentMessage/delta" => quoted(params, "/delta"),
         "turn/completed" => text_at(params, "/turn/status"),
@@ -162,14 +163,14 @@ fn of_answer(method: &str, message: &Value) -> Caption {
     }
     let result = &message["result"];
     let words = match method {
-        "initialize" => text_at(result, "/userAgent"),
+        "initialize" => first_word(&text_at(result, "/userAgent")),
         "account/login/start" => text_at(result, "/type"),
         "account/read" => match result["account"].as_object() {
             Some(_) => text_at(result, "/account/email"),
             None => "account: null (nobody)".to_owned(),
         },
-        "thread/start" => format!("thread {}", text_at(result, "/thread/id")),
-        "turn/start" => format!("turn {}", text_at(result, "/turn/id")),
+        "thread/start" => format!("thread {}", short_id(&text_at(result, "/thread/id"))),
+        "turn/start" => format!("turn {}", short_id(&text_at(result, "/turn/id"))),
         _ => result.to_string(),
     };
     Caption::new(Way::ServerToHost, format!("ok {words}"))
@@ -177,6 +178,21 @@ fn of_answer(method: &str, message: &Value) -> Caption {
 
 fn text_at(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).map(plain).unwrap_or_default()
+}
+
+fn first_word(text: &str) -> String {
+    text.split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// A UUID by both its ends: those of one moment begin alike.
+fn short_id(id: &str) -> String {
+    match (id.get(..8), id.get(id.len().saturating_sub(4)..)) {
+        (Some(start), Some(end)) if id.len() > 14 => format!("{start}…{end}"),
+        _ => id.to_owned(),
+    }
 }
 
 fn plain(value: &Value) -> String {

@@ -238,7 +238,11 @@ impl Host {
                 self.ended = true;
                 return Ok(());
             }
-            Seen::Host(_) | Seen::Asked(_) | Seen::Answered { .. } | Seen::Event(_) => {
+            Seen::Host(_)
+            | Seen::HostEnded
+            | Seen::Asked(_)
+            | Seen::Answered { .. }
+            | Seen::Event(_) => {
                 return Ok(());
             }
         };
@@ -256,7 +260,10 @@ impl Host {
 
     /// Closes the server's input: the host goes away.
     pub fn close_input(&mut self) {
-        self.input = None;
+        if self.input.take().is_some() {
+            self.take_ready();
+            (self.watcher)(&Seen::HostEnded);
+        }
     }
 
     /// The server's process id.

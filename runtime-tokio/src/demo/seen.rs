@@ -71,6 +71,8 @@ impl Request {
 pub enum Seen {
     /// The host wrote a line.
     Host(Line),
+    /// The host closed the server's input.
+    HostEnded,
     /// The server wrote a line.
     Server(Line),
     /// The server's output ended.
@@ -89,7 +91,7 @@ pub enum Seen {
 }
 
 impl Seen {
-    /// The fact as a line of JSON for `--json`; none for the end of the output.
+    /// The fact as a line of JSON for `--json`; none for an end.
     ///
     /// Lines of host and server are passed on untouched under `line` (as a string under `text`
     /// when they are no JSON).
@@ -104,7 +106,7 @@ impl Seen {
         Some(match self {
             Seen::Host(line) => between("host", "server", line),
             Seen::Server(line) => between("server", "host", line),
-            Seen::ServerEnded => return None,
+            Seen::HostEnded | Seen::ServerEnded => return None,
             Seen::Asked(request) => {
                 let headers: serde_json::Map<String, Value> = request
                     .headers

@@ -25,11 +25,12 @@ const WAIT_LIMIT: Duration = Duration::from_secs(5);
 const EXIT_LIMIT: Duration = Duration::from_secs(2);
 /// Between two pieces of the model's reply: long enough to be seen coming.
 const TYPING: Duration = Duration::from_millis(60);
-const PIECES: [&str; 4] = [
-    "Hello Ada, ",
-    "I never noticed ",
-    "that your token ",
-    "had expired.",
+const PIECES: [&str; 5] = [
+    "Hello Ada. ",
+    "Your token ",
+    "ran out; ",
+    "you saw ",
+    "nothing.",
 ];
 
 /// The demo at work.

@@ -56,7 +56,7 @@ const HEAD: &str = r#"{"alg":"none","typ":"JWT"}"#;
 
 /// A pretended API key.
 pub fn api_key() -> String {
-    format!("sk-{MARK}")
+    format!("sk-fake-{MARK}")
 }
 
 /// Texts of which each credential of this file contains one, also when it was cut short.
@@ -95,7 +95,7 @@ mod tests {
             traces().iter().all(|trace| !short.contains(trace)),
             "{short}"
         );
-        assert!(short.contains("Bearer access-1… sk…"), "{short}");
+        assert!(short.contains("Bearer access-1… sk-fake…"), "{short}");
         assert!(short.contains(r#""idToken":"id token…""#), "{short}");
     }
 
