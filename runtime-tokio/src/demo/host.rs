@@ -109,7 +109,7 @@ impl Host {
             .ok_or_else(|| Trouble("the input is closed".into()))?;
         input
             .write_all(bytes)
-            .map_err(|error| Trouble(format!("cannot write: {error}")))
+            .map_err(|error| Trouble(format!("the server reads no more: {error}")))
     }
 
     /// Sends a request and returns its id.

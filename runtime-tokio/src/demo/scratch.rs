@@ -81,7 +81,7 @@ remote_models = false
     }
 
     /// A command that runs in these folders and knows nothing of the user's own installation,
-    /// keys and proxies.
+    /// keys and proxies. Temporary files go with the folders, too.
     pub fn command(&self, argv: &[String]) -> Command {
         let (program, args) = argv.split_first().map_or(("", argv), |(p, rest)| (p, rest));
         let mut command = Command::new(program);
@@ -93,9 +93,10 @@ remote_models = false
                 command.env_remove(name);
             }
         }
+        command.env("CODEX_HOME", self.home());
         command
-            .env("CODEX_HOME", self.home())
-            .env("HOME", self.root.path());
+            .env("HOME", self.root.path())
+            .env("TMPDIR", self.root.path());
         command
     }
 

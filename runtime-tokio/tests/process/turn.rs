@@ -176,23 +176,25 @@ fn a_stream_that_breaks_is_asked_for_again() {
 #[test]
 fn a_stream_that_breaks_for_good_fails_the_turn() {
     let cut = |n| Speech::new(n).delta("par").cut();
-    Scene::replies([cut(1), cut(2)]).retries(0, 1).play(|stage| {
-        let thread = stage.ready(&tokens(1))?;
-        let turn = stage.turn(&thread, "hi")?;
-        assert_eq!(turn["status"], "failed");
-        let message = text(&turn, "/error/message")?;
-        assert!(
-            message.starts_with("stream disconnected before completion"),
-            "{message}"
-        );
-        let retries = stage
-            .said("error")
-            .iter()
-            .map(|e| e["willRetry"].clone())
-            .collect::<Vec<_>>();
-        assert_eq!(retries, [true, false]);
-        Ok(())
-    });
+    Scene::replies([cut(1), cut(2)])
+        .retries(0, 1)
+        .play(|stage| {
+            let thread = stage.ready(&tokens(1))?;
+            let turn = stage.turn(&thread, "hi")?;
+            assert_eq!(turn["status"], "failed");
+            let message = text(&turn, "/error/message")?;
+            assert!(
+                message.starts_with("stream disconnected before completion"),
+                "{message}"
+            );
+            let retries = stage
+                .said("error")
+                .iter()
+                .map(|e| e["willRetry"].clone())
+                .collect::<Vec<_>>();
+            assert_eq!(retries, [true, false]);
+            Ok(())
+        });
 }
 
 #[test]
