@@ -343,4 +343,60 @@ mod tests {
         assert!(read("\r\n\r\n").is_err());
         Ok(())
     }
+
+    /// Sends requests over one connection and returns everything that comes back.
+    fn exchange(backend: &Backend, requests: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(backend.address)?;
+        stream.write_all(requests.as_bytes())?;
+        stream.shutdown(std::net::Shutdown::Write)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    #[test]
+    fn one_connection_serves_replies_in_order() -> io::Result<()> {
+        let mut replies = vec![Reply::say(1, "hello"), Reply::error(401, "expired")];
+        let script = move |_: &Request| replies.pop().unwrap_or_else(|| Reply::error(500, ""));
+        let (tell, facts) = std::sync::mpsc::channel();
+        let backend = Backend::start(tell, Box::new(script))?;
+        let ask = "POST /v1/responses HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}";
+        let list = "GET /v1/models?v=1 HTTP/1.1\r\n\r\n";
+        let answer = exchange(&backend, &format!("{ask}{list}{ask}"))?;
+        let heads: Vec<_> = answer
+            .lines()
+            .filter(|line| line.starts_with("HTTP/"))
+            .collect();
+        assert_eq!(
+            heads,
+            [
+                "HTTP/1.1 401 Unauthorized",
+                "HTTP/1.1 200 OK",
+                "HTTP/1.1 200 OK"
+            ]
+        );
+        assert!(answer.contains("event: response.completed\n"), "{answer}");
+        assert!(answer.ends_with("\r\n0\r\n\r\n"), "{answer}");
+        assert_eq!(
+            (backend.requests().len(), backend.model_requests().len()),
+            (3, 2)
+        );
+        assert!(matches!(facts.try_recv(), Ok(Seen::Asked(_))));
+        assert!(matches!(
+            facts.try_recv(),
+            Ok(Seen::Answered { status: 401, .. })
+        ));
+        Ok(())
+    }
+
+    #[test]
+    fn a_cut_stream_has_no_end() -> io::Result<()> {
+        let (tell, _facts) = std::sync::mpsc::channel();
+        let script = |_: &Request| super::super::reply::Speech::new(1).delta("par").cut();
+        let backend = Backend::start(tell, Box::new(script))?;
+        let answer = exchange(&backend, "POST /responses HTTP/1.1\r\n\r\n")?;
+        assert!(answer.contains(r#""delta":"par""#), "{answer}");
+        assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
+        Ok(())
+    }
 }
