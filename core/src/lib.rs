@@ -5,7 +5,6 @@
 mod auth;
 mod clock;
 pub mod config;
-mod config;
 pub mod driver;
 mod effect;
 pub mod files;
