@@ -34,7 +34,7 @@ pub const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 pub const SSE_EVENT_BYTES_MAX: usize = 32 << 20;
 
 /// Model list: body that is accepted, and time for it.
-pub const CATALOGUE_BYTES_MAX: usize = 8 << 20;
+pub const CATALOGUE_BYTES_MAX: u64 = 8 << 20;
 /// Time for fetching the model list (engine.md §9.3).
 pub const CATALOGUE_LIMIT: Duration = Duration::from_secs(5);
 /// Age at which the stored model list is fetched again (engine.md §9.3).

@@ -1,6 +1,6 @@
 //! The connection itself: who the host is, and whether it may ask yet (protocol.md §2).
 
-use crate::model::headers::{self, Client};
+use crate::model::headers;
 use crate::setup::Setup;
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::initialize::InitializeParams;
@@ -18,21 +18,16 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct Session {
     stage: Stage,
-    client: Client,
-    /// Beats the host's own name (auth.md §10.3).
-    originator_override: Option<String>,
+    /// Who this server speaks for (auth.md §10.3).
+    originator: String,
+    user_agent: String,
 }
 
 impl Session {
     pub(crate) fn new(setup: &Setup) -> Self {
-        let originator_override =
-            setup.env.filled("CODEX_INTERNAL_ORIGINATOR_OVERRIDE").map(str::to_owned);
-        let originator = originator_override.as_deref().unwrap_or(headers::DEFAULT_ORIGINATOR);
-        Self {
-            stage: Stage::Fresh,
-            client: Client::new(originator, &setup.host, None),
-            originator_override,
-        }
+        let originator = headers::originator(&setup.env, None).to_owned();
+        let user_agent = headers::user_agent(&originator, &setup.host, None);
+        Self { stage: Stage::Fresh, originator, user_agent }
     }
 
     /// Serves `initialize`; gives back the user agent for the reply.
@@ -51,10 +46,11 @@ impl Session {
                 info.name
             )));
         }
-        let originator = self.originator_override.as_deref().unwrap_or(&info.name);
-        self.client = Client::new(originator, &setup.host, Some((&info.name, &info.version)));
+        let client = Some((info.name.as_str(), info.version.as_str()));
+        self.originator = headers::originator(&setup.env, Some(&info.name)).to_owned();
+        self.user_agent = headers::user_agent(&self.originator, &setup.host, client);
         self.stage = Stage::Ready;
-        Ok(&self.client.user_agent)
+        Ok(&self.user_agent)
     }
 
     /// Whether `initialize` has succeeded.
@@ -62,8 +58,11 @@ impl Session {
         matches!(self.stage, Stage::Ready)
     }
 
-    /// How the server introduces itself to backends.
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
+    pub(crate) fn originator(&self) -> &str {
+        &self.originator
+    }
+
+    pub(crate) fn user_agent(&self) -> &str {
+        &self.user_agent
     }
 }

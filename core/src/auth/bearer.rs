@@ -1,6 +1,8 @@
 //! Which credential goes with a model call (auth.md §10.1, §13.3).
 
 use super::credential::{Credential, Generation};
+use crate::config::Provider;
+use crate::model::request;
 use crate::secret::Secret;
 use crate::setup::Environment;
 
@@ -18,6 +20,20 @@ pub(crate) struct ProviderAuth<'a> {
     pub(crate) takes_account_tokens: bool,
 }
 
+impl<'a> ProviderAuth<'a> {
+    /// What this provider says.
+    pub(crate) fn of(provider: &'a Provider) -> Self {
+        // Without a base URL the default one is meant, which is the first party's.
+        let is_first_party = provider.base_url.as_deref().is_none_or(request::is_first_party);
+        Self {
+            env_key: provider.env_key.as_deref(),
+            env_key_instructions: provider.env_key_instructions.as_deref(),
+            bearer: provider.bearer.as_ref(),
+            takes_account_tokens: provider.requires_openai_auth || is_first_party,
+        }
+    }
+}
+
 /// The credential of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CallCredential {
@@ -32,8 +48,10 @@ pub(crate) struct CallCredential {
 pub(crate) enum Source {
     /// The provider's own: a login cannot mend it.
     Provider,
-    /// The account's, or nobody's, as of this generation.
+    /// The account's, as of this generation.
     Account(Generation),
+    /// None was sent.
+    Nobody,
 }
 
 /// Chooses by the table of auth.md §13.3. The error is the turn's message.
@@ -58,14 +76,15 @@ pub(crate) fn choose(
     if let Some(token) = provider.bearer {
         return Ok(own(token.clone()));
     }
-    let source = Source::Account(generation);
     if !provider.takes_account_tokens || *credential == Credential::None {
+        let source = Source::Nobody;
         return Ok(CallCredential { token: None, account_id: None, source });
     }
     let Some(token) = credential.bearer() else {
         return Err("Token data is not available.".to_owned());
     };
     let account_id = credential.account_id().map(str::to_owned);
+    let source = Source::Account(generation);
     Ok(CallCredential { token: Some(token.clone()), account_id, source })
 }
 
@@ -73,7 +92,9 @@ pub(crate) fn choose(
 mod tests {
     use super::{CallCredential, ProviderAuth, Source, choose};
     use crate::auth::credential::{Credential, External, Generation};
-    use crate::secret::Secret;
+    use crate::config::Provider;
+use crate::model::request;
+use crate::secret::Secret;
     use crate::setup::Environment;
 
     fn shown(provider: ProviderAuth<'_>, credential: &Credential) -> String {
@@ -85,6 +106,7 @@ mod tests {
                 let whose = match source {
                     Source::Provider => "provider",
                     Source::Account(_) => "account",
+                    Source::Nobody => "nobody",
                 };
                 format!("{token} {} {whose}", account_id.unwrap_or("-".to_owned()))
             }
@@ -112,9 +134,9 @@ mod tests {
             (bearer, &external, "cfg - provider"),
             (asks, &external, "ext org account"),
             (asks, &key, "sk - account"),
-            (asks, &Credential::None, "- - account"),
-            (stranger, &external, "- - account"),
-            (stranger, &key, "- - account"),
+            (asks, &Credential::None, "- - nobody"),
+            (stranger, &external, "- - nobody"),
+            (stranger, &key, "- - nobody"),
         ] {
             assert_eq!(shown(provider, credential), want);
         }

@@ -120,11 +120,6 @@ impl Credential {
         }
     }
 
-    /// Whether it is a login to ChatGPT, of either kind.
-    pub(crate) fn is_chatgpt(&self) -> bool {
-        matches!(self, Credential::Managed(_) | Credential::External(_))
-    }
-
     pub(crate) fn is_external(&self) -> bool {
         matches!(self, Credential::External(_))
     }

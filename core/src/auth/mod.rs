@@ -34,6 +34,7 @@ pub(crate) use store::StoreKind;
 
 use crate::files::Files;
 use crate::limits;
+use crate::model::request::LoginKind;
 use crate::outside::Outside;
 use crate::pending::Ticket;
 use crate::setup::{Environment, Refresh, Setup};
@@ -116,9 +117,13 @@ impl Auth {
         bearer::choose(provider, env, &self.credential, self.generation)
     }
 
-    /// Whether the login is one to ChatGPT; it decides the default base URL (auth.md §10.4).
-    pub(crate) fn is_chatgpt(&self) -> bool {
-        self.credential.is_chatgpt()
+    /// How the user is signed in, as far as it decides where requests go (auth.md §10.4).
+    pub(crate) fn login_kind(&self) -> LoginKind {
+        match self.credential {
+            Credential::None => LoginKind::Nobody,
+            Credential::ApiKey(_) => LoginKind::ApiKey,
+            Credential::Managed(_) | Credential::External(_) => LoginKind::ChatGpt,
+        }
     }
 
     /// A waiter whose refresh has ended, with what became of it.

@@ -22,7 +22,7 @@ struct Record {
     #[serde(default)]
     tokens: Option<Tokens>,
     #[serde(default)]
-    last_refresh: Option<Timestamp>,
+    last_refresh: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -33,6 +33,8 @@ struct Tokens {
     #[serde(default)]
     account_id: Option<String>,
 }
+
+const BAD_TIME: &str = "last_refresh is no RFC 3339 time";
 
 /// Reads a record. The error says what is wrong with it and holds nothing of its content.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Credential, String> {
@@ -47,7 +49,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Credential, String> {
             Some(key) => Ok(Credential::ApiKey(key)),
             None => Err("auth_mode is `apikey` but there is no key".to_owned()),
         },
-        "chatgpt" => managed(record.tokens, record.last_refresh),
+        "chatgpt" => {
+            let last_refresh = record.last_refresh.map(|text| text.parse());
+            let last_refresh = last_refresh.transpose().map_err(|_| BAD_TIME.to_owned())?;
+            managed(record.tokens, last_refresh)
+        }
         // Tokens of a host live in memory only (auth.md §13.1 I1): whoever wrote this made a mistake.
         "chatgptAuthTokens" => {
             Err("tokens of a host application must not be stored; they are not used".to_owned())

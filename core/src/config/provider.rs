@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::kinds::WireApi;
 use crate::limits;
+use crate::model::headers::ProviderFacts;
 use crate::secret::Secret;
 use crate::setup::Environment;
 
@@ -65,6 +66,18 @@ impl Provider {
             WireApi::Chat => Err(UnsupportedWire {
                 provider: id.to_owned(),
             }),
+        }
+    }
+
+    /// What a request needs to know of it. `id` is its key in the configuration.
+    pub(crate) fn facts<'a>(&'a self, id: &'a str) -> ProviderFacts<'a> {
+        ProviderFacts {
+            id,
+            name: &self.name,
+            base_url: self.base_url.as_deref(),
+            query_params: &self.query_params,
+            http_headers: &self.http_headers,
+            env_http_headers: &self.env_http_headers,
         }
     }
 

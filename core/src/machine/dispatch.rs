@@ -23,7 +23,6 @@ impl Machine {
             Method::GetUserAgent => self.without_params(ticket, params, Self::get_user_agent),
 
             Method::ThreadStart => self.with_params(ticket, params, Self::start_thread),
-            Method::ThreadList => self.with_params(ticket, params, Self::list_threads),
             Method::ThreadLoadedList => {
                 self.with_params(ticket, params, Self::list_loaded_threads);
             }
@@ -82,6 +81,7 @@ impl Machine {
             Method::ThreadResume
             | Method::ThreadFork
             | Method::ThreadArchive
+            | Method::ThreadList
             | Method::ThreadNameSet
             | Method::ThreadUnarchive
             | Method::ThreadRollback
@@ -140,7 +140,7 @@ impl Machine {
     }
 
     fn get_user_agent(&mut self, ticket: Ticket) {
-        let user_agent = self.session.client().user_agent.clone();
+        let user_agent = self.session.user_agent().to_owned();
         self.out.reply(ticket, InitializeResponse { user_agent });
     }
 

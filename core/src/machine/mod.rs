@@ -2,6 +2,7 @@
 
 mod answers;
 mod dispatch;
+mod models;
 mod startup;
 mod threads;
 mod turns;
@@ -16,7 +17,7 @@ use serde_json::value::RawValue;
 
 use crate::auth::{Auth, Waiter, Woken};
 use crate::clock::Now;
-use crate::config::Config;
+use crate::config::{Config, ConfigWarning};
 use crate::effect::{CallId, Effect, ExitStatus, TimerId};
 use crate::files::FileAnswer;
 use crate::input::{Input, Outcome, Signal};
@@ -31,8 +32,8 @@ use crate::thread::{Starting, ThreadId, Threads};
 use crate::wire::decode;
 use crate::wire::envelope::Incoming;
 use crate::wire::framing::{Framer, Line};
+use models::Fetching;
 use crate::wire::refusal::{INVALID_REQUEST, PARSE_ERROR, Refusal};
-use crate::wire::v2::notice::ConfigWarningNotification;
 
 /// The whole server for one host. See the crate's documentation for the loop around it.
 #[derive(Debug)]
@@ -42,16 +43,18 @@ pub struct Machine {
     session: Session,
     auth: Auth,
     /// As of start-up; a thread reads its own again (config.md §2.8).
-    config: Arc<Config>,
+    config: Option<Arc<Config>>,
     catalogue: Catalogue,
     threads: Threads,
     starting: BTreeMap<CallId, Starting>,
+    /// A model list on its way.
+    fetching: Option<Fetching>,
     framer: Framer,
     stage: Stage,
     /// What came while [`Stage::Loading`], from a runtime that does not ask `wants_input`.
     held: Held,
     /// Warnings of start-up, for after the reply to `initialize`.
-    warnings: Vec<ConfigWarningNotification>,
+    warnings: Vec<ConfigWarning>,
 }
 
 /// Input that waits for start-up.
@@ -80,10 +83,11 @@ impl Machine {
             out: Outside::new(seed, now),
             session: Session::new(&setup),
             auth: Auth::new(&setup),
-            config: Arc::default(),
+            config: None,
             catalogue: Catalogue::default(),
             threads: Threads::new(),
             starting: BTreeMap::new(),
+            fetching: None,
             framer: Framer::new(limits::LINE_BYTES_MAX),
             stage: Stage::Loading,
             held: Held::default(),

@@ -1,6 +1,7 @@
 //! Start-up: configuration, stored credentials and the model list, read in one job.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Machine;
 use crate::auth::{AuthPolicy, Credential, ForcedMethod, StoreKind};
@@ -9,10 +10,9 @@ use crate::config::{self, Config, ConfigAsk, ConfigWarning};
 use crate::effect::Call;
 use crate::files::{FileJob, Files};
 use crate::limits;
-use crate::model::catalogue::Catalogue;
+use crate::model::catalogue::{self, FetchedList};
 use crate::owner::CallOwner;
 use crate::setup::Setup;
-use crate::wire::v2::notice::{ConfigWarningNotification, TextPosition, TextRange};
 
 /// Reads everything that the machine starts with.
 #[derive(Debug)]
@@ -23,12 +23,13 @@ pub struct StartupJob {
 /// What a [`StartupJob`] found.
 #[derive(Debug)]
 pub struct StartupFound {
-    config: std::sync::Arc<Config>,
+    config: Arc<Config>,
     warnings: Vec<ConfigWarning>,
     policy: AuthPolicy,
     /// The stored credential, or what is wrong with its record.
     credential: Result<Credential, String>,
-    catalogue: Catalogue,
+    /// The stored model list, if there is one to use.
+    models: Option<FetchedList>,
 }
 
 impl StartupJob {
@@ -45,19 +46,18 @@ impl StartupJob {
         let found = config::startup(files, &self.ask);
         let policy = policy_of(&found.config, self.ask.home.join("auth.json"));
         let credential = crate::auth::load(files, policy.store, &policy.path);
-        let cached = files.read(&cache_path(&self.ask.home), limits::CATALOGUE_BYTES_MAX as u64);
         StartupFound {
             config: found.config,
             warnings: found.warnings,
             policy,
             credential,
-            catalogue: cached.map(|bytes| Catalogue::from_cache(&bytes)).unwrap_or_default(),
+            models: stored_models(files, &cache_path(&self.ask.home)),
         }
     }
 }
 
 /// Where the model list is kept.
-pub(super) fn cache_path(home: &std::path::Path) -> PathBuf {
+pub(super) fn cache_path(home: &Path) -> PathBuf {
     home.join("models_cache.json")
 }
 
@@ -86,7 +86,7 @@ impl Machine {
     }
 
     pub(super) fn on_loaded(&mut self, found: StartupFound) {
-        self.warnings = found.warnings.into_iter().map(config_warning).collect();
+        self.warnings = found.warnings;
         let path = found.policy.path.to_string_lossy().into_owned();
         let (stored, mut trouble) = match found.credential {
             Ok(stored) => (stored, None),
@@ -100,27 +100,28 @@ impl Machine {
         };
         trouble = trouble.or(refused);
         if let Some(details) = trouble {
-            self.warnings.push(ConfigWarningNotification {
+            self.warnings.push(ConfigWarning {
                 summary: summary.to_owned(),
                 details: Some(details),
                 path: Some(path),
                 range: None,
             });
         }
-        self.config = found.config;
-        self.catalogue = found.catalogue;
+        self.config = Some(found.config);
+        if let Some(models) = found.models {
+            self.catalogue.replace(models);
+        }
     }
 }
 
-fn config_warning(warning: ConfigWarning) -> ConfigWarningNotification {
-    let position = |at: config::TextPosition| TextPosition { line: at.line, column: at.column };
-    ConfigWarningNotification {
-        summary: warning.summary,
-        details: warning.details,
-        path: warning.path.map(|path| path.to_string_lossy().into_owned()),
-        range: warning.range.map(|range| TextRange {
-            start: position(range.start),
-            end: position(range.end),
-        }),
+/// The stored model list. One that cannot be read is as good as none: it is a cache.
+fn stored_models(files: &dyn Files, path: &Path) -> Option<FetchedList> {
+    let bytes = files.read(path, limits::CATALOGUE_BYTES_MAX).ok()?;
+    match catalogue::read_stored(std::str::from_utf8(&bytes).ok()?) {
+        Ok(list) => Some(list),
+        Err(error) => {
+            tracing::warn!(%error, "the stored model list cannot be used");
+            None
+        }
     }
 }

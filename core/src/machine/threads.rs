@@ -4,6 +4,7 @@ use super::Machine;
 use crate::effect::{Call, CallId};
 use crate::files::FileJob;
 use crate::limits;
+use crate::model::request::LoginKind;
 use crate::owner::CallOwner;
 use crate::pending::Ticket;
 use crate::thread::{Starting, ThreadSetting};
@@ -38,9 +39,15 @@ impl Machine {
             let refusal = Refusal::invalid(format!("error deriving config: {unsupported}"));
             return self.out.refuse(starting.ticket, &refusal);
         }
-        let text = found.user_instructions.as_deref();
-        let (out, setup) = (&mut self.out, &self.setup);
-        let (ticket, thread) = starting.finish(out, setup, &self.catalogue, config, text);
+        let chatgpt = self.auth.login_kind() == LoginKind::ChatGpt;
+        let (ticket, thread) = starting.finish(
+            &mut self.out,
+            &self.setup,
+            &self.catalogue,
+            chatgpt,
+            config,
+            found.user_instructions.as_deref(),
+        );
         self.out.reply(ticket, thread.start_response());
         self.out.notify("thread/started", ThreadStartedNotification { thread: &thread.view() });
         self.threads.insert(thread.conversation.id, thread);

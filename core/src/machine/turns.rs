@@ -3,11 +3,12 @@
 use uuid::Uuid;
 
 use super::Machine;
-use crate::auth::{AfterUnauthorized, Source, Waiter};
+use crate::auth::{AfterUnauthorized, ProviderAuth, Source, Waiter};
 use crate::outside::Outside;
 use crate::pending::Ticket;
 use crate::thread::{self, Conversation, ThreadId};
-use crate::turn::{Next, Turn};
+use crate::model::errors::ModelError;
+use crate::turn::{Next, SendFacts, Turn};
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::common::Empty;
 use crate::wire::v2::turn::{TurnInterruptParams, TurnStartParams, TurnStartResponse};
@@ -103,14 +104,15 @@ impl Machine {
                     return;
                 }
                 Next::Send => {
-                    let provider = conversation.provider_auth();
+                    let provider = ProviderAuth::of(conversation.provider());
                     match self.auth.for_call(provider, &self.setup.env) {
-                        Err(text) => turn.fail(out, conversation, text.into()),
+                        Err(text) => turn.fail(out, conversation, ModelError::no_credential(text)),
                         Ok(credential) => {
-                            let facts = crate::turn::SendFacts {
-                                client: self.session.client(),
+                            let facts = SendFacts {
+                                originator: self.session.originator(),
+                                user_agent: self.session.user_agent(),
                                 env: &self.setup.env,
-                                is_chatgpt: self.auth.is_chatgpt(),
+                                login: self.auth.login_kind(),
                             };
                             turn.send(out, conversation, credential, facts)
                         }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::kinds::{ReasoningEffort, Verbosity};
+use crate::config::kinds::{ReasoningEffort, Verbosity};
 use crate::limits;
 
 mod bundled;
@@ -228,6 +228,12 @@ impl ModelRecord {
             None if self.base_instructions.is_empty() => Cow::Borrowed(BASE_INSTRUCTIONS),
             None => Cow::Borrowed(&self.base_instructions),
         }
+    }
+
+    /// What the model is told of a personality that is chosen later on, if it has words for it.
+    pub(crate) fn personality_words(&self, personality: &str) -> Option<&str> {
+        let slotted = self.model_instructions_template.as_ref()?;
+        slotted.personality_messages.get(personality).map(String::as_str)
     }
 
     /// Whether the model has words for every personality (config.md §7.8).

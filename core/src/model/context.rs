@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::kinds::{AskForApproval, SandboxMode};
+use crate::config::kinds::{AskForApproval, SandboxMode};
 use super::request::to_json;
 
 /// What the model is told after an interrupt; the tags are how the message is known again

@@ -111,13 +111,8 @@ impl ModelError {
         Self::fatal(message, ErrorInfo::Unauthorized)
     }
 
-    /// The provider wants a key from an environment variable that is not set (engine.md §1.13).
-    pub(crate) fn missing_variable(name: &str, instructions: Option<&str>) -> Self {
-        let mut message = format!("Missing environment variable: `{name}`.");
-        if let Some(instructions) = instructions {
-            message.push(' ');
-            message.push_str(instructions);
-        }
+    /// There is no credential to send the request with, for this reason (auth.md §13.3).
+    pub(crate) fn no_credential(message: impl Into<String>) -> Self {
         Self::fatal(message, ErrorInfo::Other)
     }
 

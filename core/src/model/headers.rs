@@ -34,9 +34,9 @@ pub(crate) struct ProviderFacts<'a> {
     pub(crate) env_http_headers: &'a BTreeMap<String, String>,
 }
 
-/// What a model request says of itself besides its provider.
+/// In whose name a request is sent, and by whom.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RequestFacts<'a> {
+pub(crate) struct AccountFacts<'a> {
     /// Who sends it; see [`originator`].
     pub(crate) originator: &'a str,
     /// See [`user_agent`].
@@ -45,6 +45,13 @@ pub(crate) struct RequestFacts<'a> {
     pub(crate) bearer: Option<&'a Secret>,
     /// The account that the token belongs to; with a token of the user's ChatGPT login only.
     pub(crate) account_id: Option<&'a str>,
+}
+
+/// What a model request says of itself besides its provider.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestFacts<'a> {
+    /// In whose name.
+    pub(crate) account: AccountFacts<'a>,
     /// The thread.
     pub(crate) session_id: &'a str,
     /// `review`, `compact`, …, for threads that serve another one.
@@ -66,17 +73,7 @@ pub(crate) fn model_headers(
     let mut headers = Headers(provider_headers(provider, env));
     headers.set("accept", "text/event-stream");
     headers.set("content-type", "application/json");
-    if let Some(bearer) = request.bearer {
-        headers.set_secret(
-            "authorization",
-            Secret::new(format!("Bearer {}", bearer.expose())),
-        );
-    }
-    if let Some(account) = request.account_id {
-        headers.set("chatgpt-account-id", account);
-    }
-    headers.set("originator", request.originator);
-    headers.set("user-agent", request.user_agent);
+    headers.set_account(&request.account);
     headers.set("session_id", request.session_id);
     if let Some(subagent) = request.subagent {
         headers.set("x-openai-subagent", subagent);
@@ -89,6 +86,17 @@ pub(crate) fn model_headers(
     if let Some(state) = request.turn_state {
         headers.set("x-codex-turn-state", state);
     }
+    headers.0
+}
+
+/// The headers of a plain request to the provider's host in the account's name.
+pub(crate) fn account_headers(
+    provider: &ProviderFacts<'_>,
+    account: &AccountFacts<'_>,
+    env: &Environment,
+) -> Vec<(String, HeaderText)> {
+    let mut headers = Headers(provider_headers(provider, env));
+    headers.set_account(account);
     headers.0
 }
 
@@ -124,6 +132,17 @@ pub(crate) fn provider_headers(
 struct Headers(Vec<(String, HeaderText)>);
 
 impl Headers {
+    fn set_account(&mut self, account: &AccountFacts<'_>) {
+        if let Some(bearer) = account.bearer {
+            self.set_secret("authorization", Secret::new(format!("Bearer {}", bearer.expose())));
+        }
+        if let Some(id) = account.account_id {
+            self.set("chatgpt-account-id", id);
+        }
+        self.set("originator", account.originator);
+        self.set("user-agent", account.user_agent);
+    }
+
     fn set(&mut self, name: &str, value: &str) {
         self.put(name, HeaderText::Plain(value.to_owned()));
     }
@@ -221,10 +240,12 @@ mod tests {
 
     fn facts<'a>(bearer: Option<&'a Secret>) -> RequestFacts<'a> {
         RequestFacts {
-            originator: "probe",
-            user_agent: "probe/0.94.0",
-            bearer,
-            account_id: Some("org-1"),
+            account: AccountFacts {
+                originator: "probe",
+                user_agent: "probe/0.94.0",
+                bearer,
+                account_id: Some("org-1"),
+            },
             session_id: "thread",
             subagent: None,
             beta_features: "",

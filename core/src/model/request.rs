@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::catalogue::ModelRecord;
 use super::headers::ProviderFacts;
-use super::kinds::{ReasoningEffort, ReasoningSummary, Verbosity};
+use crate::config::kinds::{ReasoningEffort, ReasoningSummary, Verbosity};
 
 /// Everything that a request's body is made of.
 #[derive(Clone, Copy, Debug)]

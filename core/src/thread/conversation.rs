@@ -6,21 +6,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::ThreadId;
-use crate::auth::ProviderAuth;
 use crate::config::kinds::{
-    AskForApproval, Personality, ReasoningEffort, ReasoningSummary, SandboxMode, Verbosity,
+    AskForApproval, Personality, ReasoningEffort, ReasoningSummary, SandboxMode, WebSearchMode,
 };
+use crate::config::features::Stage;
 use crate::config::{Config, Provider};
 use crate::input::HttpHead;
-use crate::model::catalogue::{BASE_INSTRUCTIONS, Catalogue, ModelRecord};
+use crate::model::catalogue::{Catalogue, ModelRecord};
 use crate::model::context::{self, PermissionFacts};
 use crate::model::rate_limits::Snapshot;
-use crate::model::request::{self, ModelRequest};
+use crate::model::request::{self, Request};
 use crate::model::usage::{TokenUsage, TokenUsageInfo};
-use crate::model::{headers, usage};
+use crate::model::headers::ProviderFacts;
+use crate::model::usage;
 use crate::setup::Setup;
 use crate::wire::v2::account::RateLimitSnapshot;
-use crate::wire::v2::common::{AbsolutePathBuf, CollaborationMode, Json, NetworkAccess, SandboxPolicy};
+use crate::wire::v2::common::{CollaborationMode, Json, NetworkAccess, SandboxPolicy};
 use crate::wire::v2::turn::{ThreadTokenUsage, TurnStartParams};
 
 /// Settings that a turn may change for itself and all later ones.
@@ -49,7 +50,10 @@ pub(crate) struct Conversation {
     /// What the model was told last.
     told: Settings,
     model: Arc<ModelRecord>,
+    /// The system prompt, as a JSON string.
     instructions: Arc<str>,
+    /// The tools, as a JSON array.
+    tools: Arc<str>,
     history: Vec<Arc<str>>,
     usage: Option<TokenUsageInfo>,
     rate_limits: Snapshot,
@@ -61,7 +65,7 @@ pub(crate) struct Conversation {
 
 impl Settings {
     /// The settings that the configuration gives a new thread.
-    pub(crate) fn of(config: &Config, catalogue: &Catalogue, cwd: PathBuf) -> Self {
+    pub(crate) fn of(config: &Config, catalogue: &Catalogue, chatgpt: bool, cwd: PathBuf) -> Self {
         let write = &config.workspace_write;
         let sandbox = match config.sandbox_mode {
             SandboxMode::ReadOnly => SandboxPolicy::ReadOnly,
@@ -78,7 +82,7 @@ impl Settings {
             },
         };
         Self {
-            model: config.model.clone().unwrap_or_else(|| catalogue.default_slug().to_owned()),
+            model: config.model.clone().unwrap_or_else(|| catalogue.default_model(chatgpt).into_owned()),
             effort: config.reasoning_effort,
             summary: config.reasoning_summary,
             approval_policy: config.approval_policy,
@@ -99,13 +103,13 @@ impl Conversation {
         settings: Settings,
         catalogue: &Catalogue,
     ) -> Self {
-        let model = catalogue.record(&settings.model);
+        let model = catalogue.find(&settings.model);
         let instructions = match &config.base_instructions {
-            Some(text) => text.clone(),
-            None => match &model.base_instructions {
-                Some(text) => text.clone(),
-                None => BASE_INSTRUCTIONS.into(),
-            },
+            Some(text) => request::json_string(text),
+            None => {
+                let personality = settings.personality.map(Personality::as_str);
+                request::json_string(&model.instructions(personality))
+            }
         };
         Self {
             id,
@@ -115,6 +119,7 @@ impl Conversation {
             zone: setup.zone.clone(),
             model,
             instructions,
+            tools: "[]".into(),
             history: Vec::new(),
             usage: None,
             rate_limits: Snapshot::default(),
@@ -152,7 +157,7 @@ impl Conversation {
             settings.mode = Some(mode.clone());
         }
         if *self.model.slug != *self.settings.model {
-            self.model = catalogue.record(&self.settings.model);
+            self.model = catalogue.find(&self.settings.model);
         }
     }
 
@@ -171,7 +176,7 @@ impl Conversation {
             messages.extend(self.mode_message());
         }
         if before.personality != now.personality
-            && let Some(words) = now.personality.and_then(|p| self.model.personality_message(p))
+            && let Some(words) = now.personality.and_then(|p| self.model.personality_words(p.as_str()))
         {
             messages.push(context::personality_json(words));
         }
@@ -249,19 +254,19 @@ impl Conversation {
         &self.config.provider
     }
 
-    /// What decides which credential goes out (auth.md §10.1).
-    pub(crate) fn provider_auth(&self) -> ProviderAuth<'_> {
-        let provider = self.provider();
-        let is_first_party = match &provider.base_url {
-            Some(url) => request::is_first_party(url),
-            None => true,
-        };
-        ProviderAuth {
-            env_key: provider.env_key.as_deref(),
-            env_key_instructions: provider.env_key_instructions.as_deref(),
-            bearer: provider.bearer.as_ref(),
-            takes_account_tokens: provider.requires_openai_auth || is_first_party,
-        }
+    pub(crate) fn provider_facts(&self) -> ProviderFacts<'_> {
+        self.config.provider.facts(&self.config.provider_id)
+    }
+
+    /// Experimental features that are on, as the backend is told.
+    pub(crate) fn beta_features(&self) -> String {
+        let keys = self.config.features.iter().filter(|row| row.stage == Stage::Experimental);
+        keys.map(|row| row.key).collect::<Vec<_>>().join(",")
+    }
+
+    /// Whether the backend may search the web in this turn.
+    pub(crate) fn may_search_web(&self) -> bool {
+        self.config.web_search != Some(WebSearchMode::Disabled)
     }
 
     // --- the history ---
@@ -276,18 +281,20 @@ impl Conversation {
 
     /// The next request's body: the history in it is shared, not copied.
     pub(crate) fn request_body(&self, output_schema: Option<&Json>) -> Vec<Arc<str>> {
-        request::body(&ModelRequest {
+        Request {
             model: &self.model,
             instructions: &self.instructions,
-            history: &self.history,
-            tools: "[]",
+            input: &self.history,
+            tools: &self.tools,
+            parallel: self.model.supports_parallel_tool_calls,
             effort: self.settings.effort,
             summary: self.settings.summary,
             verbosity: self.config.verbosity,
-            output_schema: output_schema.map(Json::get),
-            prompt_cache_key: &self.id_text,
-            store: request::wants_store(&self.config.provider.name, self.provider().base_url.as_deref()),
-        })
+            output_schema: output_schema.map(Json::raw),
+            cache_key: &self.id_text,
+            store: request::wants_store(&self.provider_facts()),
+        }
+        .body()
     }
 
     // --- what it costs ---
@@ -319,7 +326,10 @@ impl Conversation {
     }
 
     fn window(&self) -> Option<i64> {
-        let window = self.config.model_context_window.or(self.model.context_window)?;
-        Some(usage::usable_window(window, self.model.effective_context_window_percent))
+        let percent = self.model.effective_context_window_percent;
+        match self.config.model_context_window {
+            Some(window) => Some(usage::usable_window(window, percent)),
+            None => self.model.usable_window(),
+        }
     }
 }

@@ -35,7 +35,7 @@ pub struct ThreadSettingJob {
 pub struct ThreadSetting {
     /// The configuration, or why the request is wrong.
     pub(crate) config: Result<Arc<Config>, String>,
-    user_instructions: Option<String>,
+    pub(crate) user_instructions: Option<String>,
 }
 
 impl ThreadSettingJob {
@@ -91,11 +91,12 @@ impl Starting {
         out: &mut Outside,
         setup: &Setup,
         catalogue: &Catalogue,
+        chatgpt: bool,
         config: Arc<Config>,
         user_instructions: Option<&str>,
     ) -> (Ticket, Thread) {
         let id = ThreadId(out.rng.uuid_v7(out.now));
-        let settings = Settings::of(&config, catalogue, self.cwd);
+        let settings = Settings::of(&config, catalogue, chatgpt, self.cwd);
         let mut conversation = Conversation::new(id, setup, config, settings, catalogue);
         conversation.record_initial_context(user_instructions);
         let created = out.now.wall;

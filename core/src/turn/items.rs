@@ -4,7 +4,7 @@
 //! the text that was shown until then.
 
 use super::voice::Voice;
-use crate::model::{Message, OutputItem, Reasoning, SearchAction, WebSearch};
+use crate::model::items::{Message, OutputItem, Reasoning, SearchAction, WebSearch};
 use crate::outside::Outside;
 use crate::wire::response_item::MessagePhase;
 use crate::wire::v2::item::{ThreadItem, WebSearchAction};

@@ -35,6 +35,8 @@ use crate::wire::v2::item::{ThreadItem, UserInput};
 use crate::wire::v2::turn::{Turn as TurnView, TurnStatus};
 use crate::wire::v2::turn_error::TurnError;
 use items::Items;
+pub(crate) use sampling::SendFacts;
+
 use sampling::Sampling;
 use voice::Voice;
 

@@ -9,12 +9,13 @@ use crate::effect::{Call, HttpRequest, Method};
 use crate::input::{HttpFailure, HttpHead, Outcome};
 use crate::limits;
 use crate::model::errors::{self, Disconnect, ErrorInfo, ErrorScene, ModelError};
-use crate::model::headers::{self, ModelHeaders};
-use crate::model::request;
+use crate::model::headers::{self, AccountFacts, RequestFacts};
+use crate::model::request::{self, LoginKind};
 use crate::model::retry::{self, Budget};
 use crate::model::sse::SseParser;
 use crate::outside::Outside;
 use crate::owner::{CallOwner, TimerOwner};
+use crate::setup::Environment;
 use crate::thread::Conversation;
 use crate::wire::v2::account::AccountRateLimitsUpdatedNotification;
 use crate::wire::v2::turn::TurnStatus;
@@ -37,6 +38,15 @@ pub(super) struct Sampling {
     /// The backend's own report of a failure, which the end of the stream makes final.
     pub(super) failure: Option<ModelError>,
     pub(super) is_whole: bool,
+}
+
+/// What the machine knows and a request needs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SendFacts<'a> {
+    pub(crate) originator: &'a str,
+    pub(crate) user_agent: &'a str,
+    pub(crate) env: &'a Environment,
+    pub(crate) login: LoginKind,
 }
 
 impl Turn {
@@ -65,44 +75,47 @@ impl Turn {
         out: &mut Outside,
         conversation: &Conversation,
         credential: CallCredential,
-        client: &headers::Client,
-        default_base: &str,
+        facts: SendFacts<'_>,
     ) -> Next {
         let Some(sampling) = &mut self.sampling else { return Next::Wait };
         sampling.finished.clear();
         sampling.outputs.clear();
         sampling.failure = None;
         sampling.is_whole = false;
-        let provider = conversation.provider();
-        let base = provider.base_url.as_deref().unwrap_or(default_base);
-        let url = request::endpoint_url(base, "responses", &provider.query_params);
+        let provider = conversation.provider_facts();
+        let params = provider.query_params.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+        let base = request::base_url(&provider, facts.login);
+        let url = request::endpoint_url(base, "responses", params);
+        let beta_features = conversation.beta_features();
+        let request = RequestFacts {
+            account: AccountFacts {
+                originator: facts.originator,
+                user_agent: facts.user_agent,
+                bearer: credential.token.as_ref(),
+                account_id: credential.account_id.as_deref(),
+            },
+            session_id: &conversation.id_text,
+            subagent: None,
+            beta_features: &beta_features,
+            web_search: conversation.may_search_web(),
+            turn_state: self.turn_state.as_deref(),
+        };
         let call = Call::Http(HttpRequest {
             method: Method::Post,
             url: url.clone(),
-            headers: headers::model_headers(&ModelHeaders {
-                client,
-                provider,
-                token: credential.token.as_ref(),
-                account_id: credential.account_id.as_deref(),
-                session_id: &conversation.id_text,
-                turn_state: self.turn_state.as_deref(),
-                beta_features: &conversation.config.beta_features(),
-                web_search: conversation.config.web_search_eligible(),
-            }),
+            headers: headers::model_headers(&provider, &request, facts.env),
             body: sampling.body.clone(),
             head_limit: None,
             total_limit: None,
         });
         let call = out.start(call, CallOwner::Stream(conversation.id));
+        let idle_limit = conversation.provider().stream_idle_timeout;
         self.phase = Phase::Streaming(Streaming {
             call,
             source: credential.source,
             url,
             body: Body::Head,
-            idle: out.start_timer(
-                provider.stream_idle_timeout,
-                TimerOwner::StreamIdle(conversation.id),
-            ),
+            idle: out.start_timer(idle_limit, TimerOwner::StreamIdle(conversation.id)),
             heard: out.now.mono,
         });
         Next::Wait

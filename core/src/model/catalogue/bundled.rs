@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{EffortOption, ModelRecord, PatchTool, ShellType, Truncation, Upgrade, Visibility};
-use crate::model::kinds::{ReasoningEffort, Verbosity};
+use crate::config::kinds::{ReasoningEffort, Verbosity};
 
 use ReasoningEffort::{High, Low, Medium, Minimal, XHigh};
 
