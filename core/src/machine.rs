@@ -17,10 +17,7 @@ pub struct Machine {
 impl Machine {
     /// A machine that has read nothing yet. Its first effects load configuration and credentials.
     pub fn new(_setup: Setup, _seed: [u8; 32], _now: Now) -> Self {
-        Self {
-            effects: VecDeque::new(),
-            output: Vec::new(),
-        }
+        Self { effects: VecDeque::new(), output: Vec::new() }
     }
 
     /// Takes one input. Total: never fails, never panics on what a peer sent. Drain

@@ -39,11 +39,9 @@ impl FileJob {
     pub fn run(self, files: &dyn Files) -> FileAnswer {
         match self {
             FileJob::Read { path, limit } => FileAnswer::Read(files.read(&path, limit)),
-            FileJob::Write {
-                path,
-                bytes,
-                access,
-            } => FileAnswer::Written(files.write_atomic(&path, &bytes, access)),
+            FileJob::Write { path, bytes, access } => {
+                FileAnswer::Written(files.write_atomic(&path, &bytes, access))
+            }
         }
     }
 }
