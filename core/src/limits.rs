@@ -57,3 +57,7 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
 /// Model requests that one attempt may send because of 401 (auth.md §13.1 I28).
 pub const UNAUTHORIZED_REQUESTS_MAX: u32 = 3;
+
+/// Segments of a dotted key on the command line or in a request; settings are walked recursively.
+/// A longer key is refused.
+pub const CONFIG_KEY_SEGMENTS_MAX: usize = 64;
