@@ -70,3 +70,6 @@ pub const CATALOGUE_MODELS_MAX: usize = 512;
 
 /// Characters of a host's error message that are kept; the rest is cut off.
 pub const HOST_ERROR_CHARS_MAX: usize = 2_000;
+/// Segments of a dotted key on the command line or in a request; settings are walked recursively.
+/// A longer key is refused.
+pub const CONFIG_KEY_SEGMENTS_MAX: usize = 64;

@@ -91,10 +91,7 @@ pub struct Environment(BTreeMap<String, String>);
 impl Environment {
     /// The variable's value, if it is set and not blank.
     pub fn filled(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.trim().is_empty())
+        self.0.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
     }
 }
 

@@ -4,12 +4,15 @@
 //! other layers, what trust implies, the built-in default. (The reference lets the profile beat the
 //! managed file and the session; config.md §10 6 and 17 count that as faults.)
 
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 
 use toml::{Table, Value};
 
-use super::document::{Document, SkillsDocument, profile_overlay};
+use super::document::{
+    Document, GhostSnapshotDocument, ShellEnvironmentDocument, SkillsDocument, profile_overlay,
+};
 use super::error::ConfigError;
 use super::kinds::{
     AskForApproval, CredentialStore, Inherit, McpCredentialStore, Persistence, ReasoningSummary,
@@ -19,9 +22,12 @@ use super::layers::{LayerSource, at_path, merge, rank};
 use super::otel::Otel;
 use super::provider::{self, DEFAULT_PROVIDER};
 use super::requirements::{NotAllowed, Requirements};
-use super::settings::{Config, GhostSnapshot, History, ShellEnvironment, WorkspaceWrite};
+use super::settings::{
+    Config, GhostSnapshot, History, Instructions, Login, McpSettings, ModelSettings, Permissions,
+    ShellEnvironment, Telemetry, WorkspaceWrite,
+};
 use super::stack::Stack;
-use super::{ConfigAsk, read, switches};
+use super::{Choices, ConfigAsk, read, switches};
 use crate::files::Files;
 use crate::secret::Secret;
 
@@ -42,14 +48,63 @@ struct Parts {
     requirements: Requirements,
 }
 
-/// The configuration that a stack amounts to. When `strict` is off something was wrong with it: then
-/// what files below the session permit counts only where it is stricter than the default.
+/// The configuration that a stack amounts to. When `strict` is off something was wrong with it:
+/// then what files below the session permit counts only where it is stricter than the default.
 pub(super) fn derive(
     files: &dyn Files,
     ask: &ConfigAsk,
     stack: &Stack,
     strict: bool,
 ) -> Result<Config, ConfigError> {
+    let (doc, below, profile) = settings(ask, stack, strict)?;
+    check_agents(stack, &doc)?;
+    let parts = Parts {
+        permissions: Some(permissions(ask, stack, &doc, &below, strict)?),
+        base_instructions: match &ask.choices.base_instructions {
+            Some(text) => Some(text.as_str().into()),
+            None => file_text(
+                files,
+                doc.model_instructions_file.as_deref(),
+                "model instructions",
+            )?,
+        },
+        compact_prompt: match filled(doc.compact_prompt.as_deref()) {
+            Some(text) => Some(text.into()),
+            None => file_text(
+                files,
+                doc.experimental_compact_prompt_file.as_deref(),
+                "experimental compact prompt",
+            )?,
+        },
+        skills: user_skills(stack),
+        profile,
+        trust: stack.trust,
+        requirements: stack.requirements.clone(),
+    };
+    let provider = ask
+        .choices
+        .model_provider
+        .as_ref()
+        .or(doc.model_provider.as_ref())
+        .cloned();
+    let config = build(ask, doc, parts);
+    // An unknown provider was replaced by the default one.
+    match provider.filter(|id| *id != config.provider_id) {
+        None => Ok(config),
+        Some(id) => {
+            let error = ConfigError::plain(format!("Model provider `{id}` not found"));
+            Err(blamed(stack, error, &["model_provider"]))
+        }
+    }
+}
+
+/// The settings with the active profile among them; what they permit below the session, where that
+/// does not count; and the profile's name.
+fn settings(
+    ask: &ConfigAsk,
+    stack: &Stack,
+    strict: bool,
+) -> Result<(Document, Table, Option<String>), ConfigError> {
     // The layers as they are, for their types and the profile's name.
     let profile = active_profile(ask, stack, &stack.decode(stack.layers.effective())?)?;
     let mut merged = Table::new();
@@ -76,46 +131,7 @@ pub(super) fn derive(
     {
         merge(&mut merged, &layer.value);
     }
-    let doc = stack.decode(merged)?;
-    check_agents(stack, &doc)?;
-    let parts = Parts {
-        permissions: Some(permissions(ask, stack, &doc, &below, strict)?),
-        base_instructions: match &ask.choices.base_instructions {
-            Some(text) => Some(text.as_str().into()),
-            None => file_text(
-                files,
-                doc.model_instructions_file.as_deref(),
-                "model instructions",
-            )?,
-        },
-        compact_prompt: match filled(doc.compact_prompt.as_deref()) {
-            Some(text) => Some(text.into()),
-            None => file_text(
-                files,
-                doc.experimental_compact_prompt_file.as_deref(),
-                "experimental compact prompt",
-            )?,
-        },
-        skills: user_skills(stack),
-        profile: profile.map(|(name, _)| name),
-        trust: stack.trust,
-        requirements: stack.requirements.clone(),
-    };
-    let provider = ask
-        .choices
-        .model_provider
-        .as_ref()
-        .or(doc.model_provider.as_ref())
-        .cloned();
-    let config = build(ask, doc, parts);
-    // An unknown provider was replaced by the default one.
-    match provider.filter(|id| *id != config.provider_id) {
-        None => Ok(config),
-        Some(id) => {
-            let error = ConfigError::plain(format!("Model provider `{id}` not found"));
-            Err(blamed(stack, error, &["model_provider"]))
-        }
-    }
+    Ok((stack.decode(merged)?, below, profile.map(|(name, _)| name)))
 }
 
 /// The configuration without any settings, for when even the command line's are at fault.
@@ -263,11 +279,11 @@ fn filled(text: Option<&str>) -> Option<&str> {
 }
 
 /// Puts the configuration together. An unknown provider becomes the default one.
-fn build(ask: &ConfigAsk, doc: Document, parts: Parts) -> Config {
+fn build(ask: &ConfigAsk, mut doc: Document, parts: Parts) -> Config {
     let choices = &ask.choices;
     let switches = switches::switches(&doc, choices, &ask.user_file());
-    let providers = provider::providers(doc.model_providers, &ask.env);
-    let wanted = choices.model_provider.clone().or(doc.model_provider);
+    let providers = provider::providers(mem::take(&mut doc.model_providers), &ask.env);
+    let wanted = choices.model_provider.clone().or(doc.model_provider.take());
     let provider_id = wanted
         .filter(|id| providers.contains_key(id))
         .unwrap_or_else(|| DEFAULT_PROVIDER.to_owned());
@@ -275,72 +291,22 @@ fn build(ask: &ConfigAsk, doc: Document, parts: Parts) -> Config {
         Some(provider) => Arc::clone(provider),
         None => Arc::new(provider::openai(&ask.env)),
     };
-    let requirements = parts.requirements;
-    let (approval_policy, sandbox_mode) = parts.permissions.unwrap_or_else(|| {
-        (
-            requirements.default_approval(AskForApproval::OnRequest),
-            SandboxMode::ReadOnly,
-        )
-    });
-    let mut mcp_servers = doc.mcp_servers;
-    requirements.restrict_mcp(&mut mcp_servers);
-    let write = doc.sandbox_workspace_write.unwrap_or_default();
-    let developer = choices
-        .developer_instructions
-        .clone()
-        .or(doc.developer_instructions);
+    let mut mcp = mcp(&mut doc);
+    parts.requirements.restrict_mcp(&mut mcp.servers);
     Config {
-        model: choices.model.clone().or(doc.model),
-        review_model: doc.review_model,
+        model: model(&mut doc, choices),
         provider_id,
         provider,
         providers,
-        model_context_window: doc.model_context_window,
-        model_auto_compact_token_limit: doc.model_auto_compact_token_limit,
-        tool_output_token_limit: doc.tool_output_token_limit,
-        reasoning_effort: doc.model_reasoning_effort,
-        reasoning_summary: doc
-            .model_reasoning_summary
-            .unwrap_or(ReasoningSummary::Auto),
-        supports_reasoning_summaries: doc.model_supports_reasoning_summaries,
-        verbosity: doc.model_verbosity,
-        personality: choices.personality.or(doc.model_personality),
-        approval_policy,
-        sandbox_mode,
-        workspace_write: WorkspaceWrite {
-            writable_roots: write.writable_roots,
-            network_access: write.network_access,
-            exclude_tmpdir_env_var: write.exclude_tmpdir_env_var,
-            exclude_slash_tmp: write.exclude_slash_tmp,
-        },
-        requirements,
-        trust: parts.trust,
-        base_instructions: parts.base_instructions,
-        developer_instructions: developer.map(Arc::from),
-        compact_prompt: parts.compact_prompt,
-        forced_login_method: doc.forced_login_method,
-        forced_chatgpt_workspace_id: filled(doc.forced_chatgpt_workspace_id.as_deref())
-            .map(str::to_owned),
-        chatgpt_base_url: doc
-            .chatgpt_base_url
-            .unwrap_or_else(|| CHATGPT_BASE_URL.to_owned()),
-        credential_store: doc
-            .cli_auth_credentials_store
-            .unwrap_or(CredentialStore::File),
-        project_doc_max_bytes: doc.project_doc_max_bytes.unwrap_or(32 << 10),
-        project_doc_fallback_filenames: doc
-            .project_doc_fallback_filenames
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|name| filled(Some(name)).map(str::to_owned))
-            .collect(),
+        instructions: instructions(&mut doc, choices, &parts),
+        login: login(&mut doc),
         features: switches.features,
         web_search: switches.web_search,
-        shell_environment: shell_environment(doc.shell_environment_policy),
-        notify: doc.notify,
+        shell_environment: shell_environment(doc.shell_environment_policy.take()),
+        notify: doc.notify.take(),
         show_raw_agent_reasoning: doc.show_raw_agent_reasoning.unwrap_or(false),
         hide_agent_reasoning: doc.hide_agent_reasoning.unwrap_or(false),
-        history: match doc.history {
+        history: match &doc.history {
             Some(h) => History {
                 persistence: h.persistence,
                 max_bytes: h.max_bytes,
@@ -350,36 +316,127 @@ fn build(ask: &ConfigAsk, doc: Document, parts: Parts) -> Config {
                 max_bytes: None,
             },
         },
-        otel: Box::new(doc.otel.map(Otel::from).unwrap_or_default()),
-        analytics: doc.analytics.and_then(|switch| switch.enabled),
-        feedback: doc
-            .feedback
-            .and_then(|switch| switch.enabled)
-            .unwrap_or(true),
-        mcp_servers,
-        mcp_credential_store: doc
-            .mcp_oauth_credentials_store
-            .unwrap_or(McpCredentialStore::Auto),
-        mcp_callback_port: doc.mcp_oauth_callback_port,
-        max_agent_threads: doc
-            .agents
-            .and_then(|agents| agents.max_threads)
-            .unwrap_or(6),
+        telemetry: Box::new(telemetry(&mut doc)),
+        mcp,
+        max_agent_threads: doc.agents.as_ref().and_then(|a| a.max_threads).unwrap_or(6),
+        ghost_snapshot: ghost_snapshot(doc.ghost_snapshot.take().unwrap_or_default()),
+        profiles: mem::take(&mut doc.profiles).into_keys().collect(),
+        permissions: granted(&mut doc, parts.permissions, parts.requirements, parts.trust),
         skills: parts
             .skills
             .config
             .into_iter()
             .map(|skill| (skill.path, skill.enabled))
             .collect(),
-        ghost_snapshot: ghost_snapshot(doc.ghost_snapshot.unwrap_or_default()),
         active_profile: parts.profile,
-        profiles: doc.profiles.into_keys().collect(),
         deprecations: switches.deprecations,
         unstable_features_warning: switches.unstable_warning,
     }
 }
 
-fn shell_environment(doc: Option<super::document::ShellEnvironmentDocument>) -> ShellEnvironment {
+fn model(doc: &mut Document, choices: &Choices) -> ModelSettings {
+    ModelSettings {
+        slug: choices.model.clone().or(doc.model.take()),
+        review_slug: doc.review_model.take(),
+        context_window: doc.model_context_window,
+        auto_compact_token_limit: doc.model_auto_compact_token_limit,
+        tool_output_token_limit: doc.tool_output_token_limit,
+        reasoning_effort: doc.model_reasoning_effort,
+        reasoning_summary: doc
+            .model_reasoning_summary
+            .unwrap_or(ReasoningSummary::Auto),
+        supports_reasoning_summaries: doc.model_supports_reasoning_summaries,
+        verbosity: doc.model_verbosity,
+        personality: choices.personality.or(doc.model_personality),
+    }
+}
+
+fn granted(
+    doc: &mut Document,
+    permissions: Option<(AskForApproval, SandboxMode)>,
+    requirements: Requirements,
+    trust: Option<TrustLevel>,
+) -> Permissions {
+    let (approval_policy, sandbox_mode) = permissions.unwrap_or_else(|| {
+        (
+            requirements.default_approval(AskForApproval::OnRequest),
+            SandboxMode::ReadOnly,
+        )
+    });
+    let write = doc.sandbox_workspace_write.take().unwrap_or_default();
+    Permissions {
+        approval_policy,
+        sandbox_mode,
+        workspace_write: WorkspaceWrite {
+            writable_roots: write.writable_roots,
+            network_access: write.network_access,
+            exclude_tmpdir_env_var: write.exclude_tmpdir_env_var,
+            exclude_slash_tmp: write.exclude_slash_tmp,
+        },
+        requirements,
+        trust,
+    }
+}
+
+fn instructions(doc: &mut Document, choices: &Choices, parts: &Parts) -> Instructions {
+    let developer = choices
+        .developer_instructions
+        .clone()
+        .or(doc.developer_instructions.take());
+    let fallbacks = doc
+        .project_doc_fallback_filenames
+        .take()
+        .unwrap_or_default();
+    Instructions {
+        base: parts.base_instructions.clone(),
+        developer: developer.map(Arc::from),
+        compact_prompt: parts.compact_prompt.clone(),
+        project_doc_max_bytes: doc.project_doc_max_bytes.unwrap_or(32 << 10),
+        project_doc_fallback_filenames: fallbacks
+            .iter()
+            .filter_map(|name| filled(Some(name)).map(str::to_owned))
+            .collect(),
+    }
+}
+
+fn login(doc: &mut Document) -> Login {
+    let workspace = doc.forced_chatgpt_workspace_id.as_deref();
+    Login {
+        forced_method: doc.forced_login_method,
+        forced_workspace_id: filled(workspace).map(str::to_owned),
+        store: doc
+            .cli_auth_credentials_store
+            .unwrap_or(CredentialStore::File),
+        chatgpt_base_url: doc
+            .chatgpt_base_url
+            .take()
+            .unwrap_or_else(|| CHATGPT_BASE_URL.to_owned()),
+    }
+}
+
+fn mcp(doc: &mut Document) -> McpSettings {
+    McpSettings {
+        servers: mem::take(&mut doc.mcp_servers),
+        credential_store: doc
+            .mcp_oauth_credentials_store
+            .unwrap_or(McpCredentialStore::Auto),
+        callback_port: doc.mcp_oauth_callback_port,
+    }
+}
+
+fn telemetry(doc: &mut Document) -> Telemetry {
+    Telemetry {
+        otel: doc.otel.take().map(Otel::from).unwrap_or_default(),
+        analytics: doc.analytics.as_ref().and_then(|switch| switch.enabled),
+        feedback: doc
+            .feedback
+            .as_ref()
+            .and_then(|switch| switch.enabled)
+            .unwrap_or(true),
+    }
+}
+
+fn shell_environment(doc: Option<ShellEnvironmentDocument>) -> ShellEnvironment {
     let doc = doc.unwrap_or_default();
     ShellEnvironment {
         inherit: doc.inherit.unwrap_or(Inherit::All),
@@ -394,7 +451,7 @@ fn shell_environment(doc: Option<super::document::ShellEnvironmentDocument>) -> 
     }
 }
 
-fn ghost_snapshot(doc: super::document::GhostSnapshotDocument) -> GhostSnapshot {
+fn ghost_snapshot(doc: GhostSnapshotDocument) -> GhostSnapshot {
     // Nothing and less than nothing mean that there is no limit.
     let limit =
         |n: Option<i64>, default| u64::try_from(n.unwrap_or(default)).ok().filter(|n| *n > 0);

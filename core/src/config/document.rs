@@ -1,5 +1,5 @@
 //! The shape of `config.toml`: every key that this server uses, with its type (config.md §3).
-//! Everything is optional and unknown keys are let through, so that a file may serve other versions.
+//! Everything is optional, and unknown keys are let through: a file may serve other versions too.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

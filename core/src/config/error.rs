@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::layers::LayerSource;
 
-/// Why a configuration cannot be used. `Display` is the text that clients are shown (config.md §2.2).
+/// Why a configuration cannot be used. `Display` is the text that clients see (config.md §2.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     message: String,

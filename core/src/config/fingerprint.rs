@@ -88,7 +88,10 @@ mod tests {
     #[test]
     fn canonical_spelling() {
         let text = "b = [1, 2.5, inf]\na.z = \"\\u0001\\n/ü\"\na.d = 2024-01-01";
-        let expected = r#"{"a":{"d":{"$__toml_private_datetime":"2024-01-01"},"z":"\u0001\n/ü"},"b":[1,2.5,null]}"#;
+        let expected = concat!(
+            r#"{"a":{"d":{"$__toml_private_datetime":"2024-01-01"},"#,
+            r#""z":"\u0001\n/ü"},"b":[1,2.5,null]}"#
+        );
         assert_eq!(canonical(text), expected);
     }
 }

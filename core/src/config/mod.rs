@@ -2,12 +2,12 @@
 //! what the administrator allows (config.md §2–3).
 //!
 //! Owns: the layers, their merging and origins, trust in projects, requirements, and the typed
-//! [`Config`] that all of this amounts to. Everything is read through [`Files`]; loading is a job for
-//! a thread that may block.
+//! [`Config`] that all of this amounts to. Everything is read through [`Files`]; loading is a job
+//! for a thread that may block.
 //!
 //! Invariants: requirements hold whatever else is broken. A project cannot make itself trusted. No
-//! `Debug` and no error text shows a value that may be secret. A file that is broken costs that file,
-//! with a warning; a request that is wrong fails.
+//! `Debug` and no error text shows a value that may be secret. A file that is broken costs that
+//! file, with a warning; a request that is wrong fails.
 
 mod derive;
 mod document;
@@ -41,7 +41,10 @@ pub use layers::{Layer, LayerSource, Layers, Origin, origins};
 pub use overrides::{OverrideError, Overrides};
 pub use provider::Provider;
 pub use requirements::Requirements;
-pub use settings::{Config, Deprecation, GhostSnapshot, History, ShellEnvironment, WorkspaceWrite};
+pub use settings::{
+    Config, Deprecation, GhostSnapshot, History, Instructions, Login, McpSettings, ModelSettings,
+    Permissions, ShellEnvironment, Telemetry, WorkspaceWrite,
+};
 
 use crate::files::Files;
 use crate::setup::Environment;

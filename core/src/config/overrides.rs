@@ -5,9 +5,10 @@ use std::fmt;
 use toml::{Table, Value};
 
 use super::features;
+use crate::limits;
 
-/// Settings from the command line, in the order given. `Debug` shows keys only: a value may be a key
-/// or token.
+/// Settings from the command line, in the order given. `Debug` shows keys only: a value may be
+/// secret.
 #[derive(Clone, Default)]
 pub struct Overrides {
     settings: Vec<(String, Value)>,
@@ -24,6 +25,9 @@ pub enum OverrideError {
     /// There is nothing before the `=`.
     #[error("Empty key in override: {0}")]
     EmptyKey(String),
+    /// There are more than [`limits::CONFIG_KEY_SEGMENTS_MAX`] segments.
+    #[error("Key in override has too many segments")]
+    TooDeep,
     /// `--enable` or `--disable` names no feature.
     #[error("Unknown feature flag: {0}")]
     UnknownFeature(String),
@@ -95,6 +99,9 @@ fn setting(raw: &str) -> Result<(String, Value), OverrideError> {
     if key.is_empty() {
         return Err(OverrideError::EmptyKey(raw.to_owned()));
     }
+    if is_too_deep(key) {
+        return Err(OverrideError::TooDeep);
+    }
     Ok((key.to_owned(), value(text)))
 }
 
@@ -109,6 +116,11 @@ fn value(text: &str) -> Value {
         Some(value) => value,
         None => Value::String(text.trim_matches(['"', '\'']).to_owned()),
     }
+}
+
+/// Whether a dotted key has more segments than are allowed.
+pub(super) fn is_too_deep(key: &str) -> bool {
+    key.split('.').count() > limits::CONFIG_KEY_SEGMENTS_MAX
 }
 
 /// Sets the value at a dotted path. What lies in the way and is no table is replaced by one. Empty

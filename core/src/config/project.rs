@@ -1,8 +1,8 @@
-//! Which folders of a project may set anything: the project's root, its `.codex` folders, and whether
-//! the user trusts them (config.md §2.5–2.6).
+//! Which folders of a project may set anything: the project's root, its `.codex` folders, and
+//! whether the user trusts them (config.md §2.5–2.6).
 //!
-//! Invariant: nothing that a project holds can make it trusted. Only the user's own list does, and a
-//! linked worktree inherits trust only if the main checkout knows it.
+//! Invariant: nothing that a project holds can make it trusted. Only the user's own list does, and
+//! a linked worktree inherits trust only if the main checkout knows it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

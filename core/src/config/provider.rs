@@ -50,7 +50,8 @@ pub struct Provider {
 /// A provider speaks a protocol that this server does not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "Model provider `{provider}` uses wire_api = \"chat\", which is not supported. Set wire_api = \"responses\" in its configuration."
+    "Model provider `{provider}` uses wire_api = \"chat\", which is not supported. \
+     Set wire_api = \"responses\" in its configuration."
 )]
 pub struct UnsupportedWire {
     /// The provider's id.

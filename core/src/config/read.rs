@@ -1,6 +1,7 @@
 //! Reading one file of the configuration, and saying exactly what is wrong with it
 //! (config.md §2.2, §2.12).
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -108,7 +109,24 @@ fn parse(path: &Path, text: String) -> Result<Source, ConfigError> {
 }
 
 fn located(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
-    ConfigError::located(path, text, error.span().unwrap_or(0..0), error.message())
+    let message = without_strings(error.message());
+    ConfigError::located(path, text, error.span().unwrap_or(0..0), &message)
+}
+
+/// The decoder's text without the string that stood where something else should: it may be a key
+/// that was put in the wrong place.
+pub(super) fn without_strings(message: &str) -> Cow<'_, str> {
+    let kinds = ["invalid type: string", "invalid value: string"];
+    let kind = kinds
+        .into_iter()
+        .find(|kind| message.starts_with(&format!("{kind} \"")));
+    match (kind, message.rfind("\", expected ")) {
+        (Some(kind), Some(end)) => {
+            let rest = message.get(end + 1..).unwrap_or_default();
+            Cow::Owned(format!("{kind}{rest}"))
+        }
+        _ => Cow::Borrowed(message),
+    }
 }
 
 /// An error with other words before it. Unlike the library's own text it does not quote the line at
@@ -127,5 +145,6 @@ pub(super) fn with_place(
             at.line, at.column
         )
     });
-    located.with_message(format!("{intro}{at}{}\n", error.message()))
+    let message = without_strings(error.message());
+    located.with_message(format!("{intro}{at}{message}\n"))
 }

@@ -52,7 +52,8 @@ pub enum McpIdentity {
 /// A setting that the administrator does not allow. `Display` is the text that clients are shown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "invalid value for `{field}`: `{value}` is not in the allowed set [{allowed}] (set by {source_name})"
+    "invalid value for `{field}`: `{value}` is not in the allowed set [{allowed}] \
+     (set by {source_name})"
 )]
 pub struct NotAllowed {
     /// The setting.
@@ -188,7 +189,7 @@ struct ManagedDocument {
     sandbox_mode: Option<SandboxMode>,
 }
 
-/// Reads all requirements. With an error they are the strictest that what could be read leaves open.
+/// Reads all requirements. What cannot be read is taken to allow the least.
 pub(super) fn read(files: &dyn Files, ask: &ConfigAsk) -> (Requirements, Option<ConfigError>) {
     let path = ask.system_dir.join("requirements.toml");
     let (first, error) = match from_file(files, &path) {

@@ -18,60 +18,20 @@ use super::requirements::Requirements;
 /// The configuration in use (config.md §3.1). Made once and shared in an `Arc`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// The model; none means the catalogue's default.
-    pub model: Option<String>,
-    /// The model for reviews; none means the thread's.
-    pub review_model: Option<String>,
+    /// The model and what it is asked for.
+    pub model: ModelSettings,
     /// Key of the active provider.
     pub provider_id: String,
     /// The active provider.
     pub provider: Arc<Provider>,
     /// Every provider by its key.
     pub providers: BTreeMap<String, Arc<Provider>>,
-    /// Overrides the model's window, in tokens.
-    pub model_context_window: Option<i64>,
-    /// Overrides the number of tokens at which history is compacted.
-    pub model_auto_compact_token_limit: Option<i64>,
-    /// Overrides how much of a tool's output the model sees, in tokens.
-    pub tool_output_token_limit: Option<usize>,
-    /// How hard the model thinks; none means the model's own default.
-    pub reasoning_effort: Option<ReasoningEffort>,
-    /// How it tells of that.
-    pub reasoning_summary: ReasoningSummary,
-    /// Overrides whether the model can tell of it.
-    pub supports_reasoning_summaries: Option<bool>,
-    /// How wordy it is; none means the model's own default.
-    pub verbosity: Option<Verbosity>,
-    /// Its tone; none means the model's own default.
-    pub personality: Option<Personality>,
-    /// When a person is asked.
-    pub approval_policy: AskForApproval,
-    /// What commands may touch.
-    pub sandbox_mode: SandboxMode,
-    /// More about [`SandboxMode::WorkspaceWrite`].
-    pub workspace_write: WorkspaceWrite,
-    /// What the administrator allows.
-    pub requirements: Requirements,
-    /// What the user thinks of the project.
-    pub trust: Option<TrustLevel>,
-    /// Replaces the model's instructions.
-    pub base_instructions: Option<Arc<str>>,
-    /// A developer message for every thread.
-    pub developer_instructions: Option<Arc<str>>,
-    /// Replaces the prompt for compaction.
-    pub compact_prompt: Option<Arc<str>>,
-    /// The only login that is allowed.
-    pub forced_login_method: Option<LoginMethod>,
-    /// The only workspace that is allowed; never blank.
-    pub forced_chatgpt_workspace_id: Option<String>,
-    /// The backend for what concerns the account.
-    pub chatgpt_base_url: String,
-    /// Where credentials are kept.
-    pub credential_store: CredentialStore,
-    /// Budget for AGENTS.md files, in bytes; 0 switches them off.
-    pub project_doc_max_bytes: usize,
-    /// Other names for AGENTS.md, none blank.
-    pub project_doc_fallback_filenames: Vec<String>,
+    /// What may be done without asking, and at all.
+    pub permissions: Permissions,
+    /// What the model is told besides the user's input.
+    pub instructions: Instructions,
+    /// How users log in.
+    pub login: Login,
     /// Which features are on.
     pub features: Features,
     /// What the web search tool may reach; none is decided by the sandbox of each turn.
@@ -86,18 +46,10 @@ pub struct Config {
     pub hide_agent_reasoning: bool,
     /// The prompt history of terminals.
     pub history: History,
-    /// Where telemetry goes.
-    pub otel: Box<Otel>,
-    /// Whether measures are sent; none leaves it to the command line.
-    pub analytics: Option<bool>,
-    /// Whether feedback can be sent.
-    pub feedback: bool,
-    /// MCP servers by name, disabled ones included.
-    pub mcp_servers: BTreeMap<String, McpServer>,
-    /// Where their credentials are kept.
-    pub mcp_credential_store: McpCredentialStore,
-    /// The port for their logins; none means any.
-    pub mcp_callback_port: Option<u16>,
+    /// What is told to others of what happens here.
+    pub telemetry: Box<Telemetry>,
+    /// MCP servers.
+    pub mcp: McpSettings,
     /// Most sub-agents of a thread; at least 1.
     pub max_agent_threads: usize,
     /// Skills that the user switched on or off, by path.
@@ -112,6 +64,96 @@ pub struct Config {
     pub deprecations: Vec<Deprecation>,
     /// The warning about unfinished features that are switched on.
     pub unstable_features_warning: Option<String>,
+}
+
+/// The model and what it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSettings {
+    /// The model's slug; none means the catalogue's default.
+    pub slug: Option<String>,
+    /// The model for reviews; none means the thread's.
+    pub review_slug: Option<String>,
+    /// Overrides the model's window, in tokens.
+    pub context_window: Option<i64>,
+    /// Overrides the number of tokens at which history is compacted.
+    pub auto_compact_token_limit: Option<i64>,
+    /// Overrides how much of a tool's output the model sees, in tokens.
+    pub tool_output_token_limit: Option<usize>,
+    /// How hard the model thinks; none means the model's own default.
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// How it tells of that.
+    pub reasoning_summary: ReasoningSummary,
+    /// Overrides whether the model can tell of it.
+    pub supports_reasoning_summaries: Option<bool>,
+    /// How wordy it is; none means the model's own default.
+    pub verbosity: Option<Verbosity>,
+    /// Its tone; none means the model's own default.
+    pub personality: Option<Personality>,
+}
+
+/// What may be done without asking, and at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permissions {
+    /// When a person is asked.
+    pub approval_policy: AskForApproval,
+    /// What commands may touch.
+    pub sandbox_mode: SandboxMode,
+    /// More about [`SandboxMode::WorkspaceWrite`].
+    pub workspace_write: WorkspaceWrite,
+    /// What the administrator allows; checked again whenever the other fields change.
+    pub requirements: Requirements,
+    /// What the user thinks of the project.
+    pub trust: Option<TrustLevel>,
+}
+
+/// What the model is told besides the user's input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instructions {
+    /// Replaces the model's own.
+    pub base: Option<Arc<str>>,
+    /// A developer message for every thread.
+    pub developer: Option<Arc<str>>,
+    /// Replaces the prompt for compaction.
+    pub compact_prompt: Option<Arc<str>>,
+    /// Budget for AGENTS.md files, in bytes; 0 switches them off.
+    pub project_doc_max_bytes: usize,
+    /// Other names for AGENTS.md, none blank.
+    pub project_doc_fallback_filenames: Vec<String>,
+}
+
+/// How users log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The only way that is allowed.
+    pub forced_method: Option<LoginMethod>,
+    /// The only workspace that is allowed; never blank.
+    pub forced_workspace_id: Option<String>,
+    /// Where credentials are kept.
+    pub store: CredentialStore,
+    /// The backend for what concerns the account.
+    pub chatgpt_base_url: String,
+}
+
+/// MCP servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct McpSettings {
+    /// The servers by name, disabled ones included.
+    pub servers: BTreeMap<String, McpServer>,
+    /// Where their credentials are kept.
+    pub credential_store: McpCredentialStore,
+    /// The port for their logins; none means any.
+    pub callback_port: Option<u16>,
+}
+
+/// What is told to others of what happens here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telemetry {
+    /// Where logs and spans go.
+    pub otel: Otel,
+    /// Whether measures are sent; none leaves it to the command line.
+    pub analytics: Option<bool>,
+    /// Whether feedback can be sent.
+    pub feedback: bool,
 }
 
 /// More about [`SandboxMode::WorkspaceWrite`].

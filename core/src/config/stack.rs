@@ -10,7 +10,7 @@ use super::document::{self, Document};
 use super::error::{ConfigError, ConfigWarning};
 use super::kinds::TrustLevel;
 use super::layers::{Layer, LayerSource, Layers, merge, rank};
-use super::overrides::set;
+use super::overrides::{is_too_deep, set};
 use super::project::{self, Project};
 use super::read::{self, ProjectFile, Source};
 use super::requirements::{self, Requirements};
@@ -33,8 +33,8 @@ pub(super) struct Aside(BTreeMap<u8, String>);
 const SUSPECTS: [u8; 4] = [25, 20, 10, 40];
 
 impl Aside {
-    /// Puts aside the layer that the error names, else the next suspect. False when nothing is left,
-    /// or when it is the session's own fault.
+    /// Puts aside the layer that the error names, else the next suspect. False when nothing is
+    /// left, or when it is the session's own fault.
     pub(super) fn blame(&mut self, error: &ConfigError) -> bool {
         let named = error.culprit().map(rank);
         if error.culprit() == Some(&LayerSource::SessionFlags) {
@@ -96,7 +96,7 @@ impl Stack {
         gather.file(LayerSource::User {
             file: ask.user_file(),
         })?;
-        let session = gather.session();
+        let session = gather.session()?;
         let trust = match &ask.cwd {
             Some(cwd) => gather.projects(cwd, session.clone())?,
             None => None,
@@ -210,10 +210,14 @@ impl Gather<'_> {
 
     /// The session's layer, if it has any settings. Its paths are those of the state folder, as in
     /// the reference's fallback (config.md §1.3).
-    fn session(&self) -> Option<Layer> {
+    fn session(&self) -> Result<Option<Layer>, ConfigError> {
         let mut value = Table::new();
         self.ask.overrides.apply(&mut value);
         for (key, json) in &self.ask.request {
+            if is_too_deep(key) {
+                let error = ConfigError::plain("config key has too many segments");
+                return Err(error.by(LayerSource::SessionFlags));
+            }
             if let Some(setting) = from_json(json) {
                 set(&mut value, key, setting);
             }
@@ -222,7 +226,7 @@ impl Gather<'_> {
         document::normalise(&mut value, &|path| {
             paths::resolve(path, home, &self.ask.env)
         });
-        (!value.is_empty()).then(|| Layer::new(LayerSource::SessionFlags, value))
+        Ok((!value.is_empty()).then(|| Layer::new(LayerSource::SessionFlags, value)))
     }
 
     /// The project's layers; says what the user thinks of the project.
@@ -290,8 +294,8 @@ impl Gather<'_> {
     }
 }
 
-/// The merged settings with their types. A fault is looked for in each file by itself, lowest first,
-/// so that it can be shown.
+/// The merged settings with their types. A fault is looked for in each file by itself, lowest
+/// first, so that it can be shown.
 fn decode<'a>(
     merged: Table,
     layers: impl Iterator<Item = &'a Layer>,
@@ -301,6 +305,7 @@ fn decode<'a>(
         Ok(document) => return Ok(document),
         Err(error) => error,
     };
+    let message = read::without_strings(&error.to_string()).into_owned();
     for layer in layers {
         let read = sources.iter().find(|(source, _)| *source == layer.source);
         if let Some(fault) = read.and_then(|(_, read)| read.check::<Document>()) {
@@ -308,10 +313,10 @@ fn decode<'a>(
         }
         let session = layer.source == LayerSource::SessionFlags;
         if session && layer.value.clone().try_into::<Document>().is_err() {
-            return Err(ConfigError::plain(error.to_string()).by(LayerSource::SessionFlags));
+            return Err(ConfigError::plain(message).by(LayerSource::SessionFlags));
         }
     }
-    Err(ConfigError::plain(error.to_string()))
+    Err(ConfigError::plain(message))
 }
 
 /// A request's setting as TOML. `null` means that nothing is asked for, at any depth

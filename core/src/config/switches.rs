@@ -160,7 +160,8 @@ mod tests {
             told,
             [
                 "`connectors` is deprecated. Use `[features].apps` instead.",
-                "`experimental_use_unified_exec_tool` is deprecated. Use `[features].unified_exec` instead.",
+                "`experimental_use_unified_exec_tool` is deprecated. \
+                 Use `[features].unified_exec` instead.",
             ]
         );
     }

@@ -1,7 +1,7 @@
 //! Files in memory: for tests, and for simulations that want faults where real files have none.
 //!
-//! Deterministic: the clock counts changes, listings are sorted, and a lock that is taken is an error
-//! rather than a wait, because in a simulation nobody could release it.
+//! Deterministic: the clock counts changes, listings are sorted, and a lock that is taken is an
+//! error rather than a wait, because in a simulation nobody could release it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -46,14 +46,14 @@ fn own_instructions(files: &dyn Files, home: &Path) -> Option<String> {
     })
 }
 
-/// The project's files, joined by blank lines, within the budget. One that cannot be read drops all:
-/// half of what a project says may mean the opposite.
+/// The project's files, joined by blank lines, within the budget. One that cannot be read drops
+/// all: half of what a project says may mean the opposite.
 fn project_instructions(
     files: &dyn Files,
     cwd: &Path,
     config: &Config,
 ) -> Result<Option<String>, (PathBuf, FileError)> {
-    let mut budget = config.project_doc_max_bytes;
+    let mut budget = config.instructions.project_doc_max_bytes;
     let mut texts: Vec<String> = Vec::new();
     for folder in folders(files, cwd) {
         if budget == 0 {
@@ -90,6 +90,7 @@ fn folders(files: &dyn Files, cwd: &Path) -> Vec<PathBuf> {
 
 fn first_file(files: &dyn Files, folder: &Path, config: &Config) -> Option<PathBuf> {
     let fallbacks = config
+        .instructions
         .project_doc_fallback_filenames
         .iter()
         .map(String::as_str);
