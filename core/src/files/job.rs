@@ -42,13 +42,9 @@ impl FileJob {
     /// Does the work. May block; never panics on what the files hold.
     pub fn run(self, files: &dyn Files) -> FileAnswer {
         match self {
-<<<<<<< HEAD
             FileJob::Startup(job) => FileAnswer::Startup(Box::new(job.run(files))),
             FileJob::Credentials(job) => FileAnswer::Written(job.run(files)),
             FileJob::ThreadSetting(job) => FileAnswer::ThreadSetting(Box::new(job.run(files))),
-=======
-            FileJob::Read { path, limit } => FileAnswer::Read(files.read(&path, limit)),
->>>>>>> wt-config
             FileJob::Write { path, bytes, access } => {
                 FileAnswer::Written(files.write_atomic(&path, &bytes, access))
             }

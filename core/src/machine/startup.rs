@@ -63,18 +63,18 @@ pub(super) fn cache_path(home: &Path) -> PathBuf {
 
 fn policy_of(config: &Config, path: PathBuf) -> AuthPolicy {
     AuthPolicy {
-        store: match config.credential_store {
+        store: match config.login.store {
             CredentialStore::Ephemeral => StoreKind::Ephemeral,
             CredentialStore::File | CredentialStore::Keyring | CredentialStore::Auto => {
                 StoreKind::File
             }
         },
         path,
-        forced_method: config.forced_login_method.map(|method| match method {
+        forced_method: config.login.forced_method.map(|method| match method {
             LoginMethod::Api => ForcedMethod::ApiKey,
             LoginMethod::Chatgpt => ForcedMethod::ChatGpt,
         }),
-        forced_workspace: config.forced_chatgpt_workspace_id.clone(),
+        forced_workspace: config.login.forced_workspace_id.clone(),
         requires_openai_auth: config.provider.requires_openai_auth,
     }
 }

@@ -66,8 +66,8 @@ pub(crate) struct Conversation {
 impl Settings {
     /// The settings that the configuration gives a new thread.
     pub(crate) fn of(config: &Config, catalogue: &Catalogue, chatgpt: bool, cwd: PathBuf) -> Self {
-        let write = &config.workspace_write;
-        let sandbox = match config.sandbox_mode {
+        let write = &config.permissions.workspace_write;
+        let sandbox = match config.permissions.sandbox_mode {
             SandboxMode::ReadOnly => SandboxPolicy::ReadOnly,
             SandboxMode::DangerFullAccess => SandboxPolicy::DangerFullAccess,
             SandboxMode::WorkspaceWrite => SandboxPolicy::WorkspaceWrite {
@@ -82,13 +82,13 @@ impl Settings {
             },
         };
         Self {
-            model: config.model.clone().unwrap_or_else(|| catalogue.default_model(chatgpt).into_owned()),
-            effort: config.reasoning_effort,
-            summary: config.reasoning_summary,
-            approval_policy: config.approval_policy,
+            model: config.model.slug.clone().unwrap_or_else(|| catalogue.default_model(chatgpt).into_owned()),
+            effort: config.model.reasoning_effort,
+            summary: config.model.reasoning_summary,
+            approval_policy: config.permissions.approval_policy,
             sandbox,
             cwd,
-            personality: config.personality,
+            personality: config.model.personality,
             mode: None,
         }
     }
@@ -104,7 +104,7 @@ impl Conversation {
         catalogue: &Catalogue,
     ) -> Self {
         let model = catalogue.find(&settings.model);
-        let instructions = match &config.base_instructions {
+        let instructions = match &config.instructions.base {
             Some(text) => request::json_string(text),
             None => {
                 let personality = settings.personality.map(Personality::as_str);
@@ -186,7 +186,7 @@ impl Conversation {
     /// The messages that a new thread begins with, in the order of engine.md §1.2.
     pub(crate) fn record_initial_context(&mut self, user_instructions: Option<&str>) {
         let mut messages = vec![self.permissions()];
-        messages.extend(self.config.developer_instructions.as_deref().map(context::developer_json));
+        messages.extend(self.config.instructions.developer.as_deref().map(context::developer_json));
         messages.extend(self.mode_message());
         messages.extend(
             user_instructions.map(|text| context::user_instructions_json(&self.cwd_text(), text)),
@@ -289,7 +289,7 @@ impl Conversation {
             parallel: self.model.supports_parallel_tool_calls,
             effort: self.settings.effort,
             summary: self.settings.summary,
-            verbosity: self.config.verbosity,
+            verbosity: self.config.model.verbosity,
             output_schema: output_schema.map(Json::raw),
             cache_key: &self.id_text,
             store: request::wants_store(&self.provider_facts()),
@@ -327,7 +327,7 @@ impl Conversation {
 
     fn window(&self) -> Option<i64> {
         let percent = self.model.effective_context_window_percent;
-        match self.config.model_context_window {
+        match self.config.model.context_window {
             Some(window) => Some(usage::usable_window(window, percent)),
             None => self.model.usable_window(),
         }
