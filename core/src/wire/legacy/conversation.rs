@@ -400,6 +400,36 @@ pub enum SubAgentSource {
     Other(String),
 }
 
+impl From<SessionSource> for crate::wire::v2::thread::SessionSource {
+    fn from(source: SessionSource) -> Self {
+        match source {
+            SessionSource::Cli => Self::Cli,
+            SessionSource::VsCode => Self::VsCode,
+            SessionSource::Exec => Self::Exec,
+            SessionSource::Mcp => Self::AppServer,
+            SessionSource::SubAgent(why) => Self::SubAgent(why.into()),
+            SessionSource::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<SubAgentSource> for crate::wire::v2::thread::SubAgentSource {
+    fn from(why: SubAgentSource) -> Self {
+        match why {
+            SubAgentSource::Review => Self::Review,
+            SubAgentSource::Compact => Self::Compact,
+            SubAgentSource::ThreadSpawn {
+                parent_thread_id,
+                depth,
+            } => Self::ThreadSpawn {
+                parent_thread_id: parent_thread_id.to_string(),
+                depth,
+            },
+            SubAgentSource::Other(why) => Self::Other(why),
+        }
+    }
+}
+
 /// Params of `setDefaultModel`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
