@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::event::TurnAbortReason;
-use super::id::ThreadId;
+use super::id::{Id, ThreadId};
 use super::policy::SandboxPolicy;
 use crate::wire::response_item::ResponseItem;
 use crate::wire::v2::command::CommandExecResponse;
@@ -145,7 +144,7 @@ pub struct AddConversationListenerParams {
 #[serde(rename_all = "camelCase")]
 pub struct AddConversationSubscriptionResponse {
     /// Names the listener.
-    pub subscription_id: Uuid,
+    pub subscription_id: Id,
 }
 
 /// Params of `removeConversationListener`.
@@ -154,7 +153,7 @@ pub struct AddConversationSubscriptionResponse {
 #[serde(rename_all = "camelCase")]
 pub struct RemoveConversationListenerParams {
     /// The listener.
-    pub subscription_id: Uuid,
+    pub subscription_id: Id,
 }
 
 /// Result of `removeConversationListener`.
