@@ -1,10 +1,9 @@
-//! Owns: what a process reads once about itself: variables, state folder, time zone, entropy.
+//! Owns: what a process reads once about itself: variables, state folder, entropy.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use jiff::tz::TimeZone;
 use understudy_core::Environment;
 
 /// The variables of this process. Those whose name or value is no text are left out.
@@ -61,11 +60,6 @@ impl fmt::Display for HomeError {
 }
 
 impl std::error::Error for HomeError {}
-
-/// The time zone of the system, UTC if it says none.
-pub fn zone() -> TimeZone {
-    TimeZone::try_system().unwrap_or(TimeZone::UTC)
-}
 
 /// Entropy for a machine, from the operating system.
 ///

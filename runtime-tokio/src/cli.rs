@@ -126,7 +126,7 @@ impl Start {
             .map_err(|error| format!("the working folder cannot be used: {error}"))?;
         let env = understudy_std::environment();
         let host = understudy_std::host_facts(&env);
-        let zone = understudy_std::zone();
+        let zone = understudy_std::zone(&env);
         Ok(Setup { env: Arc::new(env), overrides, host, zone, ..Setup::new(home, cwd) })
     }
 }
