@@ -67,6 +67,8 @@ pub enum Outcome<'a> {
     HttpFailed(HttpFailure),
     /// A file job is done. Ends the call.
     Files(Box<FileAnswer>),
+    /// The backend itself failed and has no answer. Ends the call.
+    Lost,
 }
 
 impl Outcome<'_> {
@@ -99,6 +101,13 @@ pub struct HttpFailure {
     pub kind: HttpFailureKind,
     /// The library's text, without secrets.
     pub text: String,
+}
+
+impl HttpFailure {
+    /// The backend failed before it could answer.
+    pub(crate) fn lost() -> Self {
+        Self { kind: HttpFailureKind::Body, text: "the HTTP backend failed".to_owned() }
+    }
 }
 
 /// The kinds of [`HttpFailure`] that rules tell apart.

@@ -12,8 +12,6 @@ pub(crate) enum CallOwner {
     CredentialStore,
     /// A thread that is being started.
     ThreadStart,
-    /// `thread/list`.
-    ThreadList,
     /// The model stream of a thread's turn.
     Stream(ThreadId),
     /// The model list, from its host.
@@ -42,7 +40,6 @@ impl CallOwner {
             CallOwner::CredentialStore => true,
             CallOwner::Startup
             | CallOwner::ThreadStart
-            | CallOwner::ThreadList
             | CallOwner::Stream(_)
             | CallOwner::Catalogue
             | CallOwner::CatalogueFile => false,

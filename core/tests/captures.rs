@@ -54,18 +54,9 @@ fn walk(value: &Value, visit: &mut impl FnMut(&Value)) {
 /// Checks one object of a capture, and says how much of it was checked. Golden transcripts have
 /// placeholders such as `<durationMs>` for numbers; objects with one are passed over.
 fn round_trip(object: &Value) -> usize {
-    let placeholders = [
-        "<durationMs>",
-        "<createdAt>",
-        "<startedAtMs>",
-        "<resetsAt>",
-        "<time+",
-    ];
+    let placeholders = ["<durationMs>", "<createdAt>", "<startedAtMs>", "<resetsAt>", "<time+"];
     let text = object.to_string();
-    if placeholders
-        .iter()
-        .any(|placeholder| text.contains(placeholder))
-    {
+    if placeholders.iter().any(|placeholder| text.contains(placeholder)) {
         return 0;
     }
     match (object["method"].as_str(), object["type"].as_str()) {
@@ -78,10 +69,9 @@ fn round_trip(object: &Value) -> usize {
         (_, Some("event_msg")) => same::<EventMsg<'static>>(&object["payload"], &[]),
         (_, Some("response_item")) => same::<ResponseItem>(&object["payload"], &[]),
         _ => match object.get("input").and_then(Value::as_array) {
-            Some(input) if object.get("tools").is_some() => input
-                .iter()
-                .map(|item| same::<ResponseItem>(item, &[]))
-                .sum(),
+            Some(input) if object.get("tools").is_some() => {
+                input.iter().map(|item| same::<ResponseItem>(item, &[])).sum()
+            }
             _ => 0,
         },
     }

@@ -24,100 +24,37 @@ const MEANT: &[(&str, &str)] = &[
     ("Thread.sessionId: added", "clients.md"),
     ("Thread.projectId: added", "clients.md"),
     ("ThreadStartResponse.approvalsReviewer: added", "clients.md"),
-    (
-        "ThreadResumeResponse.approvalsReviewer: added",
-        "clients.md",
-    ),
+    ("ThreadResumeResponse.approvalsReviewer: added", "clients.md"),
     ("ThreadForkResponse.approvalsReviewer: added", "clients.md"),
     ("Model.hidden: added", "clients.md"),
     ("ItemStartedNotification.startedAtMs: added", "clients.md"),
-    (
-        "ItemCompletedNotification.completedAtMs: added",
-        "clients.md",
-    ),
-    (
-        "CommandExecutionRequestApprovalParams.startedAtMs: added",
-        "clients.md",
-    ),
-    (
-        "FileChangeRequestApprovalParams.startedAtMs: added",
-        "clients.md",
-    ),
+    ("ItemCompletedNotification.completedAtMs: added", "clients.md"),
+    ("CommandExecutionRequestApprovalParams.startedAtMs: added", "clients.md"),
+    ("FileChangeRequestApprovalParams.startedAtMs: added", "clients.md"),
     ("ThreadItem<agentMessage>.phase: added", "clients.md"),
     ("ResponseItem<message>.phase: added", "clients.md"),
     ("InitializeParams.capabilities: added", "clients.md §1"),
-    (
-        "LoginAccountParams<chatgptDeviceCode>: added",
-        "auth.md §14.2",
-    ),
-    (
-        "LoginAccountResponse<chatgptDeviceCode>: added",
-        "auth.md §14.2",
-    ),
+    ("LoginAccountParams<chatgptDeviceCode>: added", "auth.md §14.2"),
+    ("LoginAccountResponse<chatgptDeviceCode>: added", "auth.md §14.2"),
     // External tokens come in two shapes (auth.md §14.1), so that neither id is required.
-    (
-        "LoginAccountParams<chatgptAuthTokens>.chatgptAccountId: added",
-        "auth.md §14.1",
-    ),
-    (
-        "LoginAccountParams<chatgptAuthTokens>.chatgptPlanType: added",
-        "auth.md §14.1",
-    ),
-    (
-        "LoginAccountParams<chatgptAuthTokens>.idToken: required",
-        "auth.md §14.1",
-    ),
-    (
-        "LoginAccountParams<chatgptAuthTokens>.idToken: null",
-        "auth.md §14.1",
-    ),
-    (
-        "LoginAccountParams<chatgptAuthTokens>.accessToken: required",
-        "auth.md §14.1",
-    ),
-    (
-        "LoginAccountParams<chatgptAuthTokens>.accessToken: null",
-        "auth.md §14.1",
-    ),
-    (
-        "ChatgptAuthTokensRefreshResponse.chatgptAccountId: added",
-        "auth.md §14.1",
-    ),
-    (
-        "ChatgptAuthTokensRefreshResponse.chatgptPlanType: added",
-        "auth.md §14.1",
-    ),
-    (
-        "ChatgptAuthTokensRefreshResponse.idToken: required",
-        "auth.md §14.1",
-    ),
-    (
-        "ChatgptAuthTokensRefreshResponse.idToken: null",
-        "auth.md §14.1",
-    ),
-    (
-        "ChatgptAuthTokensRefreshResponse.accessToken: required",
-        "auth.md §14.1",
-    ),
-    (
-        "ChatgptAuthTokensRefreshResponse.accessToken: null",
-        "auth.md §14.1",
-    ),
+    ("LoginAccountParams<chatgptAuthTokens>.chatgptAccountId: added", "auth.md §14.1"),
+    ("LoginAccountParams<chatgptAuthTokens>.chatgptPlanType: added", "auth.md §14.1"),
+    ("LoginAccountParams<chatgptAuthTokens>.idToken: required", "auth.md §14.1"),
+    ("LoginAccountParams<chatgptAuthTokens>.idToken: null", "auth.md §14.1"),
+    ("LoginAccountParams<chatgptAuthTokens>.accessToken: required", "auth.md §14.1"),
+    ("LoginAccountParams<chatgptAuthTokens>.accessToken: null", "auth.md §14.1"),
+    ("ChatgptAuthTokensRefreshResponse.chatgptAccountId: added", "auth.md §14.1"),
+    ("ChatgptAuthTokensRefreshResponse.chatgptPlanType: added", "auth.md §14.1"),
+    ("ChatgptAuthTokensRefreshResponse.idToken: required", "auth.md §14.1"),
+    ("ChatgptAuthTokensRefreshResponse.idToken: null", "auth.md §14.1"),
+    ("ChatgptAuthTokensRefreshResponse.accessToken: required", "auth.md §14.1"),
+    ("ChatgptAuthTokensRefreshResponse.accessToken: null", "auth.md §14.1"),
     // Reading is more tolerant than the reference's.
-    (
-        "ResponseItem<reasoning>.id: required",
-        "not on disk, nor in requests (engine.md §1.11)",
-    ),
+    ("ResponseItem<reasoning>.id: required", "not on disk, nor in requests (engine.md §1.11)"),
     // The schema shows the reference's inner type; on the wire it is a string or a list.
-    (
-        "FunctionCallOutputPayload<content>: missing",
-        "engine.md §1.11",
-    ),
+    ("FunctionCallOutputPayload<content>: missing", "engine.md §1.11"),
     ("FunctionCallOutputPayload<list>: added", "engine.md §1.11"),
-    (
-        "FunctionCallOutputPayload<string>: added",
-        "engine.md §1.11",
-    ),
+    ("FunctionCallOutputPayload<string>: added", "engine.md §1.11"),
     // Handed on as an MCP server wrote it.
     ("ContentBlock: any", "handed on"),
     ("Resource: any", "handed on"),
@@ -241,12 +178,7 @@ fn types_agree_with_the_reference() {
             found.insert(format!("{name}: missing"));
             continue;
         };
-        let mut comparison = Comparison {
-            theirs: &theirs,
-            ours,
-            seen: BTreeSet::new(),
-            found,
-        };
+        let mut comparison = Comparison { theirs: &theirs, ours, seen: BTreeSet::new(), found };
         comparison.node(&theirs, ours, name);
         found = comparison.found;
     }
@@ -264,10 +196,7 @@ fn reference_files() -> Option<BTreeMap<String, PathBuf>> {
     for dir in [root.clone(), root.join("v1"), root.join("v2")] {
         for entry in fs::read_dir(dir).ok()? {
             let path = entry.ok()?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "json")
-            {
+            if path.extension().is_some_and(|extension| extension == "json") {
                 files.insert(path.file_stem()?.to_str()?.to_owned(), path);
             }
         }
@@ -304,10 +233,7 @@ impl Comparison<'_> {
     fn node(&mut self, theirs: &Value, ours: &Value, place: &str) {
         let name = definition(theirs);
         if let Some(name) = &name {
-            let pair = (
-                name.clone(),
-                definition(ours).unwrap_or_else(|| place.to_owned()),
-            );
+            let pair = (name.clone(), definition(ours).unwrap_or_else(|| place.to_owned()));
             if !self.seen.insert(pair) {
                 return;
             }
@@ -327,10 +253,9 @@ impl Comparison<'_> {
         }
         let ours: BTreeMap<String, &Alternative> = ours.iter().map(|a| (label(a), a)).collect();
         let theirs: BTreeMap<String, &Alternative> = theirs.iter().map(|a| (label(a), a)).collect();
-        if let ([their], [our]) = (
-            Vec::from_iter(&theirs).as_slice(),
-            Vec::from_iter(&ours).as_slice(),
-        ) {
+        if let ([their], [our]) =
+            (Vec::from_iter(&theirs).as_slice(), Vec::from_iter(&ours).as_slice())
+        {
             self.alternative(their.1, our.1, place);
             return;
         }
@@ -353,16 +278,8 @@ impl Comparison<'_> {
                 self.node(their, our, &format!("{place}[]"));
             }
             (
-                Alternative::Object {
-                    members: their,
-                    required: must,
-                    others: their_others,
-                },
-                Alternative::Object {
-                    members: our,
-                    required,
-                    others,
-                },
+                Alternative::Object { members: their, required: must, others: their_others },
+                Alternative::Object { members: our, required, others },
             ) => {
                 for (name, their) in their {
                     let place = format!("{place}.{name}");
@@ -434,8 +351,7 @@ fn collect<'a>(
     };
     for key in ["anyOf", "oneOf"] {
         if let Some(list) = object.get(key).and_then(Value::as_array) {
-            list.iter()
-                .for_each(|schema| collect(schema, root, all, null));
+            list.iter().for_each(|schema| collect(schema, root, all, null));
             return;
         }
     }
@@ -444,16 +360,10 @@ fn collect<'a>(
     } else if let Some(target) = target(object, root) {
         collect(target, root, all, null);
     } else if let Some(list) = object.get("allOf").and_then(Value::as_array) {
-        list.iter()
-            .for_each(|schema| collect(schema, root, all, null));
+        list.iter().for_each(|schema| collect(schema, root, all, null));
     } else if let Some(values) = object.get("enum").and_then(Value::as_array) {
         *null |= values.contains(&Value::Null);
-        all.extend(
-            values
-                .iter()
-                .filter_map(Value::as_str)
-                .map(|v| Alternative::Const(v.into())),
-        );
+        all.extend(values.iter().filter_map(Value::as_str).map(|v| Alternative::Const(v.into())));
     } else if let Some(value) = object.get("const").and_then(Value::as_str) {
         all.push(Alternative::Const(value.into()));
     } else {
@@ -483,30 +393,17 @@ fn whole<'a>(object: &'a Map<String, Value>, root: &'a Value) -> Alternative<'a>
     let mut required = BTreeSet::new();
     let mut next = Some(object);
     while let Some(part) = next {
-        for (name, schema) in part
-            .get("properties")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
+        for (name, schema) in
+            part.get("properties").and_then(Value::as_object).into_iter().flatten()
         {
             members.insert(name.clone(), schema);
         }
-        let names = part
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let names = part.get("required").and_then(Value::as_array).into_iter().flatten();
         required.extend(names.filter_map(Value::as_str).map(str::to_owned));
         next = target(part, root).and_then(Value::as_object);
     }
-    let others = object
-        .get("additionalProperties")
-        .filter(|schema| **schema != Value::Bool(false));
-    Alternative::Object {
-        members,
-        required,
-        others,
-    }
+    let others = object.get("additionalProperties").filter(|schema| **schema != Value::Bool(false));
+    Alternative::Object { members, required, others }
 }
 
 /// What tells an alternative from the others of its union.
@@ -516,19 +413,12 @@ fn label(alternative: &Alternative) -> String {
         Alternative::Const(value) => value.clone(),
         Alternative::Plain(kind) => kind.clone(),
         Alternative::List(_) => "list".into(),
-        Alternative::Object {
-            members, required, ..
-        } => ["type", "state"]
+        Alternative::Object { members, required, .. } => ["type", "state"]
             .iter()
             .find_map(|tag| {
                 let schema = members.get(*tag)?;
-                schema["const"]
-                    .as_str()
-                    .or_else(|| schema["enum"][0].as_str())
+                schema["const"].as_str().or_else(|| schema["enum"][0].as_str())
             })
-            .map_or_else(
-                || Vec::from_iter(required.iter().cloned()).join("+"),
-                str::to_owned,
-            ),
+            .map_or_else(|| Vec::from_iter(required.iter().cloned()).join("+"), str::to_owned),
     }
 }

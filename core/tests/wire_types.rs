@@ -49,43 +49,22 @@ fn read<T: DeserializeOwned>(json: &Value) -> T {
 
 /// The text that a peer gets to see when `json` is no `T`.
 fn refusal<T: DeserializeOwned + Debug>(json: Value) -> String {
-    serde_json::from_value::<T>(json)
-        .expect_err("this should be refused")
-        .to_string()
+    serde_json::from_value::<T>(json).expect_err("this should be refused").to_string()
 }
 
 #[test]
 fn account_results_write_nulls() {
-    let none = GetAccountResponse {
-        account: None,
-        requires_openai_auth: true,
-    };
-    assert_eq!(
-        written(none),
-        r#"{"account":null,"requiresOpenaiAuth":true}"#
-    );
-    let chatgpt = Account::Chatgpt {
-        email: "a@b".into(),
-        plan_type: PlanType::Edu,
-    };
-    assert_eq!(
-        written(chatgpt),
-        r#"{"type":"chatgpt","email":"a@b","planType":"edu"}"#
-    );
+    let none = GetAccountResponse { account: None, requires_openai_auth: true };
+    assert_eq!(written(none), r#"{"account":null,"requiresOpenaiAuth":true}"#);
+    let chatgpt = Account::Chatgpt { email: "a@b".into(), plan_type: PlanType::Edu };
+    assert_eq!(written(chatgpt), r#"{"type":"chatgpt","email":"a@b","planType":"edu"}"#);
     assert_eq!(written(Account::ApiKey {}), r#"{"type":"apiKey"}"#);
     assert_eq!(
-        written(LoginAccountResponse::Chatgpt {
-            login_id: "l".into(),
-            auth_url: "u".into()
-        }),
+        written(LoginAccountResponse::Chatgpt { login_id: "l".into(), auth_url: "u".into() }),
         r#"{"type":"chatgpt","loginId":"l","authUrl":"u"}"#
     );
     assert_eq!(
-        written(AccountLoginCompletedNotification {
-            login_id: None,
-            success: true,
-            error: None
-        }),
+        written(AccountLoginCompletedNotification { login_id: None, success: true, error: None }),
         r#"{"loginId":null,"success":true,"error":null}"#
     );
     let status = GetAuthStatusResponse {
@@ -112,22 +91,13 @@ fn plans_that_have_no_name_are_unknown() {
 
 #[test]
 fn percentages_are_rounded_for_v2() {
-    let window = |used_percent| RateLimitWindow {
-        used_percent,
-        window_minutes: Some(5),
-        resets_at: None,
-    };
+    let window =
+        |used_percent| RateLimitWindow { used_percent, window_minutes: Some(5), resets_at: None };
     for (exact, rounded) in [(12.5, 13), (12.4, 12), (f64::NAN, 0), (1e99, i32::MAX)] {
-        let snapshot = RateLimitSnapshot {
-            primary: Some(window(exact)),
-            ..RateLimitSnapshot::default()
-        };
+        let snapshot =
+            RateLimitSnapshot { primary: Some(window(exact)), ..RateLimitSnapshot::default() };
         let primary = account::RateLimitSnapshot::from(snapshot).primary;
-        assert_eq!(
-            primary.map(|window| window.used_percent),
-            Some(rounded),
-            "{exact}"
-        );
+        assert_eq!(primary.map(|window| window.used_percent), Some(rounded), "{exact}");
     }
 }
 
@@ -143,10 +113,7 @@ fn external_tokens_come_in_two_shapes() {
         assert_eq!(answer.access_token.expose(), "a");
         assert_eq!(answer.id_token.is_some(), shape.get("idToken").is_some());
         let tokens = FreshTokens::from(answer.clone());
-        assert_eq!(
-            tokens.account_id.is_some(),
-            shape.get("chatgptAccountId").is_some()
-        );
+        assert_eq!(tokens.account_id.is_some(), shape.get("chatgptAccountId").is_some());
         let mut login = shape;
         login["type"] = json!("chatgptAuthTokens");
         assert_eq!(
@@ -161,22 +128,10 @@ fn logins_are_refused_in_the_words_of_the_reference() {
     let cases = [
         (json!({}), "missing field `type`"),
         (json!({"type": "apiKey"}), "missing field `apiKey`"),
-        (
-            json!({"type": "apiKey", "apiKey": 5}),
-            "invalid type: integer `5`, expected a string",
-        ),
-        (
-            json!({"type": "chatgptAuthTokens"}),
-            "missing field `idToken`",
-        ),
-        (
-            json!({"type": "chatgptAuthTokens", "accessToken": "a"}),
-            "missing field `idToken`",
-        ),
-        (
-            json!({"type": "chatgptAuthTokens", "idToken": "i"}),
-            "missing field `accessToken`",
-        ),
+        (json!({"type": "apiKey", "apiKey": 5}), "invalid type: integer `5`, expected a string"),
+        (json!({"type": "chatgptAuthTokens"}), "missing field `idToken`"),
+        (json!({"type": "chatgptAuthTokens", "accessToken": "a"}), "missing field `idToken`"),
+        (json!({"type": "chatgptAuthTokens", "idToken": "i"}), "missing field `accessToken`"),
         (
             json!({"type": "chatgptAuthTokens", "chatgptAccountId": "o"}),
             "missing field `accessToken`",
@@ -192,11 +147,7 @@ fn logins_are_refused_in_the_words_of_the_reference() {
         ),
     ];
     for (params, text) in cases {
-        assert_eq!(
-            refusal::<LoginAccountParams>(params.clone()),
-            text,
-            "{params}"
-        );
+        assert_eq!(refusal::<LoginAccountParams>(params.clone()), text, "{params}");
     }
     assert_eq!(
         refusal::<ChatgptAuthTokensRefreshResponse>(Value::Null),
@@ -236,10 +187,7 @@ fn params_are_refused_in_the_words_of_the_reference() {
         refusal::<UserInput>(json!({"type": "bogus"})),
         "unknown variant `bogus`, expected one of `text`, `image`, `localImage`, `skill`, `mention`"
     );
-    assert_eq!(
-        refusal::<InitializeParams>(json!({})),
-        "missing field `clientInfo`"
-    );
+    assert_eq!(refusal::<InitializeParams>(json!({})), "missing field `clientInfo`");
 }
 
 #[test]
@@ -254,10 +202,7 @@ fn null_counts_as_absent_and_unknown_members_as_nothing() {
         "input": [{"type": "text", "text": "hi", "text_elements": null}]
     }));
     assert_eq!(params.output_schema, None);
-    assert_eq!(
-        written(params.input),
-        r#"[{"type":"text","text":"hi","text_elements":[]}]"#
-    );
+    assert_eq!(written(params.input), r#"[{"type":"text","text":"hi","text_elements":[]}]"#);
     let params: InitializeParams = read(&json!({
         "clientInfo": {"name": "n", "version": "1", "title": null},
         "capabilities": {"optOutNotificationMethods": ["a/b"], "experimentalApi": null}
@@ -268,10 +213,7 @@ fn null_counts_as_absent_and_unknown_members_as_nothing() {
         "conversationId": "67E5504410B1426F9247BB680E5FE0C8",
         "items": [{"type": "text", "data": {"text": "hi"}}]
     }));
-    assert_eq!(
-        message.conversation_id.to_string(),
-        "67e55044-10b1-426f-9247-bb680e5fe0c8"
-    );
+    assert_eq!(message.conversation_id.to_string(), "67e55044-10b1-426f-9247-bb680e5fe0c8");
 }
 
 #[test]
@@ -309,7 +251,7 @@ fn threads_have_what_newer_clients_look_for() {
         model: "m".into(),
         model_provider: "p".into(),
         cwd: "/w".into(),
-        approval_policy: AskForApproval::UnlessTrusted,
+        approval_policy: AskForApproval::Untrusted,
         approvals_reviewer: ApprovalsReviewer::User,
         sandbox: SandboxPolicy::ReadOnly,
         reasoning_effort: None,
@@ -326,20 +268,14 @@ fn threads_have_what_newer_clients_look_for() {
         )
     );
     assert_eq!(
-        written(ThreadStatus::Active {
-            active_flags: Vec::new()
-        }),
+        written(ThreadStatus::Active { active_flags: Vec::new() }),
         r#"{"type":"active","activeFlags":[]}"#
     );
 }
 
 #[test]
 fn turns_and_items_write_nulls() {
-    let item = ThreadItem::AgentMessage {
-        id: "m".into(),
-        text: "hi".into(),
-        phase: None,
-    };
+    let item = ThreadItem::AgentMessage { id: "m".into(), text: "hi".into(), phase: None };
     assert_eq!(
         written(ItemStartedNotification {
             item: &item,
@@ -352,25 +288,16 @@ fn turns_and_items_write_nulls() {
             r#""threadId":"t","turnId":"1","startedAtMs":7}"#
         )
     );
-    let disconnected = CodexErrorInfo::ResponseStreamDisconnected {
-        http_status_code: None,
-    };
+    let disconnected = CodexErrorInfo::ResponseStreamDisconnected { http_status_code: None };
     let error = TurnError {
         message: "x".into(),
         codex_error_info: Some(disconnected.clone()),
         additional_details: None,
     };
-    let turn = Turn {
-        id: "1".into(),
-        items: vec![item],
-        status: TurnStatus::Failed,
-        error: Some(error),
-    };
+    let turn =
+        Turn { id: "1".into(), items: vec![item], status: TurnStatus::Failed, error: Some(error) };
     assert_eq!(
-        written(TurnCompletedNotification {
-            thread_id: "t",
-            turn: &turn
-        }),
+        written(TurnCompletedNotification { thread_id: "t", turn: &turn }),
         concat!(
             r#"{"threadId":"t","turn":{"id":"1","items":[{"type":"agentMessage","id":"m","#,
             r#""text":"hi","phase":null}],"status":"failed","error":{"message":"x","#,
@@ -382,49 +309,26 @@ fn turns_and_items_write_nulls() {
         written(OldErrorInfo::from(disconnected)),
         r#"{"response_stream_disconnected":{"http_status_code":null}}"#
     );
-    let cap = CodexErrorInfo::ModelCap {
-        model: "m".into(),
-        reset_after_seconds: Some(120),
-    };
-    assert_eq!(
-        written(cap),
-        r#"{"modelCap":{"model":"m","reset_after_seconds":120}}"#
-    );
+    let cap = CodexErrorInfo::ModelCap { model: "m".into(), reset_after_seconds: Some(120) };
+    assert_eq!(written(cap), r#"{"modelCap":{"model":"m","reset_after_seconds":120}}"#);
 }
 
 #[test]
 fn deltas_in_both_spellings() {
-    let delta = AgentMessageDeltaNotification {
-        thread_id: "t",
-        turn_id: "1",
-        item_id: "m",
-        delta: "\"\n",
-    };
+    let delta =
+        AgentMessageDeltaNotification { thread_id: "t", turn_id: "1", item_id: "m", delta: "\"\n" };
+    assert_eq!(written(delta), r#"{"threadId":"t","turnId":"1","itemId":"m","delta":"\"\n"}"#);
+    let msg = EventMsg::AgentMessageDelta { delta: Cow::Borrowed("hi") };
     assert_eq!(
-        written(delta),
-        r#"{"threadId":"t","turnId":"1","itemId":"m","delta":"\"\n"}"#
-    );
-    let msg = EventMsg::AgentMessageDelta {
-        delta: Cow::Borrowed("hi"),
-    };
-    assert_eq!(
-        written(EventNotification {
-            id: "1",
-            msg: &msg,
-            conversation_id: "t"
-        }),
+        written(EventNotification { id: "1", msg: &msg, conversation_id: "t" }),
         r#"{"id":"1","msg":{"type":"agent_message_delta","delta":"hi"},"conversationId":"t"}"#
     );
 }
 
 #[test]
 fn warnings_leave_out_an_unknown_place() {
-    let warning = ConfigWarningNotification {
-        summary: "s".into(),
-        details: None,
-        path: None,
-        range: None,
-    };
+    let warning =
+        ConfigWarningNotification { summary: "s".into(), details: None, path: None, range: None };
     assert_eq!(written(warning), r#"{"summary":"s","details":null}"#);
 }
 
@@ -451,10 +355,7 @@ fn approvals_are_decoded_as_clients_write_them() {
 #[test]
 fn sandbox_policies_in_both_spellings() {
     let cases = [
-        (
-            r#"{"type":"dangerFullAccess"}"#,
-            r#"{"type":"danger-full-access"}"#,
-        ),
+        (r#"{"type":"dangerFullAccess"}"#, r#"{"type":"danger-full-access"}"#),
         (r#"{"type":"readOnly"}"#, r#"{"type":"read-only"}"#),
         (
             r#"{"type":"externalSandbox","networkAccess":"enabled"}"#,
@@ -522,21 +423,13 @@ fn response_items_are_written_for_the_model() {
             json!({"type": "compaction_summary", "encrypted_content": "e"}),
             json!({"type": "compaction", "encrypted_content": "e"}),
         ),
-        (
-            json!({"type": "brand_new", "x": [1]}),
-            json!({"type": "other"}),
-        ),
+        (json!({"type": "brand_new", "x": [1]}), json!({"type": "other"})),
     ];
     for (from, to) in cases {
         let item: ResponseItem = read(&from);
         assert_eq!(serde_json::to_value(&item).expect("an item"), to);
         let id = from.get("id").filter(|_| to["type"] != "other");
-        assert_eq!(
-            serde_json::to_value(item.with_id())
-                .expect("an item")
-                .get("id"),
-            id
-        );
+        assert_eq!(serde_json::to_value(item.with_id()).expect("an item").get("id"), id);
     }
     let parts = json!([{"type": "input_text", "text": "t"}]);
     assert!(matches!(read(&parts), FunctionCallOutputPayload::Parts(parts) if parts.len() == 1));

@@ -27,6 +27,8 @@ pub(crate) enum Answer {
     Bytes(Bytes),
     End,
     Failed(HttpFailure),
+    /// The job panicked.
+    Lost,
     Files(Box<FileAnswer>),
 }
 
@@ -100,6 +102,7 @@ impl Backend {
             }
             Answer::End => Outcome::HttpEnd,
             Answer::Failed(failure) => Outcome::HttpFailed(failure),
+            Answer::Lost => Outcome::Lost,
             Answer::Files(answer) => Outcome::Files(answer),
         };
         Poll::Ready((id, outcome))

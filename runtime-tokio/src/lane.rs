@@ -70,9 +70,6 @@ fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
 fn run(job: FileJob, files: &dyn Files) -> Answer {
     match catch_unwind(AssertUnwindSafe(|| job.run(files))) {
         Ok(answer) => Answer::Files(Box::new(answer)),
-        Err(_) => Answer::Failed(HttpFailure {
-            kind: HttpFailureKind::Request,
-            text: "a job on files panicked".to_owned(),
-        }),
+        Err(_) => Answer::Lost,
     }
 }

@@ -15,9 +15,15 @@ use crate::outside::Outside;
 use crate::owner::CallOwner;
 use crate::pending::Ticket;
 use crate::secret::Secret;
-use crate::wire::legacy::auth::{AuthStatusChangeNotification, GetAuthStatusResponse, UserInfoResponse};
+use crate::wire::legacy::auth::{
+    AuthStatusChangeNotification, GetAuthStatusResponse, UserInfoResponse,
+};
 use crate::wire::refusal::Refusal;
-use crate::wire::v2::account::{Account, AccountLoginCompletedNotification, AccountUpdatedNotification, CancelLoginAccountResponse, CancelLoginAccountStatus, GetAccountResponse, LoginAccountResponse, PlanType};
+use crate::wire::v2::account::{
+    Account, AccountLoginCompletedNotification, AccountUpdatedNotification,
+    CancelLoginAccountResponse, CancelLoginAccountStatus, GetAccountResponse, LoginAccountResponse,
+    PlanType,
+};
 use crate::wire::v2::common::Empty;
 
 /// Which generation of the protocol a request came in; its notifications follow suit

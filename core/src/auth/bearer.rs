@@ -69,7 +69,10 @@ pub(crate) fn choose(
     if let Some(name) = provider.env_key {
         let Some(key) = env.filled(name) else {
             let help = provider.env_key_instructions.map(|text| format!(" {text}"));
-            return Err(format!("Missing environment variable: `{name}`.{}", help.unwrap_or_default()));
+            return Err(format!(
+                "Missing environment variable: `{name}`.{}",
+                help.unwrap_or_default()
+            ));
         };
         return Ok(own(Secret::new(key)));
     }
@@ -93,8 +96,8 @@ mod tests {
     use super::{CallCredential, ProviderAuth, Source, choose};
     use crate::auth::credential::{Credential, External, Generation};
     use crate::config::Provider;
-use crate::model::request;
-use crate::secret::Secret;
+    use crate::model::request;
+    use crate::secret::Secret;
     use crate::setup::Environment;
 
     fn shown(provider: ProviderAuth<'_>, credential: &Credential) -> String {

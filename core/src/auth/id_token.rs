@@ -74,7 +74,11 @@ impl Claims {
 /// The decoder's text without the claim's own value, which may be private.
 fn decoder_text(err: &serde_json::Error) -> String {
     if err.is_data() {
-        return format!("a claim has the wrong type at line {} column {}", err.line(), err.column());
+        return format!(
+            "a claim has the wrong type at line {} column {}",
+            err.line(),
+            err.column()
+        );
     }
     err.to_string()
 }

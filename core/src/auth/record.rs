@@ -121,8 +121,7 @@ mod tests {
     #[test]
     fn the_mode_is_inferred() {
         let jwt = unsigned_jwt("{}");
-        let tokens =
-            format!(r#"{{"id_token":"{jwt}","access_token":"a","refresh_token":"r"}}"#);
+        let tokens = format!(r#"{{"id_token":"{jwt}","access_token":"a","refresh_token":"r"}}"#);
         let cases = [
             ("{}".to_owned(), "None"),
             (r#"{"OPENAI_API_KEY":"k"}"#.to_owned(), "Some(ApiKey)"),

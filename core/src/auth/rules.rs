@@ -106,7 +106,8 @@ pub(crate) fn markdown() -> String {
             None => "any",
         };
         let forced = rule.forced.map_or("any".to_owned(), |forced| format!("{forced:?}"));
-        let row = format!("| {:?} | {external} | {forced} | {} |\n", rule.kind, rule.blocked.text());
+        let row =
+            format!("| {:?} | {external} | {forced} | {} |\n", rule.kind, rule.blocked.text());
         out.push_str(&row);
     }
     out
@@ -120,7 +121,9 @@ mod tests {
     fn expected(kind: LoginKind, external: bool, forced: Option<ForcedMethod>) -> Option<Blocked> {
         match (kind, external, forced) {
             (LoginKind::ApiKey | LoginKind::ChatGpt, true, _) => Some(Blocked::ExternalActive),
-            (LoginKind::ApiKey, false, Some(ForcedMethod::ChatGpt)) => Some(Blocked::ApiKeyDisabled),
+            (LoginKind::ApiKey, false, Some(ForcedMethod::ChatGpt)) => {
+                Some(Blocked::ApiKeyDisabled)
+            }
             (LoginKind::ChatGpt, false, Some(ForcedMethod::ApiKey)) => {
                 Some(Blocked::ChatGptDisabled)
             }

@@ -7,6 +7,7 @@
 use std::mem;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use toml::{Table, Value};
 
@@ -62,11 +63,7 @@ pub(super) fn derive(
         permissions: Some(permissions(ask, stack, &doc, &below, strict)?),
         base_instructions: match &ask.choices.base_instructions {
             Some(text) => Some(text.as_str().into()),
-            None => file_text(
-                files,
-                doc.model_instructions_file.as_deref(),
-                "model instructions",
-            )?,
+            None => file_text(files, doc.model_instructions_file.as_deref(), "model instructions")?,
         },
         compact_prompt: match filled(doc.compact_prompt.as_deref()) {
             Some(text) => Some(text.into()),
@@ -81,12 +78,7 @@ pub(super) fn derive(
         trust: stack.trust,
         requirements: stack.requirements.clone(),
     };
-    let provider = ask
-        .choices
-        .model_provider
-        .as_ref()
-        .or(doc.model_provider.as_ref())
-        .cloned();
+    let provider = ask.choices.model_provider.as_ref().or(doc.model_provider.as_ref()).cloned();
     let config = build(ask, doc, parts);
     // An unknown provider was replaced by the default one.
     match provider.filter(|id| *id != config.provider_id) {
@@ -109,26 +101,14 @@ fn settings(
     let profile = active_profile(ask, stack, &stack.decode(stack.layers.effective())?)?;
     let mut merged = Table::new();
     let session = rank(&LayerSource::SessionFlags);
-    for layer in stack
-        .layers
-        .enabled()
-        .filter(|layer| rank(&layer.source) < session)
-    {
+    for layer in stack.layers.enabled().filter(|layer| rank(&layer.source) < session) {
         merge(&mut merged, &layer.value);
     }
     if let Some((_, overlay)) = &profile {
         merge(&mut merged, overlay);
     }
-    let below = if strict {
-        Table::new()
-    } else {
-        take_permissions(&mut merged)
-    };
-    for layer in stack
-        .layers
-        .enabled()
-        .filter(|layer| rank(&layer.source) >= session)
-    {
+    let below = if strict { Table::new() } else { take_permissions(&mut merged) };
+    for layer in stack.layers.enabled().filter(|layer| rank(&layer.source) >= session) {
         merge(&mut merged, &layer.value);
     }
     Ok((stack.decode(merged)?, below, profile.map(|(name, _)| name)))
@@ -136,14 +116,7 @@ fn settings(
 
 /// The configuration without any settings, for when even the command line's are at fault.
 pub(super) fn bare(ask: &ConfigAsk, requirements: Requirements) -> Config {
-    build(
-        ask,
-        Document::default(),
-        Parts {
-            requirements,
-            ..Parts::default()
-        },
-    )
+    build(ask, Document::default(), Parts { requirements, ..Parts::default() })
 }
 
 /// The error, with the layer that set the value at `path`.
@@ -220,9 +193,7 @@ fn permissions(
     };
     let sandbox = match ask.choices.sandbox_mode.or(doc.sandbox_mode) {
         Some(mode) => {
-            requirements
-                .check_sandbox(mode.into())
-                .map_err(not_allowed)?;
+            requirements.check_sandbox(mode.into()).map_err(not_allowed)?;
             mode
         }
         // In doubt there is no trust either, so what is below cannot be stricter.
@@ -250,14 +221,10 @@ fn file_text(
         Ok(Some(text)) => text,
         Ok(None) => {
             let error = "No such file or directory (os error 2)";
-            return Err(ConfigError::plain(format!(
-                "failed to read {what} file {shown}: {error}"
-            )));
+            return Err(ConfigError::plain(format!("failed to read {what} file {shown}: {error}")));
         }
         Err(error) => {
-            return Err(ConfigError::plain(format!(
-                "failed to read {what} file {shown}: {error}"
-            )));
+            return Err(ConfigError::plain(format!("failed to read {what} file {shown}: {error}")));
         }
     };
     match filled(Some(&text)) {
@@ -269,8 +236,7 @@ fn file_text(
 /// Skills that the user switched; no other layer has a say (config.md §7.3).
 fn user_skills(stack: &Stack) -> SkillsDocument {
     let user = stack.layers.user().filter(|layer| layer.disabled.is_none());
-    user.and_then(|layer| word(&layer.value, "skills"))
-        .unwrap_or_default()
+    user.and_then(|layer| word(&layer.value, "skills")).unwrap_or_default()
 }
 
 /// The text without white space around it; none if nothing is left.
@@ -307,14 +273,8 @@ fn build(ask: &ConfigAsk, mut doc: Document, parts: Parts) -> Config {
         show_raw_agent_reasoning: doc.show_raw_agent_reasoning.unwrap_or(false),
         hide_agent_reasoning: doc.hide_agent_reasoning.unwrap_or(false),
         history: match &doc.history {
-            Some(h) => History {
-                persistence: h.persistence,
-                max_bytes: h.max_bytes,
-            },
-            None => History {
-                persistence: Persistence::SaveAll,
-                max_bytes: None,
-            },
+            Some(h) => History { persistence: h.persistence, max_bytes: h.max_bytes },
+            None => History { persistence: Persistence::SaveAll, max_bytes: None },
         },
         telemetry: Box::new(telemetry(&mut doc)),
         mcp,
@@ -322,12 +282,7 @@ fn build(ask: &ConfigAsk, mut doc: Document, parts: Parts) -> Config {
         ghost_snapshot: ghost_snapshot(doc.ghost_snapshot.take().unwrap_or_default()),
         profiles: mem::take(&mut doc.profiles).into_keys().collect(),
         permissions: granted(&mut doc, parts.permissions, parts.requirements, parts.trust),
-        skills: parts
-            .skills
-            .config
-            .into_iter()
-            .map(|skill| (skill.path, skill.enabled))
-            .collect(),
+        skills: parts.skills.config.into_iter().map(|skill| (skill.path, skill.enabled)).collect(),
         active_profile: parts.profile,
         deprecations: switches.deprecations,
         unstable_features_warning: switches.unstable_warning,
@@ -342,9 +297,7 @@ fn model(doc: &mut Document, choices: &Choices) -> ModelSettings {
         auto_compact_token_limit: doc.model_auto_compact_token_limit,
         tool_output_token_limit: doc.tool_output_token_limit,
         reasoning_effort: doc.model_reasoning_effort,
-        reasoning_summary: doc
-            .model_reasoning_summary
-            .unwrap_or(ReasoningSummary::Auto),
+        reasoning_summary: doc.model_reasoning_summary.unwrap_or(ReasoningSummary::Auto),
         supports_reasoning_summaries: doc.model_supports_reasoning_summaries,
         verbosity: doc.model_verbosity,
         personality: choices.personality.or(doc.model_personality),
@@ -358,10 +311,7 @@ fn granted(
     trust: Option<TrustLevel>,
 ) -> Permissions {
     let (approval_policy, sandbox_mode) = permissions.unwrap_or_else(|| {
-        (
-            requirements.default_approval(AskForApproval::OnRequest),
-            SandboxMode::ReadOnly,
-        )
+        (requirements.default_approval(AskForApproval::OnRequest), SandboxMode::ReadOnly)
     });
     let write = doc.sandbox_workspace_write.take().unwrap_or_default();
     Permissions {
@@ -379,14 +329,8 @@ fn granted(
 }
 
 fn instructions(doc: &mut Document, choices: &Choices, parts: &Parts) -> Instructions {
-    let developer = choices
-        .developer_instructions
-        .clone()
-        .or(doc.developer_instructions.take());
-    let fallbacks = doc
-        .project_doc_fallback_filenames
-        .take()
-        .unwrap_or_default();
+    let developer = choices.developer_instructions.clone().or(doc.developer_instructions.take());
+    let fallbacks = doc.project_doc_fallback_filenames.take().unwrap_or_default();
     Instructions {
         base: parts.base_instructions.clone(),
         developer: developer.map(Arc::from),
@@ -404,22 +348,23 @@ fn login(doc: &mut Document) -> Login {
     Login {
         forced_method: doc.forced_login_method,
         forced_workspace_id: filled(workspace).map(str::to_owned),
-        store: doc
-            .cli_auth_credentials_store
-            .unwrap_or(CredentialStore::File),
+        store: doc.cli_auth_credentials_store.unwrap_or(CredentialStore::File),
         chatgpt_base_url: doc
             .chatgpt_base_url
             .take()
             .unwrap_or_else(|| CHATGPT_BASE_URL.to_owned()),
+        refresh_limit: doc
+            .understudy
+            .as_ref()
+            .and_then(|own| own.refresh_limit_ms)
+            .map(Duration::from_millis),
     }
 }
 
 fn mcp(doc: &mut Document) -> McpSettings {
     McpSettings {
         servers: mem::take(&mut doc.mcp_servers),
-        credential_store: doc
-            .mcp_oauth_credentials_store
-            .unwrap_or(McpCredentialStore::Auto),
+        credential_store: doc.mcp_oauth_credentials_store.unwrap_or(McpCredentialStore::Auto),
         callback_port: doc.mcp_oauth_callback_port,
     }
 }
@@ -428,11 +373,7 @@ fn telemetry(doc: &mut Document) -> Telemetry {
     Telemetry {
         otel: doc.otel.take().map(Otel::from).unwrap_or_default(),
         analytics: doc.analytics.as_ref().and_then(|switch| switch.enabled),
-        feedback: doc
-            .feedback
-            .as_ref()
-            .and_then(|switch| switch.enabled)
-            .unwrap_or(true),
+        feedback: doc.feedback.as_ref().and_then(|switch| switch.enabled).unwrap_or(true),
     }
 }
 
@@ -442,11 +383,7 @@ fn shell_environment(doc: Option<ShellEnvironmentDocument>) -> ShellEnvironment 
         inherit: doc.inherit.unwrap_or(Inherit::All),
         ignore_default_excludes: doc.ignore_default_excludes.unwrap_or(true),
         exclude: doc.exclude,
-        set: doc
-            .set
-            .into_iter()
-            .map(|(name, value)| (name, Secret::new(value)))
-            .collect(),
+        set: doc.set.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
         include_only: doc.include_only,
     }
 }

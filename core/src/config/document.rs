@@ -37,6 +37,7 @@ pub(super) struct Document {
     pub compact_prompt: Option<String>,
     pub experimental_compact_prompt_file: Option<PathBuf>,
     pub forced_chatgpt_workspace_id: Option<String>,
+    pub understudy: Option<UnderstudyDocument>,
     pub forced_login_method: Option<LoginMethod>,
     pub cli_auth_credentials_store: Option<CredentialStore>,
     pub mcp_servers: BTreeMap<String, McpServer>,
@@ -121,10 +122,7 @@ const PROFILE_KEYS: &[&str] = &[
 /// Old keys of a profile with the feature that each switches, in the order they are applied.
 const PROFILE_TOGGLES: &[(&str, &str)] = &[
     ("include_apply_patch_tool", "apply_patch_freeform"),
-    (
-        "experimental_use_freeform_apply_patch",
-        "apply_patch_freeform",
-    ),
+    ("experimental_use_freeform_apply_patch", "apply_patch_freeform"),
     ("experimental_use_unified_exec_tool", "unified_exec"),
     ("tools_web_search", "web_search_request"),
 ];
@@ -146,6 +144,12 @@ pub(super) fn profile_overlay(profile: &Table) -> Table {
         overlay.insert("features".to_owned(), Value::Table(features));
     }
     overlay
+}
+
+/// `[understudy]`: what the reference has no setting for.
+#[derive(Clone, Deserialize)]
+pub(super) struct UnderstudyDocument {
+    pub refresh_limit_ms: Option<u64>,
 }
 
 /// `[sandbox_workspace_write]`
@@ -237,15 +241,10 @@ pub(super) fn normalise(table: &mut Table, resolve: &dyn Fn(&Path) -> PathBuf) {
     resolve_files(table, resolve);
     let tables = |table: &mut Table, key: &str, each: &mut dyn FnMut(&mut Table)| {
         if let Some(Value::Table(entries)) = table.get_mut(key) {
-            entries
-                .iter_mut()
-                .filter_map(|(_, v)| v.as_table_mut())
-                .for_each(each);
+            entries.iter_mut().filter_map(|(_, v)| v.as_table_mut()).for_each(each);
         }
     };
-    tables(table, "profiles", &mut |profile| {
-        resolve_files(profile, resolve)
-    });
+    tables(table, "profiles", &mut |profile| resolve_files(profile, resolve));
     tables(table, "mcp_servers", &mut |server| {
         for key in ["startup_timeout_sec", "tool_timeout_sec"] {
             if let Some(value) = server.get_mut(key)
@@ -259,25 +258,19 @@ pub(super) fn normalise(table: &mut Table, resolve: &dyn Fn(&Path) -> PathBuf) {
     if let Some(Value::Table(write)) = table.get_mut("sandbox_workspace_write")
         && let Some(Value::Array(roots)) = write.get_mut("writable_roots")
     {
-        roots
-            .iter_mut()
-            .for_each(|root| resolve_value(root, resolve));
+        roots.iter_mut().for_each(|root| resolve_value(root, resolve));
     }
     if let Some(Value::Table(skills)) = table.get_mut("skills")
         && let Some(Value::Array(entries)) = skills.get_mut("config")
     {
-        let paths = entries
-            .iter_mut()
-            .filter_map(|entry| entry.as_table_mut()?.get_mut("path"));
+        let paths = entries.iter_mut().filter_map(|entry| entry.as_table_mut()?.get_mut("path"));
         paths.for_each(|path| resolve_value(path, resolve));
     }
     tables(table, "otel", &mut |exporter| {
         for kind in exporter.iter_mut().filter_map(|(_, v)| v.as_table_mut()) {
             if let Some(Value::Table(tls)) = kind.get_mut("tls") {
                 for key in ["ca-certificate", "client-certificate", "client-private-key"] {
-                    tls.get_mut(key)
-                        .into_iter()
-                        .for_each(|path| resolve_value(path, resolve));
+                    tls.get_mut(key).into_iter().for_each(|path| resolve_value(path, resolve));
                 }
             }
         }
@@ -290,18 +283,13 @@ fn resolve_files(table: &mut Table, resolve: &dyn Fn(&Path) -> PathBuf) {
         "experimental_instructions_file",
         "experimental_compact_prompt_file",
     ] {
-        table
-            .get_mut(key)
-            .into_iter()
-            .for_each(|path| resolve_value(path, resolve));
+        table.get_mut(key).into_iter().for_each(|path| resolve_value(path, resolve));
     }
 }
 
 fn resolve_value(value: &mut Value, resolve: &dyn Fn(&Path) -> PathBuf) {
     if let Value::String(text) = value {
-        *text = resolve(Path::new(text.as_str()))
-            .to_string_lossy()
-            .into_owned();
+        *text = resolve(Path::new(text.as_str())).to_string_lossy().into_owned();
     }
 }
 

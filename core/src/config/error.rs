@@ -26,11 +26,7 @@ struct Place {
 impl ConfigError {
     /// An error without a place.
     pub fn plain(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            place: None,
-            culprit: None,
-        }
+        Self { message: message.into(), place: None, culprit: None }
     }
 
     /// An error at bytes `span` of the file `path`, whose text is `text`. The message is
@@ -40,10 +36,7 @@ impl ConfigError {
         let TextPosition { line, column } = range.start;
         Self {
             message: format!("{}:{line}:{column}: {message}", path.display()),
-            place: Some(Place {
-                path: path.to_owned(),
-                range,
-            }),
+            place: Some(Place { path: path.to_owned(), range }),
             culprit: None,
         }
     }
@@ -106,10 +99,7 @@ impl TextRange {
     /// The range of bytes `span` of `text`.
     pub fn of(text: &str, span: Range<usize>) -> Self {
         let last = span.end.saturating_sub(1).max(span.start);
-        Self {
-            start: TextPosition::of(text, span.start),
-            end: TextPosition::of(text, last),
-        }
+        Self { start: TextPosition::of(text, span.start), end: TextPosition::of(text, last) }
     }
 }
 
@@ -121,17 +111,11 @@ impl TextPosition {
         let bytes = text.as_bytes();
         let before = bytes.get(..inside).unwrap_or_default();
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
-        let start = before
-            .iter()
-            .rposition(|b| *b == b'\n')
-            .map_or(0, |nl| nl + 1);
+        let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |nl| nl + 1);
         let chars = bytes.get(start..=inside).unwrap_or_default();
         // Continuation bytes do not start a character.
         let column = chars.iter().filter(|b| (**b & 0xC0) != 0x80).count().max(1);
-        Self {
-            line,
-            column: column + (at - inside),
-        }
+        Self { line, column: column + (at - inside) }
     }
 }
 

@@ -100,14 +100,8 @@ features! {
 /// Old names with what they stand for, in alphabetical order.
 const ALIASES: &[(&str, Feature)] = &[
     ("connectors", Feature::Apps),
-    (
-        "enable_experimental_windows_sandbox",
-        Feature::WindowsSandbox,
-    ),
-    (
-        "experimental_use_freeform_apply_patch",
-        Feature::ApplyPatchFreeform,
-    ),
+    ("enable_experimental_windows_sandbox", Feature::WindowsSandbox),
+    ("experimental_use_freeform_apply_patch", Feature::ApplyPatchFreeform),
     ("experimental_use_unified_exec_tool", Feature::UnifiedExec),
     ("include_apply_patch_tool", Feature::ApplyPatchFreeform),
     ("web_search", Feature::WebSearchRequest),
@@ -117,10 +111,7 @@ impl Feature {
     /// Its row in the table.
     pub fn row(self) -> &'static FeatureRow {
         // The table is made from the same list as the enum, so the row is always there.
-        FEATURES
-            .iter()
-            .find(|row| row.feature == self)
-            .unwrap_or(&FEATURES[0])
+        FEATURES.iter().find(|row| row.feature == self).unwrap_or(&FEATURES[0])
     }
 
     fn bit(self) -> u32 {
@@ -130,16 +121,8 @@ impl Feature {
 
 /// The feature of that name, and whether the name is an old one.
 pub fn by_name(name: &str) -> Option<(Feature, bool)> {
-    let current = FEATURES
-        .iter()
-        .find(|row| row.key == name)
-        .map(|row| (row.feature, false));
-    current.or_else(|| {
-        ALIASES
-            .iter()
-            .find(|(alias, _)| *alias == name)
-            .map(|(_, f)| (*f, true))
-    })
+    let current = FEATURES.iter().find(|row| row.key == name).map(|row| (row.feature, false));
+    current.or_else(|| ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, f)| (*f, true)))
 }
 
 /// Which features are on.
@@ -179,9 +162,7 @@ impl Default for Features {
 
 impl fmt::Debug for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set()
-            .entries(self.iter().map(|row| row.key))
-            .finish()
+        f.debug_set().entries(self.iter().map(|row| row.key)).finish()
     }
 }
 

@@ -42,12 +42,8 @@ words! {
 
 impl AskForApproval {
     /// From the strictest to the loosest.
-    pub const STRICT_FIRST: [Self; 4] = [
-        Self::Untrusted,
-        Self::OnRequest,
-        Self::OnFailure,
-        Self::Never,
-    ];
+    pub const STRICT_FIRST: [Self; 4] =
+        [Self::Untrusted, Self::OnRequest, Self::OnFailure, Self::Never];
 
     /// The name that constraint messages use (config.md §2.7).
     pub const fn constraint_name(self) -> &'static str {
@@ -61,10 +57,7 @@ impl AskForApproval {
 
     /// The stricter of two.
     pub fn stricter(self, other: Self) -> Self {
-        Self::STRICT_FIRST
-            .into_iter()
-            .find(|p| *p == self || *p == other)
-            .unwrap_or(self)
+        Self::STRICT_FIRST.into_iter().find(|p| *p == self || *p == other).unwrap_or(self)
     }
 }
 
@@ -280,10 +273,7 @@ mod tests {
             let back: ReasoningEffort = serde_json::from_str(&json).expect("the same word");
             assert_eq!(back, *value);
         }
-        assert_eq!(
-            SandboxMode::ALL.last().map(|m| m.as_str()),
-            Some("danger-full-access")
-        );
+        assert_eq!(SandboxMode::ALL.last().map(|m| m.as_str()), Some("danger-full-access"));
     }
 
     #[test]

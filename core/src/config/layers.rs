@@ -15,11 +15,7 @@ use super::fingerprint::fingerprint;
 
 /// Where a layer comes from, as the wire names it. Ordered by precedence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(
-    tag = "type",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum LayerSource {
     /// The administrator's file.
     System {
@@ -84,20 +80,12 @@ impl Layer {
     /// A layer that counts.
     pub fn new(source: LayerSource, value: Table) -> Self {
         let version = fingerprint(&value);
-        Self {
-            source,
-            value,
-            version,
-            disabled: None,
-        }
+        Self { source, value, version, disabled: None }
     }
 
     /// A layer that does not count, and why.
     pub fn disabled(source: LayerSource, value: Table, reason: String) -> Self {
-        Self {
-            disabled: Some(reason),
-            ..Self::new(source, value)
-        }
+        Self { disabled: Some(reason), ..Self::new(source, value) }
     }
 }
 
@@ -143,24 +131,19 @@ impl Layers {
 
     /// The user's layer.
     pub fn user(&self) -> Option<&Layer> {
-        self.0
-            .iter()
-            .find(|layer| matches!(layer.source, LayerSource::User { .. }))
+        self.0.iter().find(|layer| matches!(layer.source, LayerSource::User { .. }))
     }
 
     /// The settings that hold when all enabled layers are merged.
     pub fn effective(&self) -> Table {
         let mut all = Table::new();
-        self.enabled()
-            .for_each(|layer| merge(&mut all, &layer.value));
+        self.enabled().for_each(|layer| merge(&mut all, &layer.value));
         all
     }
 
     /// The highest enabled layer that has a value at this path.
     pub fn setter(&self, path: &[&str]) -> Option<&Layer> {
-        self.enabled()
-            .rev()
-            .find(|layer| at_path(&layer.value, path).is_some())
+        self.enabled().rev().find(|layer| at_path(&layer.value, path).is_some())
     }
 }
 
@@ -178,9 +161,7 @@ pub(super) fn rank(source: &LayerSource) -> u8 {
 /// The value at a path of keys.
 pub(super) fn at_path<'t>(table: &'t Table, path: &[&str]) -> Option<&'t Value> {
     let (last, parents) = path.split_last()?;
-    let parent = parents
-        .iter()
-        .try_fold(table, |table, key| table.get(*key)?.as_table())?;
+    let parent = parents.iter().try_fold(table, |table, key| table.get(*key)?.as_table())?;
     parent.get(*last)
 }
 
@@ -202,10 +183,7 @@ pub fn merge(base: &mut Table, over: &Table) {
 pub fn origins(layers: &Layers) -> BTreeMap<String, Origin> {
     let mut origins = BTreeMap::new();
     for layer in layers.enabled() {
-        let origin = Origin {
-            name: layer.source.clone(),
-            version: layer.version.clone(),
-        };
+        let origin = Origin { name: layer.source.clone(), version: layer.version.clone() };
         leaves_of(&layer.value, &mut |path| {
             origins.insert(path, origin.clone());
         });
@@ -227,15 +205,10 @@ fn leaves_of(table: &Table, found: &mut impl FnMut(String)) {
 fn leaves(path: String, value: &Value, found: &mut impl FnMut(String)) {
     match value {
         Value::Table(table) => {
-            table
-                .iter()
-                .for_each(|(key, value)| leaves(format!("{path}.{key}"), value, found));
+            table.iter().for_each(|(key, value)| leaves(format!("{path}.{key}"), value, found));
         }
         Value::Array(items) => {
-            items
-                .iter()
-                .enumerate()
-                .for_each(|(i, v)| leaves(format!("{path}.{i}"), v, found));
+            items.iter().enumerate().for_each(|(i, v)| leaves(format!("{path}.{i}"), v, found));
         }
         Value::String(_)
         | Value::Integer(_)
@@ -263,12 +236,8 @@ mod tests {
     }
 
     fn stack(low: Table, middle: Table, high: Table) -> Layers {
-        let user = LayerSource::User {
-            file: "/h/config.toml".into(),
-        };
-        let system = LayerSource::System {
-            file: "/etc/codex/config.toml".into(),
-        };
+        let user = LayerSource::User { file: "/h/config.toml".into() };
+        let system = LayerSource::System { file: "/etc/codex/config.toml".into() };
         // Given out of order on purpose.
         Layers::new(vec![
             Layer::new(LayerSource::SessionFlags, high),
@@ -295,21 +264,14 @@ mod tests {
         let origins = origins(&layers);
         let keys: Vec<_> = origins.keys().map(String::as_str).collect();
         assert_eq!(keys, ["a.0", "m", "t"]);
-        assert_eq!(
-            origins.get("m").map(|o| &o.name),
-            Some(&LayerSource::SessionFlags)
-        );
-        let user = LayerSource::User {
-            file: "/h/config.toml".into(),
-        };
+        assert_eq!(origins.get("m").map(|o| &o.name), Some(&LayerSource::SessionFlags));
+        let user = LayerSource::User { file: "/h/config.toml".into() };
         assert_eq!(origins.get("a.0").map(|o| &o.name), Some(&user));
     }
 
     #[test]
     fn sources_are_spelled_as_on_the_wire() {
-        let source = LayerSource::Project {
-            dot_codex_folder: "/w/.codex".into(),
-        };
+        let source = LayerSource::Project { dot_codex_folder: "/w/.codex".into() };
         let json = serde_json::to_string(&source).expect("serialises");
         assert_eq!(json, r#"{"type":"project","dotCodexFolder":"/w/.codex"}"#);
         let json = serde_json::to_string(&LayerSource::SessionFlags).expect("serialises");
@@ -318,14 +280,8 @@ mod tests {
 
     #[test]
     fn a_disabled_layer_counts_for_nothing() {
-        let user = LayerSource::User {
-            file: "/h/config.toml".into(),
-        };
-        let layers = Layers::new(vec![Layer::disabled(
-            user,
-            table("a = 1"),
-            "why".to_owned(),
-        )]);
+        let user = LayerSource::User { file: "/h/config.toml".into() };
+        let layers = Layers::new(vec![Layer::disabled(user, table("a = 1"), "why".to_owned())]);
         assert!(layers.effective().is_empty() && origins(&layers).is_empty());
         assert!(layers.setter(&["a"]).is_none());
         assert_eq!(layers.iter().count(), 1);

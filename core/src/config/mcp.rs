@@ -90,9 +90,7 @@ impl TryFrom<McpDocument> for McpServer {
             (None, Some(ms)) => Duration::from_millis(ms),
             (None, None) => Duration::from_secs(10),
         };
-        let tool = doc
-            .tool_timeout_sec
-            .map_or(Ok(Duration::from_secs(60)), seconds)?;
+        let tool = doc.tool_timeout_sec.map_or(Ok(Duration::from_secs(60)), seconds)?;
         Ok(Self {
             enabled: doc.enabled.unwrap_or(true),
             disabled_reason: None,
@@ -151,10 +149,7 @@ fn none_of(fields: &[(&str, bool)], transport: &str) -> Result<(), String> {
 }
 
 fn secrets(map: Option<BTreeMap<String, String>>) -> BTreeMap<String, Secret> {
-    map.unwrap_or_default()
-        .into_iter()
-        .map(|(key, value)| (key, Secret::new(value)))
-        .collect()
+    map.unwrap_or_default().into_iter().map(|(key, value)| (key, Secret::new(value))).collect()
 }
 
 fn seconds(sec: f64) -> Result<Duration, String> {
@@ -177,10 +172,7 @@ mod tests {
         let stdio = stdio.expect("a server");
         assert!(matches!(stdio.transport, McpTransport::Stdio { .. }));
         assert_eq!(stdio.startup_timeout, Duration::from_secs(2));
-        assert_eq!(
-            (stdio.enabled, stdio.tool_timeout),
-            (true, Duration::from_secs(60))
-        );
+        assert_eq!((stdio.enabled, stdio.tool_timeout), (true, Duration::from_secs(60)));
         let http = parse("url = 'http://x'\nenabled = false").expect("a server");
         assert!(matches!(http.transport, McpTransport::Http { .. }) && !http.enabled);
     }
@@ -190,14 +182,8 @@ mod tests {
         let cases = [
             ("enabled = true", "invalid transport"),
             ("command = 'x'\nurl = 'y'", "url is not supported for stdio"),
-            (
-                "command = 'x'\nbearer_token = 'y'",
-                "bearer_token is not supported for stdio",
-            ),
-            (
-                "url = 'x'\nargs = []",
-                "args is not supported for streamable_http",
-            ),
+            ("command = 'x'\nbearer_token = 'y'", "bearer_token is not supported for stdio"),
+            ("url = 'x'\nargs = []", "args is not supported for streamable_http"),
             (
                 "command = 'x'\ntool_timeout_sec = -1",
                 "cannot convert float seconds to Duration: value is negative",
@@ -212,9 +198,6 @@ mod tests {
     fn debug_shows_no_secret() {
         let server = parse("command = 'x'\nenv = {TOKEN = 'sk-1'}").expect("a server");
         let shown = format!("{server:?}");
-        assert!(
-            shown.contains("TOKEN") && !shown.contains("sk-1"),
-            "{shown}"
-        );
+        assert!(shown.contains("TOKEN") && !shown.contains("sk-1"), "{shown}");
     }
 }

@@ -123,18 +123,11 @@ impl ConfigAsk {
     }
 
     fn without_request(&self) -> Self {
-        Self {
-            request: Vec::new(),
-            choices: Choices::default(),
-            ..self.clone()
-        }
+        Self { request: Vec::new(), choices: Choices::default(), ..self.clone() }
     }
 
     fn without_flags(&self) -> Self {
-        Self {
-            overrides: Overrides::default(),
-            ..self.clone()
-        }
+        Self { overrides: Overrides::default(), ..self.clone() }
     }
 }
 
@@ -144,10 +137,7 @@ impl fmt::Debug for ConfigAsk {
             .field("home", &self.home)
             .field("cwd", &self.cwd)
             .field("overrides", &self.overrides)
-            .field(
-                "request",
-                &self.request.iter().map(|(key, _)| key).collect::<Vec<_>>(),
-            )
+            .field("request", &self.request.iter().map(|(key, _)| key).collect::<Vec<_>>())
             .field("choices", &self.choices)
             .finish_non_exhaustive()
     }
@@ -183,11 +173,7 @@ pub fn load(files: &dyn Files, ask: &ConfigAsk) -> Result<Loaded, ConfigError> {
     let stack = Stack::gather(files, ask, &Mode::Strict)?;
     let config = Arc::new(derive::derive(files, ask, &stack, true)?);
     let warnings = stack.project_warning().into_iter().collect();
-    Ok(Loaded {
-        config,
-        layers: stack.layers,
-        warnings,
-    })
+    Ok(Loaded { config, layers: stack.layers, warnings })
 }
 
 /// Loads the configuration for a process. What is wrong is warned about and left out; requirements
@@ -206,11 +192,7 @@ pub fn startup(files: &dyn Files, ask: &ConfigAsk) -> Startup {
         let (requirements, _) = requirements::read(files, &plain);
         let config = Arc::new(derive::bare(&plain, requirements));
         let warnings = vec![ConfigWarning::invalid(&first)];
-        Loaded {
-            config,
-            layers: Layers::default(),
-            warnings,
-        }
+        Loaded { config, layers: Layers::default(), warnings }
     });
     Startup::new(loaded, Some(flags))
 }
@@ -240,11 +222,7 @@ fn recover(files: &dyn Files, ask: &ConfigAsk, first: &ConfigError) -> Result<Lo
         match found {
             Ok((config, layers)) => {
                 let warnings = vec![ConfigWarning::invalid(first)];
-                return Ok(Loaded {
-                    config: Arc::new(config),
-                    layers,
-                    warnings,
-                });
+                return Ok(Loaded { config: Arc::new(config), layers, warnings });
             }
             Err(error) if aside.blame(&error) => {}
             Err(error) => return Err(error),
@@ -254,16 +232,7 @@ fn recover(files: &dyn Files, ask: &ConfigAsk, first: &ConfigError) -> Result<Lo
 
 impl Startup {
     fn new(loaded: Loaded, flags_error: Option<ConfigError>) -> Self {
-        let Loaded {
-            config,
-            layers,
-            warnings,
-        } = loaded;
-        Self {
-            config,
-            layers,
-            warnings,
-            flags_error,
-        }
+        let Loaded { config, layers, warnings } = loaded;
+        Self { config, layers, warnings, flags_error }
     }
 }

@@ -115,9 +115,7 @@ impl From<OtelDocument> for Otel {
             environment: doc.environment.unwrap_or(base.environment),
             log_user_prompt: doc.log_user_prompt.unwrap_or(false),
             // Spans follow the logs unless they are sent elsewhere (config.md §6.3).
-            trace_exporter: doc
-                .trace_exporter
-                .map_or_else(|| exporter.clone(), Exporter::from),
+            trace_exporter: doc.trace_exporter.map_or_else(|| exporter.clone(), Exporter::from),
             exporter,
         }
     }
@@ -127,26 +125,18 @@ impl From<ExporterDocument> for Exporter {
     fn from(doc: ExporterDocument) -> Self {
         let endpoint = |url, headers: BTreeMap<String, String>, tls| Endpoint {
             url,
-            headers: headers
-                .into_iter()
-                .map(|(k, v)| (k, Secret::new(v)))
-                .collect(),
+            headers: headers.into_iter().map(|(k, v)| (k, Secret::new(v))).collect(),
             tls,
         };
         match doc {
             ExporterDocument::None => Self::None,
             ExporterDocument::Statsig => Self::Statsig,
-            ExporterDocument::OtlpHttp {
-                endpoint: url,
-                headers,
-                protocol,
-                tls,
-            } => Self::OtlpHttp(endpoint(url, headers, tls), protocol),
-            ExporterDocument::OtlpGrpc {
-                endpoint: url,
-                headers,
-                tls,
-            } => Self::OtlpGrpc(endpoint(url, headers, tls)),
+            ExporterDocument::OtlpHttp { endpoint: url, headers, protocol, tls } => {
+                Self::OtlpHttp(endpoint(url, headers, tls), protocol)
+            }
+            ExporterDocument::OtlpGrpc { endpoint: url, headers, tls } => {
+                Self::OtlpGrpc(endpoint(url, headers, tls))
+            }
         }
     }
 }
@@ -156,9 +146,7 @@ mod tests {
     use super::{Exporter, Otel, OtelDocument, OtlpProtocol};
 
     fn parse(text: &str) -> Result<Otel, String> {
-        toml::from_str::<OtelDocument>(text)
-            .map(Otel::from)
-            .map_err(|e| e.message().to_owned())
+        toml::from_str::<OtelDocument>(text).map(Otel::from).map_err(|e| e.message().to_owned())
     }
 
     #[test]
@@ -166,10 +154,8 @@ mod tests {
         let text = "exporter = {otlp-http = {endpoint = 'http://c/v1/logs', protocol = 'json', \
                     headers = {key = 'sk-1'}}}";
         let otel = parse(text).expect("telemetry");
-        assert!(
-            matches!(&otel.exporter, Exporter::OtlpHttp(to, OtlpProtocol::Json)
-            if to.url == "http://c/v1/logs")
-        );
+        assert!(matches!(&otel.exporter, Exporter::OtlpHttp(to, OtlpProtocol::Json)
+            if to.url == "http://c/v1/logs"));
         assert_eq!(otel.exporter, otel.trace_exporter);
         assert!(!format!("{otel:?}").contains("sk-1"));
         let split = parse(&format!("{text}\ntrace_exporter = 'none'")).expect("telemetry");

@@ -36,14 +36,8 @@ pub enum OverrideError {
 impl Overrides {
     /// Reads the arguments of every `-c`, first to last.
     pub fn parse(raw: &[String]) -> Result<Self, OverrideError> {
-        let settings = raw
-            .iter()
-            .map(|raw| setting(raw))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            settings,
-            ..Self::default()
-        })
+        let settings = raw.iter().map(|raw| setting(raw)).collect::<Result<_, _>>()?;
+        Ok(Self { settings, ..Self::default() })
     }
 
     /// Adds `--enable name`. The name may be an alias and is kept as given.
@@ -74,10 +68,7 @@ impl Overrides {
 impl fmt::Debug for Overrides {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Overrides")
-            .field(
-                "keys",
-                &self.settings.iter().map(|(key, _)| key).collect::<Vec<_>>(),
-            )
+            .field("keys", &self.settings.iter().map(|(key, _)| key).collect::<Vec<_>>())
             .field("enabled", &self.enabled)
             .field("disabled", &self.disabled)
             .finish()
@@ -92,9 +83,8 @@ fn known_feature(name: &str) -> Result<String, OverrideError> {
 }
 
 fn setting(raw: &str) -> Result<(String, Value), OverrideError> {
-    let (key, text) = raw
-        .split_once('=')
-        .ok_or_else(|| OverrideError::MissingEquals(raw.to_owned()))?;
+    let (key, text) =
+        raw.split_once('=').ok_or_else(|| OverrideError::MissingEquals(raw.to_owned()))?;
     let (key, text) = (key.trim(), text.trim());
     if key.is_empty() {
         return Err(OverrideError::EmptyKey(raw.to_owned()));
@@ -109,10 +99,7 @@ fn setting(raw: &str) -> Result<(String, Value), OverrideError> {
 /// is no value (config.md §10, 11).
 fn value(text: &str) -> Value {
     let parsed = toml::from_str::<Table>(&format!("_x_ = {text}")).ok();
-    match parsed
-        .filter(|table| table.len() == 1)
-        .and_then(|mut table| table.remove("_x_"))
-    {
+    match parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("_x_")) {
         Some(value) => value,
         None => Value::String(text.trim_matches(['"', '\'']).to_owned()),
     }
@@ -133,9 +120,7 @@ pub(super) fn set(table: &mut Table, path: &str, value: Value) {
             at.insert(segment.to_owned(), value);
             return;
         }
-        let next = at
-            .entry(segment)
-            .or_insert_with(|| Value::Table(Table::new()));
+        let next = at.entry(segment).or_insert_with(|| Value::Table(Table::new()));
         if !next.is_table() {
             *next = Value::Table(Table::new());
         }
@@ -197,10 +182,7 @@ mod tests {
     #[test]
     fn bad_settings_are_named() {
         let text = |raw: &str| table(&[raw]).map_err(|e| e.to_string());
-        assert_eq!(
-            text("foo"),
-            Err("Invalid override (missing '='): foo".to_owned())
-        );
+        assert_eq!(text("foo"), Err("Invalid override (missing '='): foo".to_owned()));
         assert_eq!(text(" =1"), Err("Empty key in override:  =1".to_owned()));
     }
 
@@ -215,22 +197,14 @@ mod tests {
         overrides.apply(&mut table);
         let expected = "features = {undo = false, web_search = true}";
         assert_eq!(table, toml::from_str::<Table>(expected).expect("TOML"));
-        let unknown = Overrides::default()
-            .enable("bogus")
-            .map_err(|e| e.to_string());
-        assert_eq!(
-            unknown.err().as_deref(),
-            Some("Unknown feature flag: bogus")
-        );
+        let unknown = Overrides::default().enable("bogus").map_err(|e| e.to_string());
+        assert_eq!(unknown.err().as_deref(), Some("Unknown feature flag: bogus"));
     }
 
     #[test]
     fn debug_shows_no_values() {
         let overrides = Overrides::parse(&["token=sk-secret".to_owned()]).expect("parses");
         let shown = format!("{overrides:?}");
-        assert!(
-            shown.contains("token") && !shown.contains("sk-secret"),
-            "{shown}"
-        );
+        assert!(shown.contains("token") && !shown.contains("sk-secret"), "{shown}");
     }
 }

@@ -38,9 +38,7 @@ mod tests {
 
     #[test]
     fn paths_become_absolute() {
-        let env: Environment = [("HOME".to_owned(), "/home/u".to_owned())]
-            .into_iter()
-            .collect();
+        let env: Environment = [("HOME".to_owned(), "/home/u".to_owned())].into_iter().collect();
         let cases = [
             ("a/./b/../c", "/base/a/c"),
             ("/x/y/..", "/x"),
@@ -53,11 +51,7 @@ mod tests {
             let found = resolve(Path::new(path), Path::new("/base"), &env);
             assert_eq!(found, Path::new(expected), "{path}");
         }
-        let unset = resolve(
-            Path::new("~/x"),
-            Path::new("/base"),
-            &Environment::default(),
-        );
+        let unset = resolve(Path::new("~/x"), Path::new("/base"), &Environment::default());
         assert_eq!(unset, Path::new("/base/~/x"));
     }
 }

@@ -45,18 +45,10 @@ impl Project {
         let cwd = paths::lexical(cwd);
         let root = cwd.ancestors().find(marked).unwrap_or(&cwd).to_owned();
         let level = |(key, entry): (&String, &super::document::ProjectDocument)| {
-            Some((
-                paths::resolve(Path::new(key), Path::new("/"), env),
-                entry.trust_level?,
-            ))
+            Some((paths::resolve(Path::new(key), Path::new("/"), env), entry.trust_level?))
         };
         let trust = settings.projects.iter().filter_map(level).collect();
-        Self {
-            git_root: git_root(files, &cwd),
-            root,
-            cwd,
-            trust,
-        }
+        Self { git_root: git_root(files, &cwd), root, cwd, trust }
     }
 
     /// Every folder from the root down to where the project is seen from that has a `.codex` folder
@@ -64,11 +56,8 @@ impl Project {
     pub(super) fn folders(&self, files: &dyn Files, home: &Path) -> Vec<PathBuf> {
         let is_dir = |path: &Path| files.stat(path).is_ok_and(|stat| stat.is_dir);
         let real_home = files.real_path(home).ok();
-        let mut dirs: Vec<&Path> = self
-            .cwd
-            .ancestors()
-            .take_while(|dir| dir.starts_with(&self.root))
-            .collect();
+        let mut dirs: Vec<&Path> =
+            self.cwd.ancestors().take_while(|dir| dir.starts_with(&self.root)).collect();
         dirs.reverse();
         dirs.retain(|dir| {
             let dot = dir.join(".codex");
@@ -80,20 +69,10 @@ impl Project {
 
     /// Whether the folder is trusted: by its own entry, the root's, or the main checkout's.
     pub(super) fn decide(&self, files: &dyn Files, dir: &Path) -> Decision {
-        let candidates = [
-            Some(dir),
-            Some(self.root.as_path()),
-            self.git_root.as_deref(),
-        ];
-        let found = candidates
-            .into_iter()
-            .flatten()
-            .find_map(|path| self.entry(files, path));
+        let candidates = [Some(dir), Some(self.root.as_path()), self.git_root.as_deref()];
+        let found = candidates.into_iter().flatten().find_map(|path| self.entry(files, path));
         match found {
-            Some((key, level)) => Decision {
-                level: Some(level),
-                key,
-            },
+            Some((key, level)) => Decision { level: Some(level), key },
             None => {
                 let key = self.git_root.as_ref().unwrap_or(&self.root).clone();
                 Decision { level: None, key }
@@ -126,15 +105,10 @@ pub(super) fn disabled_reason(decision: &Decision, user_file: &Path) -> String {
 
 /// The main checkout of the repository around `cwd`, by reading what git keeps in files.
 fn git_root(files: &dyn Files, cwd: &Path) -> Option<PathBuf> {
-    let top = cwd
-        .ancestors()
-        .find(|dir| files.stat(&dir.join(".git")).is_ok())?;
+    let top = cwd.ancestors().find(|dir| files.stat(&dir.join(".git")).is_ok())?;
     let dot_git = top.join(".git");
-    let main = if files.stat(&dot_git).ok()?.is_dir {
-        None
-    } else {
-        main_checkout(files, top, &dot_git)
-    };
+    let main =
+        if files.stat(&dot_git).ok()?.is_dir { None } else { main_checkout(files, top, &dot_git) };
     let root = main.unwrap_or_else(|| top.to_owned());
     Some(files.real_path(&root).unwrap_or(root))
 }
@@ -153,7 +127,5 @@ fn main_checkout(files: &dyn Files, top: &Path, dot_git: &Path) -> Option<PathBu
     let same = files.real_path(&back).ok()? == files.real_path(dot_git).ok()?;
     // Registered in the very repository whose trust it wants.
     let registered = git_dir.parent() == Some(&common.join("worktrees"));
-    (same && registered)
-        .then(|| common.parent().map(Path::to_owned))
-        .flatten()
+    (same && registered).then(|| common.parent().map(Path::to_owned)).flatten()
 }

@@ -64,9 +64,7 @@ impl Provider {
     pub fn check_wire(&self, id: &str) -> Result<(), UnsupportedWire> {
         match self.wire_api {
             WireApi::Responses => Ok(()),
-            WireApi::Chat => Err(UnsupportedWire {
-                provider: id.to_owned(),
-            }),
+            WireApi::Chat => Err(UnsupportedWire { provider: id.to_owned() }),
         }
     }
 
@@ -109,10 +107,7 @@ impl fmt::Debug for Provider {
             .field("env_key", &self.env_key)
             .field("bearer", &self.bearer)
             .field("wire_api", &self.wire_api)
-            .field(
-                "query_params",
-                &self.query_params.keys().collect::<Vec<_>>(),
-            )
+            .field("query_params", &self.query_params.keys().collect::<Vec<_>>())
             .field("http_headers", &self.http_headers)
             .field("env_http_headers", &self.env_http_headers)
             .field("requires_openai_auth", &self.requires_openai_auth)
@@ -140,11 +135,7 @@ pub(super) struct ProviderDocument {
 
 impl From<ProviderDocument> for Provider {
     fn from(doc: ProviderDocument) -> Self {
-        let cap = |n: u64| {
-            u32::try_from(n)
-                .unwrap_or(u32::MAX)
-                .min(limits::RETRIES_MAX)
-        };
+        let cap = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).min(limits::RETRIES_MAX);
         let base = Provider::named(&doc.name);
         let headers = doc.http_headers.unwrap_or_default();
         Self {
@@ -155,14 +146,9 @@ impl From<ProviderDocument> for Provider {
             // Only those who ask for it get the protocol that is not spoken.
             wire_api: doc.wire_api.unwrap_or(WireApi::Responses),
             query_params: doc.query_params.unwrap_or_default(),
-            http_headers: headers
-                .into_iter()
-                .map(|(k, v)| (k, Secret::new(v)))
-                .collect(),
+            http_headers: headers.into_iter().map(|(k, v)| (k, Secret::new(v))).collect(),
             env_http_headers: doc.env_http_headers.unwrap_or_default(),
-            request_max_retries: doc
-                .request_max_retries
-                .map_or(base.request_max_retries, cap),
+            request_max_retries: doc.request_max_retries.map_or(base.request_max_retries, cap),
             stream_max_retries: doc.stream_max_retries.map_or(base.stream_max_retries, cap),
             stream_idle_timeout: doc
                 .stream_idle_timeout_ms
@@ -178,10 +164,8 @@ pub(super) fn providers(
     configured: BTreeMap<String, ProviderDocument>,
     env: &Environment,
 ) -> BTreeMap<String, Arc<Provider>> {
-    let mut all: BTreeMap<String, Arc<Provider>> = configured
-        .into_iter()
-        .map(|(id, doc)| (id, Arc::new(doc.into())))
-        .collect();
+    let mut all: BTreeMap<String, Arc<Provider>> =
+        configured.into_iter().map(|(id, doc)| (id, Arc::new(doc.into()))).collect();
     for (id, provider) in built_in(env) {
         all.insert(id.to_owned(), Arc::new(provider));
     }
@@ -219,10 +203,7 @@ fn built_in(env: &Environment) -> [(&'static str, Provider); 4] {
 
 /// Where a provider on this machine listens (config.md §1.6).
 fn local_url(env: &Environment, port: u16) -> String {
-    let port = env
-        .filled("CODEX_OSS_PORT")
-        .and_then(|p| p.trim().parse().ok())
-        .unwrap_or(port);
+    let port = env.filled("CODEX_OSS_PORT").and_then(|p| p.trim().parse().ok()).unwrap_or(port);
     match env.filled("CODEX_OSS_BASE_URL") {
         Some(url) => url.to_owned(),
         None => format!("http://localhost:{port}/v1"),
@@ -252,26 +233,14 @@ mod tests {
             ["lmstudio", "ollama", "ollama-chat", "openai"]
         );
         assert_eq!(url(&bare, "openai"), None);
-        assert_eq!(
-            url(&bare, "ollama").as_deref(),
-            Some("http://localhost:11434/v1")
-        );
-        assert_eq!(
-            url(&bare, "lmstudio").as_deref(),
-            Some("http://localhost:1234/v1")
-        );
+        assert_eq!(url(&bare, "ollama").as_deref(), Some("http://localhost:11434/v1"));
+        assert_eq!(url(&bare, "lmstudio").as_deref(), Some("http://localhost:1234/v1"));
 
         let vars = [("OPENAI_BASE_URL", "http://x/v1"), ("CODEX_OSS_PORT", "99")];
-        let env = vars
-            .map(|(k, v)| (k.to_owned(), v.to_owned()))
-            .into_iter()
-            .collect();
+        let env = vars.map(|(k, v)| (k.to_owned(), v.to_owned())).into_iter().collect();
         let set = providers(BTreeMap::new(), &env);
         assert_eq!(url(&set, "openai").as_deref(), Some("http://x/v1"));
-        assert_eq!(
-            url(&set, "ollama").as_deref(),
-            Some("http://localhost:99/v1")
-        );
+        assert_eq!(url(&set, "ollama").as_deref(), Some("http://localhost:99/v1"));
         assert!(set.get("openai").is_some_and(|p| p.requires_openai_auth));
     }
 
@@ -294,10 +263,7 @@ mod tests {
         let refused = a.check_wire("a").map_err(|e| e.to_string());
         assert!(refused.is_err_and(|text| text.contains("`a`") && text.contains("responses")));
         let b = all.get("b").expect("listed");
-        assert_eq!(
-            (b.wire_api, b.check_wire("b")),
-            (WireApi::Responses, Ok(()))
-        );
+        assert_eq!((b.wire_api, b.check_wire("b")), (WireApi::Responses, Ok(())));
     }
 
     #[test]

@@ -49,39 +49,27 @@ pub(super) fn text(files: &dyn Files, path: &Path) -> Result<Option<String>, Str
 /// The settings of the system's or the user's file.
 pub(super) fn settings(files: &dyn Files, path: &Path) -> Result<Option<Source>, ConfigError> {
     let text = text(files, path).map_err(|error| {
-        ConfigError::plain(format!(
-            "Failed to read config file {}: {error}",
-            path.display()
-        ))
+        ConfigError::plain(format!("Failed to read config file {}: {error}", path.display()))
     })?;
     text.map(|text| parse(path, text)).transpose()
 }
 
 /// The settings of the managed file.
 pub(super) fn managed(files: &dyn Files, path: &Path) -> Result<Option<Source>, ConfigError> {
-    text(files, path)
-        .map_err(ConfigError::plain)?
-        .map(|text| parse(path, text))
-        .transpose()
+    text(files, path).map_err(ConfigError::plain)?.map(|text| parse(path, text)).transpose()
 }
 
 /// The settings of a project's file.
 pub(super) fn project(files: &dyn Files, path: &Path) -> Result<ProjectFile, ConfigError> {
     let text = text(files, path).map_err(|error| {
         let path = path.display();
-        ConfigError::plain(format!(
-            "Failed to read project config file {path}: {error}"
-        ))
+        ConfigError::plain(format!("Failed to read project config file {path}: {error}"))
     })?;
     let Some(text) = text else {
         return Ok(ProjectFile::Missing);
     };
     Ok(match toml::from_str(&text) {
-        Ok(value) => ProjectFile::Parsed(Source {
-            path: path.to_owned(),
-            text,
-            value,
-        }),
+        Ok(value) => ProjectFile::Parsed(Source { path: path.to_owned(), text, value }),
         Err(error) => {
             let intro = format!("Error parsing project config file {}: ", path.display());
             ProjectFile::Broken(with_place(path, &text, &error, &intro))
@@ -99,11 +87,7 @@ pub(super) enum ProjectFile {
 
 fn parse(path: &Path, text: String) -> Result<Source, ConfigError> {
     match toml::from_str(&text) {
-        Ok(value) => Ok(Source {
-            path: path.to_owned(),
-            text,
-            value,
-        }),
+        Ok(value) => Ok(Source { path: path.to_owned(), text, value }),
         Err(error) => Err(located(path, &text, &error)),
     }
 }
@@ -117,9 +101,7 @@ fn located(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
 /// that was put in the wrong place.
 pub(super) fn without_strings(message: &str) -> Cow<'_, str> {
     let kinds = ["invalid type: string", "invalid value: string"];
-    let kind = kinds
-        .into_iter()
-        .find(|kind| message.starts_with(&format!("{kind} \"")));
+    let kind = kinds.into_iter().find(|kind| message.starts_with(&format!("{kind} \"")));
     match (kind, message.rfind("\", expected ")) {
         (Some(kind), Some(end)) => {
             let rest = message.get(end + 1..).unwrap_or_default();
@@ -140,10 +122,7 @@ pub(super) fn with_place(
     let located = located(path, text, error);
     let start = located.range().map(|range| range.start);
     let at = start.map_or_else(String::new, |at| {
-        format!(
-            "TOML parse error at line {}, column {}\n",
-            at.line, at.column
-        )
+        format!("TOML parse error at line {}, column {}\n", at.line, at.column)
     });
     let message = without_strings(error.message());
     located.with_message(format!("{intro}{at}{message}\n"))

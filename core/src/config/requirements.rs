@@ -114,11 +114,7 @@ impl Requirements {
             return;
         };
         for (name, server) in servers {
-            if !rule
-                .value
-                .get(name)
-                .is_some_and(|identity| identity.fits(server))
-            {
+            if !rule.value.get(name).is_some_and(|identity| identity.fits(server)) {
                 server.enabled = false;
                 server.disabled_reason = Some(format!("requirements ({})", rule.source));
             }
@@ -158,10 +154,7 @@ impl McpIdentity {
 }
 
 fn rule<T>(value: T, source: &str) -> Rule<T> {
-    Rule {
-        value,
-        source: source.to_owned(),
-    }
+    Rule { value, source: source.to_owned() }
 }
 
 fn names(names: impl Iterator<Item = &'static str>) -> String {
@@ -194,10 +187,7 @@ pub(super) fn read(files: &dyn Files, ask: &ConfigAsk) -> (Requirements, Option<
     let path = ask.system_dir.join("requirements.toml");
     let (first, error) = match from_file(files, &path) {
         Ok(requirements) => (requirements, None),
-        Err(error) => (
-            Requirements::closed(&path.display().to_string()),
-            Some(error),
-        ),
+        Err(error) => (Requirements::closed(&path.display().to_string()), Some(error)),
     };
     let managed = ask.managed_path();
     let (second, managed_error) = match from_managed(files, &managed) {
@@ -205,13 +195,7 @@ pub(super) fn read(files: &dyn Files, ask: &ConfigAsk) -> (Requirements, Option<
         Err(error) => {
             let closed = Requirements::closed(&managed.display().to_string());
             // This file has no say about MCP servers.
-            (
-                Requirements {
-                    mcp_servers: None,
-                    ..closed
-                },
-                Some(error),
-            )
+            (Requirements { mcp_servers: None, ..closed }, Some(error))
         }
     };
     (first.or(second), error.or(managed_error))
@@ -229,14 +213,8 @@ fn from_file(files: &dyn Files, path: &Path) -> Result<Requirements, ConfigError
         let intro = format!("Error parsing requirements file {source}: ");
         read::with_place(path, &text, &error, &intro)
     })?;
-    if doc
-        .allowed_approval_policies
-        .as_ref()
-        .is_some_and(Vec::is_empty)
-    {
-        return Err(ConfigError::plain(
-            "field `allowed_approval_policies` cannot be empty",
-        ));
+    if doc.allowed_approval_policies.as_ref().is_some_and(Vec::is_empty) {
+        return Err(ConfigError::plain("field `allowed_approval_policies` cannot be empty"));
     }
     if let Some(kinds) = &doc.allowed_sandbox_modes
         && !kinds.contains(&SandboxKind::ReadOnly)
@@ -247,16 +225,11 @@ fn from_file(files: &dyn Files, path: &Path) -> Result<Requirements, ConfigError
              must include 'read-only' to allow any SandboxPolicy (set by {source})"
         )));
     }
-    let servers = doc.mcp_servers.map(|servers| {
-        servers
-            .into_iter()
-            .map(|(name, server)| (name, server.identity))
-            .collect()
-    });
+    let servers = doc
+        .mcp_servers
+        .map(|servers| servers.into_iter().map(|(name, server)| (name, server.identity)).collect());
     Ok(Requirements {
-        approvals: doc
-            .allowed_approval_policies
-            .map(|value| rule(value, &source)),
+        approvals: doc.allowed_approval_policies.map(|value| rule(value, &source)),
         sandboxes: doc.allowed_sandbox_modes.map(|value| rule(value, &source)),
         mcp_servers: servers.map(|value| rule(value, &source)),
         residency: doc.enforce_residency.map(|value| rule(value, &source)),
@@ -283,9 +256,7 @@ fn from_managed(files: &dyn Files, path: &Path) -> Result<Requirements, ConfigEr
         kind => vec![SandboxKind::ReadOnly, kind],
     });
     Ok(Requirements {
-        approvals: doc
-            .approval_policy
-            .map(|policy| rule(vec![policy], &source)),
+        approvals: doc.approval_policy.map(|policy| rule(vec![policy], &source)),
         sandboxes: sandboxes.map(|value| rule(value, &source)),
         ..Requirements::default()
     })

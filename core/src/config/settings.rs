@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::features::Features;
 use super::kinds::{
@@ -132,6 +133,9 @@ pub struct Login {
     pub store: CredentialStore,
     /// The backend for what concerns the account.
     pub chatgpt_base_url: String,
+    /// How long a host has to hand in new tokens; none means the setup's own limit. Ours:
+    /// `[understudy] refresh_limit_ms`, for hosts that ask a person.
+    pub refresh_limit: Option<Duration>,
 }
 
 /// MCP servers.

@@ -82,35 +82,18 @@ impl Stack {
         if let Some(error) = error.filter(|_| mode.is_strict()) {
             return Err(error);
         }
-        let mut gather = Gather {
-            files,
-            ask,
-            mode,
-            layers: Vec::new(),
-            sources: Vec::new(),
-        };
+        let mut gather = Gather { files, ask, mode, layers: Vec::new(), sources: Vec::new() };
         gather.managed()?;
-        gather.file(LayerSource::System {
-            file: ask.system_dir.join("config.toml"),
-        })?;
-        gather.file(LayerSource::User {
-            file: ask.user_file(),
-        })?;
+        gather.file(LayerSource::System { file: ask.system_dir.join("config.toml") })?;
+        gather.file(LayerSource::User { file: ask.user_file() })?;
         let session = gather.session()?;
         let trust = match &ask.cwd {
             Some(cwd) => gather.projects(cwd, session.clone())?,
             None => None,
         };
         gather.layers.extend(session);
-        let Gather {
-            layers, sources, ..
-        } = gather;
-        Ok(Self {
-            layers: Layers::new(layers),
-            requirements,
-            trust,
-            sources,
-        })
+        let Gather { layers, sources, .. } = gather;
+        Ok(Self { layers: Layers::new(layers), requirements, trust, sources })
     }
 
     /// The merged settings with their types.
@@ -129,10 +112,7 @@ impl Stack {
         });
         for (i, (folder, reason)) in disabled.enumerate() {
             let number = i + 1;
-            list.push_str(&format!(
-                "    {number}. {}\n       {reason}\n",
-                folder.display()
-            ));
+            list.push_str(&format!("    {number}. {}\n       {reason}\n", folder.display()));
         }
         (!list.is_empty()).then(|| ConfigWarning {
             summary: format!(
@@ -178,19 +158,13 @@ impl Gather<'_> {
         read: Result<Option<Source>, ConfigError>,
     ) -> Result<(), ConfigError> {
         if let Some(reason) = self.mode.fault(&source) {
-            let value = read
-                .ok()
-                .flatten()
-                .map(|read| read.value)
-                .unwrap_or_default();
-            self.layers
-                .push(Layer::disabled(source, value, reason.to_owned()));
+            let value = read.ok().flatten().map(|read| read.value).unwrap_or_default();
+            self.layers.push(Layer::disabled(source, value, reason.to_owned()));
             return Ok(());
         }
         match read.map_err(|error| error.by(source.clone()))? {
             Some(read) => {
-                self.layers
-                    .push(Layer::new(source.clone(), self.normalised(&read)));
+                self.layers.push(Layer::new(source.clone(), self.normalised(&read)));
                 self.sources.push((source, read));
             }
             None => self.layers.push(Layer::new(source, Table::new())),
@@ -202,9 +176,7 @@ impl Gather<'_> {
     fn normalised(&self, read: &Source) -> Table {
         let base = read.path.parent().unwrap_or(Path::new("/"));
         let mut value = read.value.clone();
-        document::normalise(&mut value, &|path| {
-            paths::resolve(path, base, &self.ask.env)
-        });
+        document::normalise(&mut value, &|path| paths::resolve(path, base, &self.ask.env));
         value
     }
 
@@ -223,9 +195,7 @@ impl Gather<'_> {
             }
         }
         let home = &self.ask.home;
-        document::normalise(&mut value, &|path| {
-            paths::resolve(path, home, &self.ask.env)
-        });
+        document::normalise(&mut value, &|path| paths::resolve(path, home, &self.ask.env));
         Ok((!value.is_empty()).then(|| Layer::new(LayerSource::SessionFlags, value)))
     }
 
@@ -238,15 +208,11 @@ impl Gather<'_> {
         let ask = self.ask;
         let outside = |layer: &&Layer| {
             layer.disabled.is_none()
-                && !matches!(
-                    layer.source,
-                    LayerSource::LegacyManagedConfigTomlFromFile { .. }
-                )
+                && !matches!(layer.source, LayerSource::LegacyManagedConfigTomlFromFile { .. })
         };
         let own: Vec<&Layer> = self.layers.iter().filter(outside).chain(&session).collect();
         let mut merged = Table::new();
-        own.iter()
-            .for_each(|layer| merge(&mut merged, &layer.value));
+        own.iter().for_each(|layer| merge(&mut merged, &layer.value));
         let settings = decode(merged, own.into_iter(), &self.sources)?;
         let project = Project::find(self.files, cwd, &settings, &ask.env);
         for dir in project.folders(self.files, &ask.home) {
@@ -257,9 +223,7 @@ impl Gather<'_> {
 
     fn project(&mut self, project: &Project, dir: &Path) -> Result<(), ConfigError> {
         let folder = dir.join(".codex");
-        let source = LayerSource::Project {
-            dot_codex_folder: folder.clone(),
-        };
+        let source = LayerSource::Project { dot_codex_folder: folder.clone() };
         let decision = project.decide(self.files, dir);
         let trusted = decision.level == Some(TrustLevel::Trusted);
         let fault = self.mode.fault(&source).map(str::to_owned);
@@ -280,13 +244,11 @@ impl Gather<'_> {
                 self.layers.push(Layer::disabled(source, value, reason));
             }
             (ProjectFile::Parsed(read), None) => {
-                self.layers
-                    .push(Layer::new(source.clone(), self.normalised(&read)));
+                self.layers.push(Layer::new(source.clone(), self.normalised(&read)));
                 self.sources.push((source, read));
             }
             (ProjectFile::Broken(_), Some(reason)) => {
-                self.layers
-                    .push(Layer::disabled(source, Table::new(), reason));
+                self.layers.push(Layer::disabled(source, Table::new(), reason));
             }
             (ProjectFile::Broken(error), None) => return Err(error.by(source)),
         }
@@ -333,10 +295,7 @@ fn from_json(json: &serde_json::Value) -> Option<Value> {
         Json::String(text) => Value::String(text.clone()),
         Json::Array(items) => Value::Array(items.iter().filter_map(from_json).collect()),
         Json::Object(members) => Value::Table(
-            members
-                .iter()
-                .filter_map(|(key, v)| Some((key.clone(), from_json(v)?)))
-                .collect(),
+            members.iter().filter_map(|(key, v)| Some((key.clone(), from_json(v)?))).collect(),
         ),
     })
 }

@@ -40,10 +40,7 @@ pub(super) fn switches(doc: &Document, choices: &Choices, user_file: &Path) -> S
     );
     if let Some(on) = doc.tools.as_ref().and_then(|tools| tools.web_search) {
         features.set(Feature::WebSearchRequest, on);
-        told.insert(
-            "tools.web_search".to_owned(),
-            web_search_moved("[tools].web_search"),
-        );
+        told.insert("tools.web_search".to_owned(), web_search_moved("[tools].web_search"));
     }
     let mut unstable = Vec::new();
     for (key, on) in &doc.features {
@@ -52,14 +49,8 @@ pub(super) fn switches(doc: &Document, choices: &Choices, user_file: &Path) -> S
             continue;
         };
         features.set(feature, *on);
-        if matches!(
-            feature,
-            Feature::WebSearchRequest | Feature::WebSearchCached
-        ) {
-            told.insert(
-                format!("features.{key}"),
-                web_search_moved(&format!("[features].{key}")),
-            );
+        if matches!(feature, Feature::WebSearchRequest | Feature::WebSearchCached) {
+            told.insert(format!("features.{key}"), web_search_moved(&format!("[features].{key}")));
         } else if is_alias {
             told.insert(key.clone(), renamed(key, feature));
         } else if *on && feature.row().stage == Stage::UnderDevelopment {
@@ -71,11 +62,7 @@ pub(super) fn switches(doc: &Document, choices: &Choices, user_file: &Path) -> S
     }
     let quiet = doc.suppress_unstable_features_warning.unwrap_or(false) || unstable.is_empty();
     let mut deprecations: Vec<Deprecation> = told.into_values().collect();
-    deprecations.extend(
-        doc.experimental_instructions_file
-            .is_some()
-            .then(instructions_moved),
-    );
+    deprecations.extend(doc.experimental_instructions_file.is_some().then(instructions_moved));
     Switches {
         web_search: doc.web_search.or_else(|| web_search(features)),
         features,
@@ -89,9 +76,7 @@ fn web_search(features: Features) -> Option<WebSearchMode> {
     if features.has(Feature::WebSearchCached) {
         Some(WebSearchMode::Cached)
     } else {
-        features
-            .has(Feature::WebSearchRequest)
-            .then_some(WebSearchMode::Live)
+        features.has(Feature::WebSearchRequest).then_some(WebSearchMode::Live)
     }
 }
 
@@ -151,11 +136,7 @@ mod tests {
         let found = of("experimental_use_unified_exec_tool = true\n\
                         [features]\nunified_exec = false\nconnectors = true\nzzz = true");
         assert!(!found.features.has(Feature::UnifiedExec) && found.features.has(Feature::Apps));
-        let told: Vec<_> = found
-            .deprecations
-            .iter()
-            .map(|d| d.summary.as_str())
-            .collect();
+        let told: Vec<_> = found.deprecations.iter().map(|d| d.summary.as_str()).collect();
         assert_eq!(
             told,
             [
@@ -169,10 +150,7 @@ mod tests {
     #[test]
     fn web_search_has_a_setting_of_its_own() {
         assert_eq!(of("").web_search, None);
-        assert_eq!(
-            of("tools.web_search = true").web_search,
-            Some(WebSearchMode::Live)
-        );
+        assert_eq!(of("tools.web_search = true").web_search, Some(WebSearchMode::Live));
         let both = "[features]\nweb_search_cached = true\nweb_search_request = true";
         assert_eq!(of(both).web_search, Some(WebSearchMode::Cached));
         let off = format!("web_search = 'disabled'\n{both}");

@@ -52,11 +52,7 @@ struct State {
 
 #[derive(Clone)]
 enum Node {
-    File {
-        bytes: Vec<u8>,
-        access: Access,
-        modified_ns: i128,
-    },
+    File { bytes: Vec<u8>, access: Access, modified_ns: i128 },
     Folder,
     Link(PathBuf),
 }
@@ -78,11 +74,7 @@ impl MemoryFiles {
 
     /// Writes a file, in folders that are made as needed. No fault hinders it.
     pub fn put(&self, path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
-        self.state().write(
-            path.as_ref().to_owned(),
-            text.as_ref().to_owned(),
-            Access::Shared,
-        );
+        self.state().write(path.as_ref().to_owned(), text.as_ref().to_owned(), Access::Shared);
     }
 
     /// Makes a folder with those above it.
@@ -96,10 +88,7 @@ impl MemoryFiles {
         if let Some(parent) = path.as_ref().parent() {
             state.make_folders(parent);
         }
-        state.nodes.insert(
-            path.as_ref().to_owned(),
-            Node::Link(target.as_ref().to_owned()),
-        );
+        state.nodes.insert(path.as_ref().to_owned(), Node::Link(target.as_ref().to_owned()));
     }
 
     /// Asks this hook before every operation from now on; it takes the place of an earlier one.
@@ -133,18 +122,13 @@ impl MemoryFiles {
     /// Every file's path, sorted.
     pub fn paths(&self) -> Vec<PathBuf> {
         let state = self.state();
-        let files = state
-            .nodes
-            .iter()
-            .filter(|(_, node)| matches!(node, Node::File { .. }));
+        let files = state.nodes.iter().filter(|(_, node)| matches!(node, Node::File { .. }));
         files.map(|(path, _)| path.clone()).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic of another test thread leaves the map whole: every change is one insertion.
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn start(&self, op: FileOp, path: &Path) -> Result<MutexGuard<'_, State>, FileError> {
@@ -230,14 +214,7 @@ impl State {
         if let Some(parent) = path.parent() {
             self.make_folders(parent);
         }
-        self.nodes.insert(
-            path,
-            Node::File {
-                bytes,
-                access,
-                modified_ns: self.changes,
-            },
-        );
+        self.nodes.insert(path, Node::File { bytes, access, modified_ns: self.changes });
     }
 }
 
@@ -246,10 +223,7 @@ impl Files for MemoryFiles {
         let state = self.start(FileOp::Read, path)?;
         let bytes = state.bytes(path)?;
         if bytes.len() as u64 > limit {
-            return Err(error(
-                FileErrorKind::TooLarge,
-                "File too large (os error 27)",
-            ));
+            return Err(error(FileErrorKind::TooLarge, "File too large (os error 27)"));
         }
         Ok(bytes.to_owned())
     }
@@ -257,9 +231,7 @@ impl Files for MemoryFiles {
     fn read_at(&self, path: &Path, offset: u64, len: usize) -> Result<Vec<u8>, FileError> {
         let state = self.start(FileOp::ReadAt, path)?;
         let bytes = state.bytes(path)?;
-        let start = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         Ok(bytes.iter().skip(start).take(len).copied().collect())
     }
 
@@ -271,13 +243,8 @@ impl Files for MemoryFiles {
         }
         let inside = state.nodes.keys().filter(|key| key.parent() == Some(&path));
         let entry = |key: &PathBuf| Entry {
-            name: key
-                .file_name()
-                .map(|n| n.to_string_lossy().into_owned())
-                .unwrap_or_default(),
-            is_dir: state
-                .node(key)
-                .is_ok_and(|(_, node)| matches!(node, Node::Folder)),
+            name: key.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+            is_dir: state.node(key).is_ok_and(|(_, node)| matches!(node, Node::Folder)),
         };
         Ok(inside.map(entry).collect())
     }
@@ -285,18 +252,10 @@ impl Files for MemoryFiles {
     fn stat(&self, path: &Path) -> Result<Stat, FileError> {
         let state = self.start(FileOp::Stat, path)?;
         Ok(match state.node(path)?.1 {
-            Node::File {
-                bytes, modified_ns, ..
-            } => Stat {
-                len: bytes.len() as u64,
-                is_dir: false,
-                modified_ns: *modified_ns,
-            },
-            Node::Folder | Node::Link(_) => Stat {
-                len: 0,
-                is_dir: true,
-                modified_ns: 0,
-            },
+            Node::File { bytes, modified_ns, .. } => {
+                Stat { len: bytes.len() as u64, is_dir: false, modified_ns: *modified_ns }
+            }
+            Node::Folder | Node::Link(_) => Stat { len: 0, is_dir: true, modified_ns: 0 },
         })
     }
 
@@ -360,10 +319,7 @@ impl Files for MemoryFiles {
         if !state.locked.insert(path.clone()) {
             return Err(error(FileErrorKind::Other, "the lock is taken"));
         }
-        Ok(Box::new(MemoryLock {
-            path,
-            files: self.clone(),
-        }))
+        Ok(Box::new(MemoryLock { path, files: self.clone() }))
     }
 }
 
@@ -386,10 +342,7 @@ const IS_A_FOLDER: &str = "Is a directory (os error 21)";
 const LOOP: &str = "Too many levels of symbolic links (os error 40)";
 
 fn error(kind: FileErrorKind, text: &str) -> FileError {
-    FileError {
-        kind,
-        text: text.to_owned(),
-    }
+    FileError { kind, text: text.to_owned() }
 }
 
 #[cfg(test)]
@@ -405,28 +358,16 @@ mod tests {
         let path = Path::new("/a/b/c");
         files.append(path, b"23").expect("appends");
         assert_eq!(files.read(path, 3).expect("reads"), b"123");
-        assert_eq!(
-            files.read(path, 2).map_err(|e| e.kind),
-            Err(FileErrorKind::TooLarge)
-        );
+        assert_eq!(files.read(path, 2).map_err(|e| e.kind), Err(FileErrorKind::TooLarge));
         assert_eq!(files.read_at(path, 1, 9).expect("reads"), b"23");
         assert!(files.stat(Path::new("/a")).expect("is there").is_dir);
         files.rename(path, Path::new("/x/y")).expect("moves");
-        files
-            .write_atomic(Path::new("/x/y"), b"4", Access::Private)
-            .expect("writes");
+        files.write_atomic(Path::new("/x/y"), b"4", Access::Private).expect("writes");
         assert_eq!(files.access("/x/y"), Some(Access::Private));
         let names: Vec<_> = files.list(Path::new("/")).expect("lists");
-        assert_eq!(
-            names.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(),
-            ["a", "x"]
-        );
+        assert_eq!(names.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["a", "x"]);
         files.remove(Path::new("/x/y")).expect("removes");
-        assert!(
-            files
-                .stat(Path::new("/x/y"))
-                .is_err_and(|e| e.is_not_found())
-        );
+        assert!(files.stat(Path::new("/x/y")).is_err_and(|e| e.is_not_found()));
     }
 
     #[test]
@@ -436,15 +377,8 @@ mod tests {
         files.link("/real/g", "f");
         files.link("/loop", "/loop");
         assert_eq!(files.read(Path::new("/l/g"), 9).expect("reads"), b"1");
-        assert_eq!(
-            files.real_path(Path::new("/l/g")).expect("is there"),
-            Path::new("/real/f")
-        );
-        assert!(
-            files
-                .stat(Path::new("/loop"))
-                .is_err_and(|e| e.kind == FileErrorKind::Other)
-        );
+        assert_eq!(files.real_path(Path::new("/l/g")).expect("is there"), Path::new("/real/f"));
+        assert!(files.stat(Path::new("/loop")).is_err_and(|e| e.kind == FileErrorKind::Other));
     }
 
     #[test]
@@ -456,15 +390,9 @@ mod tests {
         assert!(files.lock(Path::new("/f")).is_ok());
         files.inject(|op, path| {
             let hit = op == FileOp::Read && path == Path::new("/f");
-            hit.then(|| FileError {
-                kind: FileErrorKind::Denied,
-                text: "no".to_owned(),
-            })
+            hit.then(|| FileError { kind: FileErrorKind::Denied, text: "no".to_owned() })
         });
-        assert_eq!(
-            files.read(Path::new("/f"), 9).map_err(|e| e.text),
-            Err("no".to_owned())
-        );
+        assert_eq!(files.read(Path::new("/f"), 9).map_err(|e| e.text), Err("no".to_owned()));
         assert!(files.stat(Path::new("/f")).is_ok());
         files.heal();
         assert!(files.read(Path::new("/f"), 9).is_ok());

@@ -94,6 +94,11 @@ pub enum FileErrorKind {
 }
 
 impl FileError {
+    /// The backend failed before it could answer.
+    pub(crate) fn lost() -> Self {
+        Self { kind: FileErrorKind::Other, text: "the file backend failed".to_owned() }
+    }
+
     /// Whether the file is just not there.
     pub fn is_not_found(&self) -> bool {
         self.kind == FileErrorKind::NotFound

@@ -19,7 +19,7 @@ use crate::auth::{Auth, Waiter, Woken};
 use crate::clock::Now;
 use crate::config::{Config, ConfigWarning};
 use crate::effect::{CallId, Effect, ExitStatus, TimerId};
-use crate::files::FileAnswer;
+use crate::files::{FileAnswer, FileError};
 use crate::input::{Input, Outcome, Signal};
 use crate::limits;
 use crate::model::catalogue::Catalogue;
@@ -32,8 +32,8 @@ use crate::thread::{Starting, ThreadId, Threads};
 use crate::wire::decode;
 use crate::wire::envelope::Incoming;
 use crate::wire::framing::{Framer, Line};
-use models::Fetching;
 use crate::wire::refusal::{INVALID_REQUEST, PARSE_ERROR, Refusal};
+use models::Fetching;
 
 /// The whole server for one host. See the crate's documentation for the loop around it.
 #[derive(Debug)]
@@ -237,9 +237,9 @@ impl Machine {
         match self.out.timer_fired(timer) {
             None => {}
             Some(TimerOwner::Ask(ask)) => self.on_ask_expired(ask),
-            Some(TimerOwner::Backoff(thread)) => self.with_turn(thread, |turn, _, _| {
-                turn.on_backoff_over()
-            }),
+            Some(TimerOwner::Backoff(thread)) => {
+                self.with_turn(thread, |turn, _, _| turn.on_backoff_over())
+            }
             Some(TimerOwner::StreamIdle(thread)) => {
                 self.with_turn(thread, |turn, out, conversation| turn.on_idle(out, conversation));
             }
@@ -257,6 +257,7 @@ impl Machine {
             }
             (CallOwner::Catalogue, outcome) => self.on_catalogue(outcome),
             (owner, Outcome::Files(answer)) => self.on_files(owner, call, *answer),
+            (owner, Outcome::Lost) => self.on_lost(owner, call),
             (owner, _) => debug_assert!(false, "an answer of the wrong kind for {owner:?}"),
         }
     }
@@ -286,6 +287,23 @@ impl Machine {
             (owner, answer) => {
                 debug_assert!(false, "an answer of the wrong kind for {owner:?}: {answer:?}");
             }
+        }
+    }
+
+    /// The backend failed before it could answer: whoever waits is told.
+    fn on_lost(&mut self, owner: CallOwner, call: CallId) {
+        tracing::error!(?owner, "the backend failed before it could answer");
+        match owner {
+            // Without configuration nothing may be served.
+            CallOwner::Startup => self.exit(ExitStatus::OutOfTime),
+            CallOwner::CredentialStore => self.auth.stored(&mut self.out, Err(FileError::lost())),
+            CallOwner::ThreadStart => {
+                if let Some(starting) = self.starting.remove(&call) {
+                    let text = format!("error creating thread: {}", FileError::lost());
+                    self.out.refuse(starting.ticket, &Refusal::internal(text));
+                }
+            }
+            CallOwner::Stream(_) | CallOwner::Catalogue | CallOwner::CatalogueFile => {}
         }
     }
 

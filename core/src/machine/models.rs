@@ -109,7 +109,7 @@ impl Machine {
                 tracing::debug!(kind = ?failure.kind, "the model list could not be fetched");
                 self.fetching = None;
             }
-            Outcome::Files(_) => {}
+            Outcome::Lost | Outcome::Files(_) => self.fetching = None,
         }
     }
 

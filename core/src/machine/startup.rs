@@ -76,6 +76,7 @@ fn policy_of(config: &Config, path: PathBuf) -> AuthPolicy {
         }),
         forced_workspace: config.login.forced_workspace_id.clone(),
         requires_openai_auth: config.provider.requires_openai_auth,
+        refresh_limit: config.login.refresh_limit,
     }
 }
 

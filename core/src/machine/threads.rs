@@ -46,7 +46,7 @@ impl Machine {
             &self.catalogue,
             chatgpt,
             config,
-            found.user_instructions.as_deref(),
+            &found.user_instructions,
         );
         self.out.reply(ticket, thread.start_response());
         self.out.notify("thread/started", ThreadStartedNotification { thread: &thread.view() });

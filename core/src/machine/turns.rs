@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 use super::Machine;
 use crate::auth::{AfterUnauthorized, ProviderAuth, Source, Waiter};
+use crate::model::errors::ModelError;
 use crate::outside::Outside;
 use crate::pending::Ticket;
 use crate::thread::{self, Conversation, ThreadId};
-use crate::model::errors::ModelError;
 use crate::turn::{Next, SendFacts, Turn};
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::common::Empty;
@@ -62,10 +62,8 @@ impl Machine {
             // It may be an earlier turn's: the one that runs now is not what was meant.
             let named = Uuid::try_parse(&params.turn_id).map(|id| id.to_string());
             if named.as_ref() != Ok(&running) {
-                let text = format!(
-                    "turn not found: {} (the running turn is {running})",
-                    params.turn_id
-                );
+                let text =
+                    format!("turn not found: {} (the running turn is {running})", params.turn_id);
                 return self.out.refuse(ticket, &Refusal::invalid(text));
             }
         }
@@ -121,7 +119,9 @@ impl Machine {
                 Next::Unauthorized(source) => {
                     let verdict = match source {
                         Source::Provider | Source::Nobody => AfterUnauthorized::Fail,
-                        Source::Account(used) => self.auth.unauthorized(out, used, Waiter(thread.0)),
+                        Source::Account(used) => {
+                            self.auth.unauthorized(out, used, Waiter(thread.0))
+                        }
                     };
                     match verdict {
                         AfterUnauthorized::Retry => Next::Send,

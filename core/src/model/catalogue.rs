@@ -191,10 +191,7 @@ fn known<'de, D: Deserializer<'de>, T: DeserializeOwned>(de: D) -> Result<Option
 /// The values that this version knows.
 fn known_each<'de, D: Deserializer<'de>, T: DeserializeOwned>(de: D) -> Result<Vec<T>, D::Error> {
     let all = Vec::<serde_json::Value>::deserialize(de)?;
-    Ok(all
-        .into_iter()
-        .filter_map(|value| T::deserialize(value).ok())
-        .collect())
+    Ok(all.into_iter().filter_map(|value| T::deserialize(value).ok()).collect())
 }
 
 impl ModelRecord {
@@ -207,22 +204,17 @@ impl ModelRecord {
 
     /// Tokens at which the history is compacted before going on (engine.md §7.1).
     pub(crate) fn compact_limit(&self) -> Option<i64> {
-        self.auto_compact_token_limit.or_else(|| {
-            self.context_window
-                .map(|window| window.saturating_mul(9) / 10)
-        })
+        self.auto_compact_token_limit
+            .or_else(|| self.context_window.map(|window| window.saturating_mul(9) / 10))
     }
 
     /// The system prompt, with the personality's words in its slot if the model has both.
     pub(crate) fn instructions(&self, personality: Option<&str>) -> Cow<'_, str> {
-        let filled = self
-            .model_instructions_template
-            .as_ref()
-            .and_then(|slotted| {
-                let words = slotted.personality_messages.get(personality?)?;
-                let (before, after) = slot_of(&slotted.template)?;
-                Some(format!("{before}{words}{after}"))
-            });
+        let filled = self.model_instructions_template.as_ref().and_then(|slotted| {
+            let words = slotted.personality_messages.get(personality?)?;
+            let (before, after) = slot_of(&slotted.template)?;
+            Some(format!("{before}{words}{after}"))
+        });
         match filled {
             Some(text) => Cow::Owned(text),
             None if self.base_instructions.is_empty() => Cow::Borrowed(BASE_INSTRUCTIONS),
@@ -238,14 +230,12 @@ impl ModelRecord {
 
     /// Whether the model has words for every personality (config.md §7.8).
     pub(crate) fn supports_personality(&self) -> bool {
-        self.model_instructions_template
-            .as_ref()
-            .is_some_and(|slotted| {
-                slot_of(&slotted.template).is_some()
-                    && ["friendly", "pragmatic"]
-                        .into_iter()
-                        .all(|name| slotted.personality_messages.contains_key(name))
-            })
+        self.model_instructions_template.as_ref().is_some_and(|slotted| {
+            slot_of(&slotted.template).is_some()
+                && ["friendly", "pragmatic"]
+                    .into_iter()
+                    .all(|name| slotted.personality_messages.contains_key(name))
+        })
     }
 }
 
@@ -253,9 +243,7 @@ impl ModelRecord {
 fn slot_of(template: &str) -> Option<(&str, &str)> {
     template.match_indices("{{").find_map(|(at, _)| {
         let (word, after) = template.get(at + 2..)?.split_once("}}")?;
-        word.trim()
-            .starts_with("personality")
-            .then_some((template.get(..at)?, after))
+        word.trim().starts_with("personality").then_some((template.get(..at)?, after))
     })
 }
 
@@ -316,11 +304,7 @@ impl Catalogue {
     /// The slug of the model for a thread that names none.
     pub(crate) fn default_model(&self, chatgpt: bool) -> Cow<'static, str> {
         let listed = self.listed(chatgpt);
-        listed
-            .first()
-            .map_or(Cow::Borrowed(bundled::BUNDLED[0].slug), |record| {
-                record.slug.clone()
-            })
+        listed.first().map_or(Cow::Borrowed(bundled::BUNDLED[0].slug), |record| record.slug.clone())
     }
 }
 
@@ -369,11 +353,7 @@ struct ServedList<'a> {
 pub(crate) fn read_stored(text: &str) -> Result<FetchedList, ListError> {
     let stored: StoredList<'_> = serde_json::from_str(text)?;
     let models = records(&stored.models);
-    Ok(FetchedList {
-        fetched_at: stored.fetched_at.parse()?,
-        etag: stored.etag,
-        models,
-    })
+    Ok(FetchedList { fetched_at: stored.fetched_at.parse()?, etag: stored.etag, models })
 }
 
 /// Reads the backend's answer, and writes what `models_cache.json` will hold: the records as
@@ -398,14 +378,7 @@ pub(crate) fn read_served(
         models: &served.models,
     })?;
     let models = records(&served.models);
-    Ok((
-        FetchedList {
-            fetched_at: now,
-            etag: etag.map(str::to_owned),
-            models,
-        },
-        stored,
-    ))
+    Ok((FetchedList { fetched_at: now, etag: etag.map(str::to_owned), models }, stored))
 }
 
 fn records(raw: &[&RawValue]) -> Vec<ModelRecord> {
@@ -436,12 +409,7 @@ mod tests {
     #[test]
     fn bundled_list_and_default() {
         let catalogue = Catalogue::default();
-        let expect = [
-            "gpt-5.2-codex",
-            "gpt-5.2",
-            "gpt-5.1-codex-max",
-            "gpt-5.1-codex-mini",
-        ];
+        let expect = ["gpt-5.2-codex", "gpt-5.2", "gpt-5.1-codex-max", "gpt-5.1-codex-mini"];
         assert_eq!(slugs(&catalogue.listed(true)), expect);
         assert_eq!(slugs(&catalogue.listed(false)), expect);
         assert_eq!(catalogue.default_model(true), "gpt-5.2-codex");
@@ -453,12 +421,7 @@ mod tests {
         assert_eq!(record.instructions(Some("friendly")), BASE_INSTRUCTIONS);
         assert!(record.upgrade.is_none());
         assert_eq!(
-            catalogue
-                .find("gpt-5")
-                .upgrade
-                .as_ref()
-                .expect("upgrade")
-                .model,
+            catalogue.find("gpt-5").upgrade.as_ref().expect("upgrade").model,
             "gpt-5.2-codex"
         );
     }
@@ -482,17 +445,9 @@ mod tests {
         let shown = catalogue.listed(true);
         assert_eq!(
             slugs(&shown),
-            [
-                "gpt-5.2-codex",
-                "new",
-                "gpt-5.1-codex-max",
-                "gpt-5.1-codex-mini"
-            ]
+            ["gpt-5.2-codex", "new", "gpt-5.1-codex-max", "gpt-5.1-codex-mini"]
         );
-        assert!(
-            !slugs(&catalogue.listed(false)).contains(&"new"),
-            "not in the API"
-        );
+        assert!(!slugs(&catalogue.listed(false)).contains(&"new"), "not in the API");
         assert_eq!(catalogue.find("gpt-5.2").display_name, "Two");
         let new = catalogue.find("new");
         assert_eq!(new.instructions(None), "own");
@@ -500,17 +455,8 @@ mod tests {
             (new.shell_type, new.truncation_policy),
             (ShellType::Default, Truncation::Tokens(5))
         );
-        assert_eq!(
-            (
-                new.default_reasoning_level,
-                new.supported_reasoning_levels.len()
-            ),
-            (None, 1)
-        );
-        assert_eq!(
-            (catalogue.etag(), new.effective_context_window_percent),
-            (Some("\"e\""), 95)
-        );
+        assert_eq!((new.default_reasoning_level, new.supported_reasoning_levels.len()), (None, 1));
+        assert_eq!((catalogue.etag(), new.effective_context_window_percent), (Some("\"e\""), 95));
     }
 
     #[test]
@@ -548,10 +494,7 @@ mod tests {
         assert_eq!(window("mock"), None);
         let unknown = catalogue.find("openrouter/gpt-5");
         assert!(!unknown.supports_reasoning_summaries);
-        assert_eq!(
-            (unknown.shell_type, unknown.apply_patch_tool_type),
-            (ShellType::Default, None)
-        );
+        assert_eq!((unknown.shell_type, unknown.apply_patch_tool_type), (ShellType::Default, None));
         let codex = catalogue.find("gpt-5.1-codex-2026");
         assert_eq!(
             (&*codex.slug, codex.shell_type),
@@ -559,14 +502,8 @@ mod tests {
         );
         assert_eq!(codex.display_name, "gpt-5.1-codex-2026");
         assert!(catalogue.find("gpt-5.2-2026").supports_parallel_tool_calls);
-        assert_eq!(
-            catalogue.find("codex-mini-latest").shell_type,
-            ShellType::Local
-        );
+        assert_eq!(catalogue.find("codex-mini-latest").shell_type, ShellType::Local);
         assert_eq!(catalogue.find("exp-1").shell_type, ShellType::UnifiedExec);
-        assert_eq!(
-            catalogue.find("exp-codex-1").shell_type,
-            ShellType::ShellCommand
-        );
+        assert_eq!(catalogue.find("exp-codex-1").shell_type, ShellType::ShellCommand);
     }
 }

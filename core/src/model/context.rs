@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::config::kinds::{AskForApproval, SandboxMode};
 use super::request::to_json;
+use crate::config::kinds::{AskForApproval, SandboxMode};
 
 /// What the model is told after an interrupt; the tags are how the message is known again
 /// (engine.md §1.8, §1.9).
@@ -40,11 +40,7 @@ enum Part<'a> {
 }
 
 fn message(role: Role, text: &str) -> Arc<str> {
-    to_json(&Message {
-        role,
-        content: &[Part::InputText { text }],
-    })
-    .into()
+    to_json(&Message { role, content: &[Part::InputText { text }] }).into()
 }
 
 /// What the permissions message tells of.
@@ -73,15 +69,8 @@ pub(crate) fn permissions_json(facts: &PermissionFacts<'_>) -> Arc<str> {
         SandboxMode::WorkspaceWrite => include_str!("prompts/sandbox_workspace_write.md"),
         SandboxMode::DangerFullAccess => include_str!("prompts/sandbox_full_access.md"),
     };
-    let network = if facts.network {
-        "enabled"
-    } else {
-        "restricted"
-    };
-    push_block(
-        &mut text,
-        &format!("{} Network access is {network}.", sandbox.trim_end()),
-    );
+    let network = if facts.network { "enabled" } else { "restricted" };
+    push_block(&mut text, &format!("{} Network access is {network}.", sandbox.trim_end()));
     push_block(&mut text, &approval_text(facts));
     if facts.sandbox == SandboxMode::WorkspaceWrite && !facts.writable_roots.is_empty() {
         push_block(&mut text, &roots_text(facts.writable_roots));
@@ -197,10 +186,7 @@ pub(crate) fn user_message_json(inputs: &[UserContent<'_>]) -> Arc<str> {
     let labels: Vec<String> = inputs
         .iter()
         .map(|input| {
-            if matches!(
-                input,
-                UserContent::LocalImage(_) | UserContent::LostImage(_)
-            ) {
+            if matches!(input, UserContent::LocalImage(_) | UserContent::LostImage(_)) {
                 number += 1;
             }
             format!("<image name=[Image #{number}]>")
@@ -220,11 +206,7 @@ pub(crate) fn user_message_json(inputs: &[UserContent<'_>]) -> Arc<str> {
         content.push(Part::InputImage { image_url });
         content.push(Part::InputText { text: "</image>" });
     }
-    to_json(&Message {
-        role: Role::User,
-        content: &content,
-    })
-    .into()
+    to_json(&Message { role: Role::User, content: &content }).into()
 }
 
 /// Why a local image is not there; its text takes the image's place in the message.
@@ -302,11 +284,9 @@ mod tests {
 
     #[test]
     fn permissions_name_mode_policy_and_network() {
-        for sandbox in [
-            SandboxMode::ReadOnly,
-            SandboxMode::WorkspaceWrite,
-            SandboxMode::DangerFullAccess,
-        ] {
+        for sandbox in
+            [SandboxMode::ReadOnly, SandboxMode::WorkspaceWrite, SandboxMode::DangerFullAccess]
+        {
             for approval in [
                 AskForApproval::Never,
                 AskForApproval::Untrusted,
@@ -399,18 +379,12 @@ mod tests {
                 r#"{"type":"input_text","text":"</image>"}]}"#,
             )
         );
-        assert_eq!(
-            &*user_message_json(&[]),
-            r#"{"type":"message","role":"user","content":[]}"#
-        );
+        assert_eq!(&*user_message_json(&[]), r#"{"type":"message","role":"user","content":[]}"#);
     }
 
     #[test]
     fn faults_of_images() {
-        let fault = ImageFault::Unreadable {
-            path: "/i",
-            error: "No such file (os error 2)",
-        };
+        let fault = ImageFault::Unreadable { path: "/i", error: "No such file (os error 2)" };
         assert_eq!(
             fault.to_string(),
             "Codex could not read the local image at `/i`: \

@@ -81,29 +81,17 @@ pub(crate) struct ModelError {
 
 impl ModelError {
     fn fatal(message: impl Into<String>, info: ErrorInfo) -> Self {
-        Self {
-            message: message.into(),
-            info,
-            retryable: false,
-            delay: None,
-            http_status: None,
-        }
+        Self { message: message.into(), info, retryable: false, delay: None, http_status: None }
     }
 
     fn passing(message: impl Into<String>, info: ErrorInfo) -> Self {
-        Self {
-            retryable: true,
-            ..Self::fatal(message, info)
-        }
+        Self { retryable: true, ..Self::fatal(message, info) }
     }
 
     /// The stream is cut off, for this reason.
     fn stream(detail: &str) -> Self {
         let detail = cut(detail, limits::ERROR_TEXT_BYTES_MAX);
-        Self::passing(
-            format!("stream disconnected before completion: {detail}"),
-            ErrorInfo::Other,
-        )
+        Self::passing(format!("stream disconnected before completion: {detail}"), ErrorInfo::Other)
     }
 
     /// The credentials were refused, or could not be renewed, for this reason.
@@ -124,9 +112,7 @@ impl ModelError {
 
     /// The kind that the notice before another try carries.
     pub(crate) fn retry_info(&self) -> ErrorInfo {
-        ErrorInfo::ResponseStreamDisconnected {
-            http_status: self.http_status,
-        }
+        ErrorInfo::ResponseStreamDisconnected { http_status: self.http_status }
     }
 
     /// Obeys a pause that the backend asked for; one that is too long ends the turn.
@@ -171,10 +157,9 @@ pub(crate) fn transport(failure: &HttpFailure) -> ModelError {
         HttpFailureKind::Body => disconnected(Disconnect::Cut),
         HttpFailureKind::Timeout => ModelError::stream("request timed out"),
         HttpFailureKind::Connect => ModelError::stream(&failure.text),
-        HttpFailureKind::Request => ModelError {
-            retryable: false,
-            ..ModelError::stream(&failure.text)
-        },
+        HttpFailureKind::Request => {
+            ModelError { retryable: false, ..ModelError::stream(&failure.text) }
+        }
     }
 }
 
@@ -190,10 +175,7 @@ pub(crate) fn failed(code: Option<&str>, message: Option<&str>) -> ModelError {
             ModelError::fatal(NOT_INCLUDED, ErrorInfo::UsageLimitExceeded)
         }
         Some("invalid_prompt") => {
-            let text = cut(
-                words.unwrap_or("Invalid request."),
-                limits::ERROR_TEXT_BYTES_MAX,
-            );
+            let text = cut(words.unwrap_or("Invalid request."), limits::ERROR_TEXT_BYTES_MAX);
             ModelError::fatal(text, ErrorInfo::Other)
         }
         code => {
@@ -209,10 +191,7 @@ pub(crate) fn failed(code: Option<&str>, message: Option<&str>) -> ModelError {
 /// `response.incomplete` came: the backend cut the answer off. A repetition would end the same
 /// way (engine.md §13 no. 22).
 pub(crate) fn incomplete(reason: Option<&str>) -> ModelError {
-    let reason = cut(
-        reason.unwrap_or("no reason given"),
-        limits::ERROR_TEXT_BYTES_MAX,
-    );
+    let reason = cut(reason.unwrap_or("no reason given"), limits::ERROR_TEXT_BYTES_MAX);
     ModelError::fatal(
         format!("stream disconnected before completion: incomplete response: {reason}"),
         ErrorInfo::Other,
@@ -248,37 +227,22 @@ pub(crate) fn status(head: &HttpHead, body: &[u8], scene: ErrorScene<'_>) -> Mod
         503 => unexpected(head, &text, scene.url).after(retry_after(head, scene.now)),
         _ => unexpected(head, &text, scene.url),
     };
-    ModelError {
-        http_status: Some(head.status),
-        ..error
-    }
+    ModelError { http_status: Some(head.status), ..error }
 }
 
 fn unexpected(head: &HttpHead, body: &str, url: &str) -> ModelError {
     let status = head.status;
-    let url = cut(
-        url.split(['?', '#']).next().unwrap_or(url),
-        limits::ERROR_TEXT_BYTES_MAX,
-    );
+    let url = cut(url.split(['?', '#']).next().unwrap_or(url), limits::ERROR_TEXT_BYTES_MAX);
     let request = request_id(head).map_or(String::new(), |id| format!(", request id: {id}"));
     let message = if status == 403 && body.contains("Cloudflare") && body.contains("blocked") {
-        format!(
-            "{CLOUDFLARE} (status {}), url: {url}{request}",
-            named(status)
-        )
+        format!("{CLOUDFLARE} (status {}), url: {url}{request}", named(status))
     } else {
         let body = cut(body, limits::ERROR_TEXT_BYTES_MAX);
-        format!(
-            "unexpected status {}: {body}, url: {url}{request}",
-            named(status)
-        )
+        format!("unexpected status {}: {body}, url: {url}{request}", named(status))
     };
     // Of the 4xx only these may go away by themselves (engine.md §13 no. 25).
     let retryable = !(400..500).contains(&status) || matches!(status, 408 | 409 | 425);
-    ModelError {
-        retryable,
-        ..ModelError::fatal(message, ErrorInfo::Other)
-    }
+    ModelError { retryable, ..ModelError::fatal(message, ErrorInfo::Other) }
 }
 
 #[derive(Deserialize)]
@@ -300,9 +264,7 @@ fn too_many(head: &HttpHead, body: &str, scene: ErrorScene<'_>) -> ModelError {
     if let Some(model) = head.header("x-codex-model-cap-model") {
         return model_cap(model, head.header("x-codex-model-cap-reset-after-seconds"));
     }
-    let limit = serde_json::from_str::<LimitBody>(body)
-        .ok()
-        .map(|body| body.error);
+    let limit = serde_json::from_str::<LimitBody>(body).ok().map(|body| body.error);
     match limit.as_ref().and_then(|limit| limit.kind.as_deref()) {
         Some("usage_limit_reached") => {
             let plan = limit.as_ref().and_then(|limit| limit.plan_type.as_deref());
@@ -317,9 +279,7 @@ fn too_many(head: &HttpHead, body: &str, scene: ErrorScene<'_>) -> ModelError {
     }
     let request = request_id(head).map_or(String::new(), |id| format!(", request id: {id}"));
     let message = format!("exceeded retry limit, last status: {}{request}", named(429));
-    let info = ErrorInfo::ResponseTooManyFailedAttempts {
-        http_status: Some(429),
-    };
+    let info = ErrorInfo::ResponseTooManyFailedAttempts { http_status: Some(429) };
     match retry_after(head, scene.now) {
         Some(delay) => ModelError::passing(message, info).after(Some(delay)),
         None => ModelError::fatal(message, info),
@@ -335,10 +295,7 @@ fn model_cap(model: &str, reset_after: Option<&str>) -> ModelError {
     };
     ModelError::fatal(
         format!("Model {model} is at capacity. Please try a different model. {again}"),
-        ErrorInfo::ModelCap {
-            model,
-            reset_after_seconds,
-        },
+        ErrorInfo::ModelCap { model, reset_after_seconds },
     )
 }
 
@@ -383,9 +340,7 @@ fn usage_limit_text(plan: Option<&str>, resets_at: Option<i64>, scene: ErrorScen
 
 /// `2:13 AM` today, `Jan 1st, 2030 12:00 AM` on another day.
 fn local_time(seconds: i64, scene: ErrorScene<'_>) -> Option<String> {
-    let then = Timestamp::from_second(seconds)
-        .ok()?
-        .to_zoned(scene.zone.clone());
+    let then = Timestamp::from_second(seconds).ok()?.to_zoned(scene.zone.clone());
     let clock = then.strftime("%-I:%M %p");
     if then.date() == scene.now.to_zoned(scene.zone.clone()).date() {
         return Some(clock.to_string());
@@ -398,11 +353,7 @@ fn local_time(seconds: i64, scene: ErrorScene<'_>) -> Option<String> {
         (_, 3) => "rd",
         _ => "th",
     };
-    Some(format!(
-        "{} {day}{ending}, {} {clock}",
-        then.strftime("%b"),
-        then.year()
-    ))
+    Some(format!("{} {day}{ending}, {} {clock}", then.strftime("%b"), then.year()))
 }
 
 /// The pause that a `Retry-After` header asks for, in seconds or as a date.
@@ -420,9 +371,7 @@ fn try_again_in(text: &str) -> Option<Duration> {
     const MARK: &str = "try again in";
     // Lower-casing ASCII keeps every byte where it was.
     let lower = text.to_ascii_lowercase();
-    lower
-        .match_indices(MARK)
-        .find_map(|(at, _)| pause_of(lower.get(at + MARK.len()..)?))
+    lower.match_indices(MARK).find_map(|(at, _)| pause_of(lower.get(at + MARK.len()..)?))
 }
 
 fn pause_of(text: &str) -> Option<Duration> {
@@ -464,22 +413,13 @@ fn words_of(body: &str) -> String {
     }
     let words = serde_json::from_str::<Body>(body).ok().and_then(|body| {
         let nested = body.error.as_ref().and_then(|error| error.get("message"));
-        [
-            nested,
-            body.error.as_ref(),
-            body.message.as_ref(),
-            body.detail.as_ref(),
-        ]
-        .into_iter()
-        .flatten()
-        .find_map(serde_json::Value::as_str)
-        .map(str::to_owned)
+        [nested, body.error.as_ref(), body.message.as_ref(), body.detail.as_ref()]
+            .into_iter()
+            .flatten()
+            .find_map(serde_json::Value::as_str)
+            .map(str::to_owned)
     });
-    cut(
-        words.as_deref().unwrap_or(body.trim()),
-        limits::ERROR_TEXT_BYTES_MAX,
-    )
-    .to_owned()
+    cut(words.as_deref().unwrap_or(body.trim()), limits::ERROR_TEXT_BYTES_MAX).to_owned()
 }
 
 fn request_id(head: &HttpHead) -> Option<&str> {
@@ -495,10 +435,7 @@ fn cut(text: &str, max: usize) -> &str {
         return text;
     }
     // A character has at most four bytes.
-    (max.saturating_sub(3)..=max)
-        .rev()
-        .find_map(|end| text.get(..end))
-        .unwrap_or_default()
+    (max.saturating_sub(3)..=max).rev().find_map(|end| text.get(..end)).unwrap_or_default()
 }
 
 /// `404 Not Found`.

@@ -146,35 +146,27 @@ impl<'a> Envelope<'a> {
     fn into_event(self) -> Option<ResponseEvent<'a>> {
         Some(match &*self.kind.0 {
             "response.output_text.delta" => ResponseEvent::TextDelta(self.delta?.0),
-            "response.reasoning_summary_text.delta" => ResponseEvent::SummaryDelta {
-                delta: self.delta?.0,
-                index: self.summary_index?,
-            },
-            "response.reasoning_text.delta" => ResponseEvent::ReasoningDelta {
-                delta: self.delta?.0,
-                index: self.content_index?,
-            },
-            "response.reasoning_summary_part.added" => ResponseEvent::SummaryPartAdded {
-                index: self.summary_index?,
-            },
+            "response.reasoning_summary_text.delta" => {
+                ResponseEvent::SummaryDelta { delta: self.delta?.0, index: self.summary_index? }
+            }
+            "response.reasoning_text.delta" => {
+                ResponseEvent::ReasoningDelta { delta: self.delta?.0, index: self.content_index? }
+            }
+            "response.reasoning_summary_part.added" => {
+                ResponseEvent::SummaryPartAdded { index: self.summary_index? }
+            }
             "response.output_item.added" => {
                 ResponseEvent::ItemAdded(Box::new(OutputItem::parse(self.item?.get())))
             }
             "response.output_item.done" => {
                 let raw = self.item?;
-                ResponseEvent::ItemDone {
-                    item: Box::new(OutputItem::parse(raw.get())),
-                    raw,
-                }
+                ResponseEvent::ItemDone { item: Box::new(OutputItem::parse(raw.get())), raw }
             }
             "response.created" => ResponseEvent::Created,
             "response.completed" => completed(self.response?.get()),
             "response.done" => match self.response {
                 Some(response) => completed(response.get()),
-                None => ResponseEvent::Completed {
-                    id: None,
-                    usage: None,
-                },
+                None => ResponseEvent::Completed { id: None, usage: None },
             },
             "response.failed" => failed(self.response.map(RawValue::get)),
             "response.incomplete" => incomplete(self.response.map(RawValue::get)),
@@ -209,14 +201,8 @@ fn failed(json: Option<&str>) -> ResponseEvent<'static> {
         .and_then(|json| serde_json::from_str::<FailedResponse>(json).ok())
         .and_then(|response| response.error);
     match error {
-        Some(error) => ResponseEvent::Failed {
-            code: error.code,
-            message: error.message,
-        },
-        None => ResponseEvent::Failed {
-            code: None,
-            message: None,
-        },
+        Some(error) => ResponseEvent::Failed { code: error.code, message: error.message },
+        None => ResponseEvent::Failed { code: None, message: None },
     }
 }
 
@@ -267,14 +253,8 @@ mod tests {
             r#"{"type":"response.output_text.delta","item_id":"m","output_index":0,"delta":"hä","logprobs":[]}"#,
             "text borrowed hä",
         );
-        check(
-            r#"{"delta":"a\nb","type":"response.output_text.delta"}"#,
-            "text owned a\nb",
-        );
-        check(
-            r#"{"type":"response\u002eoutput_text.delta","delta":"x"}"#,
-            "text borrowed x",
-        );
+        check(r#"{"delta":"a\nb","type":"response.output_text.delta"}"#, "text owned a\nb");
+        check(r#"{"type":"response\u002eoutput_text.delta","delta":"x"}"#, "text borrowed x");
         check(
             r#"{"type":"response.reasoning_summary_text.delta","delta":"t","summary_index":2}"#,
             "summary 2 t",
@@ -283,10 +263,7 @@ mod tests {
             r#"{"type":"response.reasoning_text.delta","delta":"t","content_index":1}"#,
             "reasoning 1 t",
         );
-        check(
-            r#"{"type":"response.reasoning_summary_part.added","summary_index":0}"#,
-            "part 0",
-        );
+        check(r#"{"type":"response.reasoning_summary_part.added","summary_index":0}"#, "part 0");
     }
 
     #[test]
@@ -324,10 +301,7 @@ mod tests {
             r#"{"type":"response.failed","response":{"error":{"code":"c","message":"m"}}}"#,
             r#"failed Some("c") Some("m")"#,
         );
-        check(
-            r#"{"type":"response.failed","response":{"error":null}}"#,
-            "failed None None",
-        );
+        check(r#"{"type":"response.failed","response":{"error":null}}"#, "failed None None");
         check(
             r#"{"type":"error","code":"server_error","message":"m","param":null}"#,
             r#"failed Some("server_error") Some("m")"#,

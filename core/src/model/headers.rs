@@ -108,10 +108,9 @@ pub(crate) fn provider_headers(
     let mut headers = Headers(Vec::new());
     if provider.id == "openai" {
         headers.set("version", PROTOCOL_VERSION);
-        for (name, variable) in [
-            ("OpenAI-Organization", "OPENAI_ORGANIZATION"),
-            ("OpenAI-Project", "OPENAI_PROJECT"),
-        ] {
+        for (name, variable) in
+            [("OpenAI-Organization", "OPENAI_ORGANIZATION"), ("OpenAI-Project", "OPENAI_PROJECT")]
+        {
             if let Some(value) = env.filled(variable) {
                 headers.set(name, value);
             }
@@ -156,8 +155,7 @@ impl Headers {
             tracing::debug!(name, "header left out: its name or value is not legal");
             return;
         }
-        self.0
-            .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        self.0.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
         self.0.push((name.to_owned(), value));
     }
 }
@@ -165,29 +163,23 @@ impl Headers {
 /// Whether a text may be a header's value: no control characters but the tab. Letters beyond
 /// ASCII are legal, and so is nothing at all (protocol.md §2).
 pub(crate) fn is_header_value(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f))
+    text.bytes().all(|byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f))
 }
 
 /// Whether a text may be a header's name: a token of RFC 9110 §5.6.2.
 pub(crate) fn is_header_name(text: &str) -> bool {
     !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 /// Who this server speaks for: a word of the environment's, else the client's name, else a
 /// default; the first of them that is a legal header value (auth.md §10.3).
 pub(crate) fn originator<'a>(env: &'a Environment, client_name: Option<&'a str>) -> &'a str {
-    [
-        env.filled("CODEX_INTERNAL_ORIGINATOR_OVERRIDE"),
-        client_name,
-    ]
-    .into_iter()
-    .flatten()
-    .find(|name| is_header_value(name))
-    .unwrap_or(DEFAULT_ORIGINATOR)
+    [env.filled("CODEX_INTERNAL_ORIGINATOR_OVERRIDE"), client_name]
+        .into_iter()
+        .flatten()
+        .find(|name| is_header_value(name))
+        .unwrap_or(DEFAULT_ORIGINATOR)
 }
 
 /// `probe/0.94.0 (Debian 12.0.0; x86_64) xterm (probe; 1.2.3; understudy 0.1.0)`.
@@ -200,13 +192,7 @@ pub(crate) fn user_agent(
     client: Option<(&str, &str)>,
 ) -> String {
     const SERVER: &str = concat!("understudy ", env!("CARGO_PKG_VERSION"));
-    let HostFacts {
-        os,
-        os_version,
-        arch,
-        terminal,
-        ..
-    } = host;
+    let HostFacts { os, os_version, arch, terminal, .. } = host;
     let start = format!("{originator}/{PROTOCOL_VERSION} ({os} {os_version}; {arch}) {terminal}");
     let whole = match client {
         Some((name, version)) => format!("{start} ({name}; {version}; {SERVER})"),
@@ -215,10 +201,7 @@ pub(crate) fn user_agent(
     if is_header_value(&whole) {
         return whole;
     }
-    whole
-        .chars()
-        .map(|c| if matches!(c, ' '..='~') { c } else { '_' })
-        .collect()
+    whole.chars().map(|c| if matches!(c, ' '..='~') { c } else { '_' }).collect()
 }
 
 #[cfg(test)]
@@ -226,16 +209,11 @@ mod tests {
     use super::*;
 
     fn env(vars: &[(&str, &str)]) -> Environment {
-        vars.iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     fn map<V>(pairs: &[(&str, &str)], make: impl Fn(&str) -> V) -> BTreeMap<String, V> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), make(value)))
-            .collect()
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), make(value))).collect()
     }
 
     fn facts<'a>(bearer: Option<&'a Secret>) -> RequestFacts<'a> {
@@ -263,14 +241,10 @@ mod tests {
 
     #[test]
     fn headers_of_a_request() {
-        let (params, vars) = (
-            BTreeMap::new(),
-            map(&[("X-B", "B"), ("X-C", "C")], str::to_owned),
-        );
-        let fixed = map(
-            &[("X-A", "a"), ("Authorization", "own"), ("bad name", "x")],
-            |text| Secret::new(text),
-        );
+        let (params, vars) = (BTreeMap::new(), map(&[("X-B", "B"), ("X-C", "C")], str::to_owned));
+        let fixed = map(&[("X-A", "a"), ("Authorization", "own"), ("bad name", "x")], |text| {
+            Secret::new(text)
+        });
         let provider = ProviderFacts {
             id: "openai",
             name: "OpenAI",
@@ -306,10 +280,7 @@ mod tests {
         }
         let shown = format!("{headers:?}");
         assert!(!shown.contains("tok") && !shown.contains("\"a\"") && !shown.contains("\"b\""));
-        let own = ProviderFacts {
-            id: "mine",
-            ..provider
-        };
+        let own = ProviderFacts { id: "mine", ..provider };
         let headers = model_headers(&own, &facts(None), &env);
         assert_eq!(value(&headers, "authorization"), Some("own"));
         assert_eq!(value(&headers, "version"), None);
@@ -333,10 +304,7 @@ mod tests {
             assert_eq!(user_agent(name, &host, client), expect);
         };
         let start = "0.94.0 (Debian 12.0.0; x86_64) xterm";
-        check(
-            Some(("probe", "1.2.3")),
-            format!("probe/{start} (probe; 1.2.3; {server})"),
-        );
+        check(Some(("probe", "1.2.3")), format!("probe/{start} (probe; 1.2.3; {server})"));
         check(Some(("ä", "1")), format!("ä/{start} (ä; 1; {server})"));
         check(Some(("ä", "1\n")), format!("_/{start} (_; 1_; {server})"));
         check(None, format!("codex_cli_rs/{start} ({server})"));

@@ -70,9 +70,7 @@ impl Message {
     fn tidied(mut self) -> Self {
         self.content.retain_mut(|part| {
             if let ContentPart::Refusal { refusal } = part {
-                *part = ContentPart::OutputText {
-                    text: std::mem::take(refusal),
-                };
+                *part = ContentPart::OutputText { text: std::mem::take(refusal) };
             }
             !matches!(part, ContentPart::Other)
         });
@@ -140,9 +138,7 @@ impl Reasoning {
 }
 
 fn lacks_reasoning_text(content: &Option<Vec<TextPart>>) -> bool {
-    content
-        .as_ref()
-        .is_some_and(|parts| !parts.iter().any(|p| p.kind == "reasoning_text"))
+    content.as_ref().is_some_and(|parts| !parts.iter().any(|p| p.kind == "reasoning_text"))
 }
 
 /// A part of a reasoning item.
@@ -318,10 +314,7 @@ impl OutputItem {
     pub(crate) fn parse(json: &str) -> Self {
         Self::try_parse(json).unwrap_or_else(|error| {
             // The error's own text may quote what the model said.
-            tracing::debug!(
-                column = error.column(),
-                "item of the model's answer left out"
-            );
+            tracing::debug!(column = error.column(), "item of the model's answer left out");
             Self::Unknown
         })
     }
@@ -401,10 +394,7 @@ mod tests {
                {"type":"input_image","image_url":"data:,"}]}"#,
             r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"a"},{"type":"input_image","image_url":"data:,"}]}"#,
         );
-        assert_eq!(
-            history_json(r#"{"type":"message","role":"system","content":[]}"#),
-            None
-        );
+        assert_eq!(history_json(r#"{"type":"message","role":"system","content":[]}"#), None);
     }
 
     #[test]

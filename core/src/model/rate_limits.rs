@@ -143,14 +143,9 @@ mod tests {
     use super::*;
 
     fn head(headers: &[(&str, &str)]) -> HttpHead {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        HttpHead {
-            status: 200,
-            headers,
-        }
+        let headers =
+            headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        HttpHead { status: 200, headers }
     }
 
     #[test]
@@ -166,10 +161,7 @@ mod tests {
             &[("x-codex-primary-window-minutes", "300")],
         ];
         for headers in none {
-            assert!(
-                Snapshot::from_headers(&head(headers)).is_empty(),
-                "{headers:?}"
-            );
+            assert!(Snapshot::from_headers(&head(headers)).is_empty(), "{headers:?}");
         }
         let full = Snapshot::from_headers(&head(&[
             (used, "12.5"),
@@ -180,19 +172,9 @@ mod tests {
         ]));
         let primary = full.primary.expect("primary");
         assert_eq!(primary.used_percent_rounded(), 13);
-        assert_eq!(
-            (primary.window_minutes, primary.resets_at),
-            (Some(300), Some(1_893_456_000))
-        );
+        assert_eq!((primary.window_minutes, primary.resets_at), (Some(300), Some(1_893_456_000)));
         assert_eq!(full.secondary.expect("secondary").resets_at, Some(5));
-        assert_eq!(
-            Window {
-                used_percent: 1e300,
-                ..primary
-            }
-            .used_percent_rounded(),
-            i32::MAX
-        );
+        assert_eq!(Window { used_percent: 1e300, ..primary }.used_percent_rounded(), i32::MAX);
     }
 
     #[test]
@@ -200,35 +182,20 @@ mod tests {
         let has = ("x-codex-credits-has-credits", "True");
         assert_eq!(Snapshot::from_headers(&head(&[has])).credits, None);
         let both = head(&[has, ("x-codex-credits-unlimited", "0")]);
-        let expect = Credits {
-            has_credits: true,
-            unlimited: false,
-            balance: None,
-        };
+        let expect = Credits { has_credits: true, unlimited: false, balance: None };
         assert_eq!(Snapshot::from_headers(&both).credits, Some(expect));
     }
 
     #[test]
     fn merging_keeps_what_the_newer_one_does_not_say() {
-        let window = Window {
-            used_percent: 1.0,
-            window_minutes: None,
-            resets_at: None,
-        };
-        let credits = Credits {
-            has_credits: true,
-            unlimited: true,
-            balance: None,
-        };
+        let window = Window { used_percent: 1.0, window_minutes: None, resets_at: None };
+        let credits = Credits { has_credits: true, unlimited: true, balance: None };
         let mut stored = Snapshot {
             credits: Some(credits),
             plan_type: Some("pro".to_owned()),
             ..Default::default()
         };
-        let newer = Snapshot {
-            primary: Some(window),
-            ..Default::default()
-        };
+        let newer = Snapshot { primary: Some(window), ..Default::default() };
         assert!(stored.merge(newer.clone()));
         assert!(stored.credits.is_some() && stored.plan_type.is_some() && stored.primary.is_some());
         assert!(!stored.merge(newer), "unchanged");

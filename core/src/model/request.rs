@@ -85,13 +85,8 @@ impl Request<'_> {
     pub(crate) fn body(&self) -> Vec<Arc<str>> {
         let comma: Arc<str> = Arc::from(",");
         let mut pieces = Vec::with_capacity(self.input.len() * 2 + 6);
-        pieces.push(
-            format!(
-                r#"{{"model":{},"instructions":"#,
-                json_string(&self.model.slug)
-            )
-            .into(),
-        );
+        pieces
+            .push(format!(r#"{{"model":{},"instructions":"#, json_string(&self.model.slug)).into());
         pieces.push(Arc::clone(self.instructions));
         pieces.push(Arc::from(r#","input":["#));
         for (at, item) in self.input.iter().enumerate() {
@@ -114,15 +109,10 @@ impl Request<'_> {
             effort: self.effort.or(model.default_reasoning_level),
             summary: Some(self.summary).filter(|summary| *summary != ReasoningSummary::None),
         });
-        let include: &[&str] = if reasoning.is_some() {
-            &["reasoning.encrypted_content"]
-        } else {
-            &[]
-        };
-        let verbosity = self
-            .verbosity
-            .or(model.default_verbosity)
-            .filter(|_| model.support_verbosity);
+        let include: &[&str] =
+            if reasoning.is_some() { &["reasoning.encrypted_content"] } else { &[] };
+        let verbosity =
+            self.verbosity.or(model.default_verbosity).filter(|_| model.support_verbosity);
         let format = self.output_schema.map(|schema| Format {
             kind: "json_schema",
             strict: true,
@@ -190,10 +180,7 @@ pub(crate) fn default_base(login: LoginKind) -> &'static str {
 
 /// The provider's base URL, else the default one; a blank one counts as none.
 pub(crate) fn base_url<'a>(provider: &ProviderFacts<'a>, login: LoginKind) -> &'a str {
-    provider
-        .base_url
-        .filter(|base| !base.trim().is_empty())
-        .unwrap_or_else(|| default_base(login))
+    provider.base_url.filter(|base| !base.trim().is_empty()).unwrap_or_else(|| default_base(login))
 }
 
 /// `base` without trailing slashes, `/`, `path`, and the parameters with all that could be
@@ -207,11 +194,7 @@ pub(crate) fn endpoint_url<'p>(
         Some((base, query)) => (base, query),
         None => (base, ""),
     };
-    let mut url = format!(
-        "{}/{}",
-        base.trim_end_matches('/'),
-        path.trim_start_matches('/')
-    );
+    let mut url = format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/'));
     let mut separator = '?';
     if !query.is_empty() {
         url.push('?');
@@ -250,22 +233,15 @@ pub(crate) fn is_first_party(url: &str) -> bool {
     if !scheme.eq_ignore_ascii_case(SCHEME) {
         return false;
     }
-    let authority = rest
-        .split(['/', '?', '#'])
-        .next()
-        .unwrap_or(rest)
-        .to_ascii_lowercase();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest).to_ascii_lowercase();
     let (host, port) = authority.split_once(':').unwrap_or((&authority, "443"));
     // No user names, no escapes, no letters that URL parsers drop or fold.
-    let plain = host
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
+    let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-')
         && !port.is_empty()
         && port.bytes().all(|b| b.is_ascii_digit());
     plain
         && DOMAINS.iter().any(|domain| {
-            host.strip_suffix(domain)
-                .is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+            host.strip_suffix(domain).is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
         })
 }
 
@@ -303,10 +279,7 @@ mod tests {
         };
         change(&mut request);
         let pieces = request.body();
-        assert!(
-            pieces.iter().any(|piece| Arc::ptr_eq(piece, &instructions)),
-            "shared"
-        );
+        assert!(pieces.iter().any(|piece| Arc::ptr_eq(piece, &instructions)), "shared");
         pieces.concat()
     }
 
@@ -349,10 +322,7 @@ mod tests {
         ));
         let set = body("gpt-5", |request| request.verbosity = Some(Verbosity::High));
         assert!(set.ends_with(r#""text":{"verbosity":"high"}}"#));
-        assert!(
-            !body("gpt-5", |_| ()).contains("\"text\""),
-            "no default verbosity"
-        );
+        assert!(!body("gpt-5", |_| ()).contains("\"text\""), "no default verbosity");
     }
 
     #[test]
@@ -427,9 +397,6 @@ mod tests {
         }
         assert!(!wants_store(&own) && !wants_store(&plain));
         assert!(wants_store(&provider("AZURE", None)));
-        assert!(wants_store(&provider(
-            "p",
-            Some("https://x.OpenAI.azure.com/openai")
-        )));
+        assert!(wants_store(&provider("p", Some("https://x.OpenAI.azure.com/openai"))));
     }
 }

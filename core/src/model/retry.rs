@@ -77,9 +77,7 @@ pub(crate) fn reconnecting(n: u32, max: u32) -> String {
 
 fn doubled(n: u32, jitter: f64) -> Duration {
     let factor = 1u32.checked_shl(n.saturating_sub(1)).unwrap_or(u32::MAX);
-    let delay = FIRST_DELAY
-        .saturating_mul(factor)
-        .min(limits::RETRY_DELAY_MAX);
+    let delay = FIRST_DELAY.saturating_mul(factor).min(limits::RETRY_DELAY_MAX);
     Duration::try_from_secs_f64(delay.as_secs_f64() * jitter).unwrap_or(delay)
 }
 
@@ -119,10 +117,6 @@ mod tests {
     #[test]
     fn only_server_errors_are_retried_silently() {
         assert!([500, 502, 503, 599].into_iter().all(is_retried_silently));
-        assert!(
-            ![200, 400, 401, 404, 429, 600]
-                .into_iter()
-                .any(is_retried_silently)
-        );
+        assert!(![200, 400, 401, 404, 429, 600].into_iter().any(is_retried_silently));
     }
 }

@@ -88,9 +88,7 @@ impl ModelRecord {
                     description: option.description.to_string(),
                 })
                 .collect(),
-            default_reasoning_effort: self
-                .default_reasoning_level
-                .unwrap_or(ReasoningEffort::None),
+            default_reasoning_effort: self.default_reasoning_level.unwrap_or(ReasoningEffort::None),
             supports_personality: self.supports_personality(),
             is_default,
         }

@@ -149,11 +149,7 @@ impl SseParser {
     }
 
     fn check(&self, len: usize) -> Result<(), EventTooLong> {
-        if len > self.limit {
-            Err(EventTooLong { limit: self.limit })
-        } else {
-            Ok(())
-        }
+        if len > self.limit { Err(EventTooLong { limit: self.limit }) } else { Ok(()) }
     }
 }
 
@@ -184,10 +180,7 @@ mod tests {
         let mut parser = SseParser::with_limit(limit);
         let mut events = Vec::new();
         for chunk in chunks {
-            if parser
-                .feed(chunk, |data| events.push(data.to_owned()))
-                .is_err()
-            {
+            if parser.feed(chunk, |data| events.push(data.to_owned())).is_err() {
                 return (events, true);
             }
         }
@@ -218,10 +211,7 @@ mod tests {
         check(b"event: x\ndata: a\nid: 7\n\n", &["a"]);
         check(b"data: a\nevent: x\ndata: b\n\n", &["a\nb"]);
         check(b"data: a\n\n\n\ndata: b\n\n", &["a", "b"]);
-        check(
-            b": comment\n\n:\n\ndata: a\n: in between\ndata:\n\n",
-            &["a\n"],
-        );
+        check(b": comment\n\n:\n\ndata: a\n: in between\ndata:\n\n", &["a\n"]);
         check(b"data\n\n", &[""]);
         check(b"data:a\n\ndata:  b\n\n", &["a", " b"]);
         check(b"database: x\n\ndat: y\n\n", &[]);
@@ -234,10 +224,7 @@ mod tests {
 
     #[test]
     fn a_long_event_breaks_the_stream() {
-        assert_eq!(
-            run(10, &[b"data: abcd\n\n"]),
-            (vec!["abcd".to_owned()], false)
-        );
+        assert_eq!(run(10, &[b"data: abcd\n\n"]), (vec!["abcd".to_owned()], false));
         assert_eq!(run(10, &[b"data: abcde\n\n"]), (Vec::new(), true));
         assert_eq!(run(10, &[b"data: ab", b"cde"]), (Vec::new(), true));
         let many: &[&[u8]] = &[b"data: abcd\n", b"data: abcd\n", b"data: abcd\n"];

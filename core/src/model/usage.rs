@@ -24,18 +24,13 @@ pub(crate) struct TokenUsage {
 impl TokenUsage {
     /// A count of which only the total is known.
     pub(crate) fn of_total(total_tokens: i64) -> Self {
-        Self {
-            total_tokens,
-            ..Self::default()
-        }
+        Self { total_tokens, ..Self::default() }
     }
 
     fn plus(self, other: Self) -> Self {
         Self {
             input_tokens: self.input_tokens.saturating_add(other.input_tokens),
-            cached_input_tokens: self
-                .cached_input_tokens
-                .saturating_add(other.cached_input_tokens),
+            cached_input_tokens: self.cached_input_tokens.saturating_add(other.cached_input_tokens),
             output_tokens: self.output_tokens.saturating_add(other.output_tokens),
             reasoning_output_tokens: self
                 .reasoning_output_tokens
@@ -78,18 +73,14 @@ impl From<WireUsage> for TokenUsage {
         let output_tokens = wire.output_tokens.max(0);
         Self {
             input_tokens,
-            cached_input_tokens: wire
-                .input_tokens_details
-                .map_or(0, |d| d.cached_tokens.max(0)),
+            cached_input_tokens: wire.input_tokens_details.map_or(0, |d| d.cached_tokens.max(0)),
             output_tokens,
             reasoning_output_tokens: wire
                 .output_tokens_details
                 .map_or(0, |d| d.reasoning_tokens.max(0)),
             total_tokens: wire
                 .total_tokens
-                .map_or(input_tokens.saturating_add(output_tokens), |total| {
-                    total.max(0)
-                }),
+                .map_or(input_tokens.saturating_add(output_tokens), |total| total.max(0)),
         }
     }
 }
@@ -132,9 +123,7 @@ impl TokenUsageInfo {
     /// [`hidden_reasoning_bytes`] over the items before the last user message; pass 0 when the
     /// backend said that it counts them itself (`x-reasoning-included`).
     pub(crate) fn context_tokens(&self, earlier_reasoning: i64) -> i64 {
-        self.last_token_usage
-            .total_tokens
-            .saturating_add(tokens_of(earlier_reasoning))
+        self.last_token_usage.total_tokens.saturating_add(tokens_of(earlier_reasoning))
     }
 }
 
@@ -148,10 +137,7 @@ pub(crate) fn estimate_prompt<'a>(
     instructions: &str,
     items: impl IntoIterator<Item = &'a str>,
 ) -> i64 {
-    items
-        .into_iter()
-        .map(estimate_item)
-        .fold(tokens_of(len_of(instructions)), i64::saturating_add)
+    items.into_iter().map(estimate_item).fold(tokens_of(len_of(instructions)), i64::saturating_add)
 }
 
 #[derive(Deserialize)]
@@ -166,10 +152,7 @@ struct Peek<'a> {
 fn estimate_item(json: &str) -> i64 {
     match serde_json::from_str::<Peek<'_>>(json) {
         Ok(item) if item.kind == "ghost_snapshot" => 0,
-        Ok(Peek {
-            encrypted_content: Some(text),
-            ..
-        }) => tokens_of(decoded_bytes(&text)),
+        Ok(Peek { encrypted_content: Some(text), .. }) => tokens_of(decoded_bytes(&text)),
         _ => tokens_of(len_of(json)),
     }
 }
@@ -186,9 +169,7 @@ pub(crate) fn hidden_reasoning_bytes(json: &str) -> i64 {
 
 /// Base64 takes four bytes for three, and about 650 bytes are the envelope's own (engine.md §2.6).
 fn decoded_bytes(encrypted: &str) -> i64 {
-    (len_of(encrypted).saturating_mul(3) / 4)
-        .saturating_sub(650)
-        .max(0)
+    (len_of(encrypted).saturating_mul(3) / 4).saturating_sub(650).max(0)
 }
 
 fn tokens_of(bytes: i64) -> i64 {
@@ -204,9 +185,7 @@ mod tests {
     use super::*;
 
     fn decode(json: &str) -> TokenUsage {
-        serde_json::from_str::<WireUsage>(json)
-            .expect("usage")
-            .into()
+        serde_json::from_str::<WireUsage>(json).expect("usage").into()
     }
 
     #[test]
@@ -224,14 +203,7 @@ mod tests {
         };
         assert_eq!(full, expect);
         let bare = decode(r#"{"input_tokens":10,"input_tokens_details":null,"output_tokens":-5}"#);
-        assert_eq!(
-            bare,
-            TokenUsage {
-                input_tokens: 10,
-                total_tokens: 10,
-                ..Default::default()
-            }
-        );
+        assert_eq!(bare, TokenUsage { input_tokens: 10, total_tokens: 10, ..Default::default() });
     }
 
     #[test]

@@ -6,19 +6,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::ThreadId;
+use crate::config::features::Stage;
 use crate::config::kinds::{
     AskForApproval, Personality, ReasoningEffort, ReasoningSummary, SandboxMode, WebSearchMode,
 };
-use crate::config::features::Stage;
 use crate::config::{Config, Provider};
 use crate::input::HttpHead;
 use crate::model::catalogue::{Catalogue, ModelRecord};
 use crate::model::context::{self, PermissionFacts};
+use crate::model::headers::ProviderFacts;
 use crate::model::rate_limits::Snapshot;
 use crate::model::request::{self, Request};
-use crate::model::usage::{TokenUsage, TokenUsageInfo};
-use crate::model::headers::ProviderFacts;
 use crate::model::usage;
+use crate::model::usage::{TokenUsage, TokenUsageInfo};
 use crate::setup::Setup;
 use crate::wire::v2::account::RateLimitSnapshot;
 use crate::wire::v2::common::{CollaborationMode, Json, NetworkAccess, SandboxPolicy};
@@ -82,7 +82,11 @@ impl Settings {
             },
         };
         Self {
-            model: config.model.slug.clone().unwrap_or_else(|| catalogue.default_model(chatgpt).into_owned()),
+            model: config
+                .model
+                .slug
+                .clone()
+                .unwrap_or_else(|| catalogue.default_model(chatgpt).into_owned()),
             effort: config.model.reasoning_effort,
             summary: config.model.reasoning_summary,
             approval_policy: config.permissions.approval_policy,
@@ -176,7 +180,8 @@ impl Conversation {
             messages.extend(self.mode_message());
         }
         if before.personality != now.personality
-            && let Some(words) = now.personality.and_then(|p| self.model.personality_words(p.as_str()))
+            && let Some(words) =
+                now.personality.and_then(|p| self.model.personality_words(p.as_str()))
         {
             messages.push(context::personality_json(words));
         }
@@ -184,13 +189,11 @@ impl Conversation {
     }
 
     /// The messages that a new thread begins with, in the order of engine.md §1.2.
-    pub(crate) fn record_initial_context(&mut self, user_instructions: Option<&str>) {
+    pub(crate) fn record_initial_context(&mut self, user_instructions: &str) {
         let mut messages = vec![self.permissions()];
         messages.extend(self.config.instructions.developer.as_deref().map(context::developer_json));
         messages.extend(self.mode_message());
-        messages.extend(
-            user_instructions.map(|text| context::user_instructions_json(&self.cwd_text(), text)),
-        );
+        messages.push(context::user_instructions_json(&self.cwd_text(), user_instructions));
         messages.push(self.environment());
         self.history.extend(messages);
     }

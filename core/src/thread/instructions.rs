@@ -11,14 +11,12 @@ const NAMES: [&str; 2] = ["AGENTS.override.md", "AGENTS.md"];
 /// Stands between what the user and what the project says.
 const SEPARATOR: &str = "\n\n--- project-doc ---\n\n";
 
-/// The text that goes to the model as the user's instructions: the user's own file, then those of
-/// the project from its root down to `cwd`. None if there is nothing to say.
-pub fn user_instructions(
-    files: &dyn Files,
-    home: &Path,
-    cwd: &Path,
-    config: &Config,
-) -> Option<String> {
+/// Stands in the section about skills while none can be installed.
+const NO_SKILLS: &str = "## Skills\nNo skills are installed for this session.";
+
+/// The text that goes to the model as the user's instructions: the user's own file, those of the
+/// project from its root down to `cwd`, and the section about skills, which is always there.
+pub fn user_instructions(files: &dyn Files, home: &Path, cwd: &Path, config: &Config) -> String {
     let own = own_instructions(files, home);
     let project = match project_instructions(files, cwd, config) {
         Ok(text) => text,
@@ -27,19 +25,18 @@ pub fn user_instructions(
             None
         }
     };
-    // The section about skills belongs after these two, set off by one blank line.
-    match (own, project) {
-        (Some(own), Some(project)) => Some(own + SEPARATOR + &project),
-        (own, project) => own.or(project),
-    }
+    let docs = match (own, project) {
+        (Some(own), Some(project)) => own + SEPARATOR + &project,
+        (own, project) => own.or(project).unwrap_or_default(),
+    };
+    let section = NO_SKILLS;
+    if docs.is_empty() { section.to_owned() } else { format!("{docs}\n\n{section}") }
 }
 
 /// The user's own file: the first that is there and not blank, trimmed.
 fn own_instructions(files: &dyn Files, home: &Path) -> Option<String> {
     NAMES.iter().find_map(|name| {
-        let bytes = files
-            .read(&home.join(name), limits::SMALL_FILE_BYTES_MAX)
-            .ok()?;
+        let bytes = files.read(&home.join(name), limits::SMALL_FILE_BYTES_MAX).ok()?;
         let text = String::from_utf8_lossy(&bytes);
         let text = text.trim();
         (!text.is_empty()).then(|| text.to_owned())
@@ -62,9 +59,7 @@ fn project_instructions(
         let Some(path) = first_file(files, &folder, config) else {
             continue;
         };
-        let bytes = files
-            .read_at(&path, 0, budget)
-            .map_err(|error| (path, error))?;
+        let bytes = files.read_at(&path, 0, budget).map_err(|error| (path, error))?;
         let text = String::from_utf8_lossy(&bytes);
         if !text.trim().is_empty() {
             texts.push(text.into_owned());
@@ -79,25 +74,14 @@ fn folders(files: &dyn Files, cwd: &Path) -> Vec<PathBuf> {
     let cwd = files.real_path(cwd).unwrap_or_else(|_| cwd.to_owned());
     let is_root = |dir: &Path| files.stat(&dir.join(".git")).is_ok();
     let depth = cwd.ancestors().position(is_root).unwrap_or(0);
-    let mut dirs: Vec<PathBuf> = cwd
-        .ancestors()
-        .take(depth + 1)
-        .map(Path::to_owned)
-        .collect();
+    let mut dirs: Vec<PathBuf> = cwd.ancestors().take(depth + 1).map(Path::to_owned).collect();
     dirs.reverse();
     dirs
 }
 
 fn first_file(files: &dyn Files, folder: &Path, config: &Config) -> Option<PathBuf> {
-    let fallbacks = config
-        .instructions
-        .project_doc_fallback_filenames
-        .iter()
-        .map(String::as_str);
-    let mut paths = NAMES
-        .into_iter()
-        .chain(fallbacks)
-        .map(|name| folder.join(name));
+    let fallbacks = config.instructions.project_doc_fallback_filenames.iter().map(String::as_str);
+    let mut paths = NAMES.into_iter().chain(fallbacks).map(|name| folder.join(name));
     paths.find(|path| files.stat(path).is_ok_and(|stat| !stat.is_dir))
 }
 
@@ -105,15 +89,18 @@ fn first_file(files: &dyn Files, folder: &Path, config: &Config) -> Option<PathB
 mod tests {
     use std::path::Path;
 
-    use super::user_instructions;
+    use super::{NO_SKILLS, user_instructions};
     use crate::config::{ConfigAsk, load};
     use crate::files::{FileError, FileErrorKind, FileOp, MemoryFiles};
 
-    /// What the model is told in `/r/a/b`, with settings in the user's file.
+    /// What the model is told in `/r/a/b` before the section about skills, with settings in the
+    /// user's file; none if there is nothing before it.
     fn told(files: &MemoryFiles, settings: &str) -> Option<String> {
         files.put("/h/config.toml", settings);
         let loaded = load(files, &ConfigAsk::new("/h", "/r/a/b")).expect("a configuration");
-        user_instructions(files, Path::new("/h"), Path::new("/r/a/b"), &loaded.config)
+        let text = user_instructions(files, Path::new("/h"), Path::new("/r/a/b"), &loaded.config);
+        let docs = text.strip_suffix(NO_SKILLS).expect("the section about skills");
+        (!docs.is_empty()).then(|| docs.strip_suffix("\n\n").expect("a blank line").to_owned())
     }
 
     fn repository() -> MemoryFiles {
@@ -132,19 +119,14 @@ mod tests {
             .with("/r/a/AGENTS.md", "a")
             .with("/r/a/AGENTS.override.md", "instead of a")
             .with("/r/a/b/GUIDE.md", "b");
-        let text = told(
-            &files,
-            "project_doc_fallback_filenames = [' GUIDE.md ', ' ']",
-        );
+        let text = told(&files, "project_doc_fallback_filenames = [' GUIDE.md ', ' ']");
         let expected = "mine\n\n--- project-doc ---\n\nroot\n\n\ninstead of a\n\nb";
         assert_eq!(text.as_deref(), Some(expected));
     }
 
     #[test]
     fn blank_files_say_nothing() {
-        let files = repository()
-            .with("/h/AGENTS.override.md", " \n")
-            .with("/r/AGENTS.md", "\n");
+        let files = repository().with("/h/AGENTS.override.md", " \n").with("/r/AGENTS.md", "\n");
         assert_eq!(told(&files, ""), None);
         files.put("/h/AGENTS.md", "mine");
         assert_eq!(told(&files, "").as_deref(), Some("mine"));
@@ -152,25 +134,15 @@ mod tests {
 
     #[test]
     fn the_budget_is_shared_and_cuts() {
-        let files = repository()
-            .with("/r/AGENTS.md", "12345")
-            .with("/r/a/b/AGENTS.md", "6789");
-        assert_eq!(
-            told(&files, "project_doc_max_bytes = 7").as_deref(),
-            Some("12345\n\n67")
-        );
-        assert_eq!(
-            told(&files, "project_doc_max_bytes = 5").as_deref(),
-            Some("12345")
-        );
+        let files = repository().with("/r/AGENTS.md", "12345").with("/r/a/b/AGENTS.md", "6789");
+        assert_eq!(told(&files, "project_doc_max_bytes = 7").as_deref(), Some("12345\n\n67"));
+        assert_eq!(told(&files, "project_doc_max_bytes = 5").as_deref(), Some("12345"));
         assert_eq!(told(&files, "project_doc_max_bytes = 0"), None);
     }
 
     #[test]
     fn without_a_repository_only_the_folder_itself_counts() {
-        let files = MemoryFiles::new()
-            .with("/r/AGENTS.md", "r")
-            .with("/r/a/b/AGENTS.md", "b");
+        let files = MemoryFiles::new().with("/r/AGENTS.md", "r").with("/r/a/b/AGENTS.md", "b");
         assert_eq!(told(&files, "").as_deref(), Some("b"));
     }
 
@@ -182,10 +154,7 @@ mod tests {
             .with("/r/a/b/AGENTS.md", "b");
         files.inject(|op, path| {
             let hit = op == FileOp::ReadAt && path.starts_with("/r/a/b");
-            hit.then(|| FileError {
-                kind: FileErrorKind::Denied,
-                text: "denied".to_owned(),
-            })
+            hit.then(|| FileError { kind: FileErrorKind::Denied, text: "denied".to_owned() })
         });
         assert_eq!(told(&files, "").as_deref(), Some("mine"));
     }

@@ -98,9 +98,7 @@ pub(crate) fn parse_id(text: &str) -> Result<ThreadId, Refusal> {
 /// The thread that a client names, which must be open.
 pub(crate) fn find<'a>(threads: &'a mut Threads, text: &str) -> Result<&'a mut Thread, Refusal> {
     let id = parse_id(text)?;
-    threads
-        .get_mut(&id)
-        .ok_or_else(|| Refusal::invalid(format!("thread not found: {}", id.0)))
+    threads.get_mut(&id).ok_or_else(|| Refusal::invalid(format!("thread not found: {}", id.0)))
 }
 
 /// Where a thread is stored (engine.md §8.1): by the local time at which it began.

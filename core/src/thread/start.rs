@@ -35,14 +35,14 @@ pub struct ThreadSettingJob {
 pub struct ThreadSetting {
     /// The configuration, or why the request is wrong.
     pub(crate) config: Result<Arc<Config>, String>,
-    pub(crate) user_instructions: Option<String>,
+    pub(crate) user_instructions: String,
 }
 
 impl ThreadSettingJob {
     pub(crate) fn run(self, files: &dyn Files) -> ThreadSetting {
         match config::load_or_default(files, &self.ask) {
             Err(error) => {
-                ThreadSetting { config: Err(error.to_string()), user_instructions: None }
+                ThreadSetting { config: Err(error.to_string()), user_instructions: String::new() }
             }
             Ok(loaded) => {
                 let cwd = self.ask.cwd.as_deref().unwrap_or(Path::new("/"));
@@ -93,15 +93,14 @@ impl Starting {
         catalogue: &Catalogue,
         chatgpt: bool,
         config: Arc<Config>,
-        user_instructions: Option<&str>,
+        user_instructions: &str,
     ) -> (Ticket, Thread) {
         let id = ThreadId(out.rng.uuid_v7(out.now));
         let settings = Settings::of(&config, catalogue, chatgpt, self.cwd);
         let mut conversation = Conversation::new(id, setup, config, settings, catalogue);
         conversation.record_initial_context(user_instructions);
         let created = out.now.wall;
-        let path =
-            (!self.ephemeral).then(|| rollout_path(&setup.home, created, &setup.zone, id));
+        let path = (!self.ephemeral).then(|| rollout_path(&setup.home, created, &setup.zone, id));
         let thread = Thread {
             conversation,
             turn: None,

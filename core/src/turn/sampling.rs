@@ -135,6 +135,7 @@ impl Turn {
             Outcome::HttpBytes(bytes) => self.on_bytes(out, conversation, bytes),
             Outcome::HttpEnd => self.on_end(out, conversation),
             Outcome::HttpFailed(failure) => self.on_failure(out, conversation, &failure),
+            Outcome::Lost => self.on_failure(out, conversation, &HttpFailure::lost()),
             // A stream's call has no other answers; a runtime that gives one is in error.
             Outcome::Files(_) => Next::Wait,
         }

@@ -3,9 +3,15 @@
 use std::sync::Arc;
 
 use crate::outside::Outside;
-use crate::wire::v2::delta::{AgentMessageDeltaNotification, ReasoningSummaryPartAddedNotification, ReasoningSummaryTextDeltaNotification, ReasoningTextDeltaNotification};
+use crate::wire::v2::delta::{
+    AgentMessageDeltaNotification, ReasoningSummaryPartAddedNotification,
+    ReasoningSummaryTextDeltaNotification, ReasoningTextDeltaNotification,
+};
 use crate::wire::v2::item::{ItemCompletedNotification, ItemStartedNotification, ThreadItem};
-use crate::wire::v2::turn::{ThreadTokenUsage, ThreadTokenUsageUpdatedNotification, Turn, TurnCompletedNotification, TurnStartedNotification};
+use crate::wire::v2::turn::{
+    ThreadTokenUsage, ThreadTokenUsageUpdatedNotification, Turn, TurnCompletedNotification,
+    TurnStartedNotification,
+};
 use crate::wire::v2::turn_error::{ErrorNotification, TurnError};
 
 /// The two ids that every notification of a turn carries.

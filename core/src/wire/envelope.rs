@@ -72,9 +72,7 @@ impl<'a> Members<'a> {
         let id = self.id.map(|raw| RequestId::decode(raw.get()));
         let method = self.method.and_then(|raw| text(raw.get()));
         match (id, method) {
-            (Some(Some(id)), Some(method)) => {
-                Incoming::Request { id, method, params: self.params }
-            }
+            (Some(Some(id)), Some(method)) => Incoming::Request { id, method, params: self.params },
             (None, Some(method)) => Incoming::Notification { method },
             (Some(None), _) => Incoming::Unusable {
                 id: None,

@@ -148,10 +148,7 @@ impl ResponseItem {
 
     /// The item for a provider that stores responses and so wants ids back (engine.md §1.11).
     pub fn with_id(&self) -> ResponseItemWithId<'_> {
-        ResponseItemWithId {
-            item: self,
-            id: self.id(),
-        }
+        ResponseItemWithId { item: self, id: self.id() }
     }
 }
 
@@ -166,9 +163,7 @@ pub struct ResponseItemWithId<'a> {
 
 fn has_no_reasoning_text(content: &Option<Vec<ReasoningItemContent>>) -> bool {
     content.as_ref().is_some_and(|parts| {
-        !parts
-            .iter()
-            .any(|part| matches!(part, ReasoningItemContent::ReasoningText { .. }))
+        !parts.iter().any(|part| matches!(part, ReasoningItemContent::ReasoningText { .. }))
     })
 }
 

@@ -89,10 +89,7 @@ impl Backend {
 
     /// The requests for the model so far.
     pub fn model_requests(&self) -> Vec<Request> {
-        self.requests()
-            .into_iter()
-            .filter(Request::asks_model)
-            .collect()
+        self.requests().into_iter().filter(Request::asks_model).collect()
     }
 
     /// Waits until `count` requests came that `want` holds for.
@@ -111,9 +108,7 @@ impl Backend {
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Trouble(format!(
-                    "the backend got {got} requests of {count}"
-                )));
+                return Err(Trouble(format!("the backend got {got} requests of {count}")));
             }
             requests = self
                 .shared
@@ -177,10 +172,7 @@ impl Shared {
         }
         match reply.body {
             Body::Json(body) => {
-                self.tell(Seen::Answered {
-                    status: reply.status,
-                    body: Some(body.clone()),
-                });
+                self.tell(Seen::Answered { status: reply.status, body: Some(body.clone()) });
                 let body = body.to_string();
                 let kind = ("content-type", "application/json");
                 let length = ("content-length", &*body.len().to_string());
@@ -189,10 +181,7 @@ impl Shared {
                 Ok(Next::Keep)
             }
             Body::Events(steps, ending) => {
-                self.tell(Seen::Answered {
-                    status: reply.status,
-                    body: None,
-                });
+                self.tell(Seen::Answered { status: reply.status, body: None });
                 let kind = ("content-type", "text/event-stream");
                 let chunked = ("transfer-encoding", "chunked");
                 write_head(writer, reply.status, &[kind, chunked], &reply.headers)?;
@@ -214,10 +203,7 @@ impl Shared {
         let path = request.bare_path();
         let routes = locked(&self.routes);
         let route = routes.iter().find(|(end, _)| path.ends_with(end));
-        route.map_or_else(
-            || Reply::error(404, "no such page"),
-            |(_, reply)| reply.clone(),
-        )
+        route.map_or_else(|| Reply::error(404, "no such page"), |(_, reply)| reply.clone())
     }
 
     fn stream(&self, steps: Vec<Step>, writer: &mut TcpStream) -> io::Result<()> {
@@ -297,22 +283,14 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
         }
     }
     let length = headers.iter().find(|(name, _)| name == "content-length");
-    let length: usize = length
-        .and_then(|(_, value)| value.parse().ok())
-        .unwrap_or(0);
+    let length: usize = length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0);
     if length > BODY_BYTES_MAX {
         return Err(bad("body too long"));
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     let body = serde_json::from_slice(&body).ok();
-    Ok(Some(Request {
-        method,
-        path,
-        headers,
-        body,
-        at: Instant::now(),
-    }))
+    Ok(Some(Request { method, path, headers, body, at: Instant::now() }))
 }
 
 #[cfg(test)]
@@ -368,15 +346,9 @@ mod tests {
         assert_eq!(statuses, ["401", "200", "200"]);
         assert!(answer.contains("event: response.completed\n"), "{answer}");
         assert!(answer.ends_with("\r\n0\r\n\r\n"), "{answer}");
-        assert_eq!(
-            (backend.requests().len(), backend.model_requests().len()),
-            (3, 2)
-        );
+        assert_eq!((backend.requests().len(), backend.model_requests().len()), (3, 2));
         assert!(matches!(facts.try_recv(), Ok(Seen::Asked(_))));
-        assert!(matches!(
-            facts.try_recv(),
-            Ok(Seen::Answered { status: 401, .. })
-        ));
+        assert!(matches!(facts.try_recv(), Ok(Seen::Answered { status: 401, .. })));
         Ok(())
     }
 

@@ -32,12 +32,7 @@ pub(super) struct Caption {
 
 impl Caption {
     fn new(way: Way, title: impl Into<String>) -> Self {
-        Self {
-            way,
-            title: shortened(&title.into()),
-            details: Vec::new(),
-            is_error: false,
-        }
+        Self { way, title: shortened(&title.into()), details: Vec::new(), is_error: false }
     }
 
     fn detail(mut self, text: impl AsRef<str>) -> Self {
@@ -74,10 +69,8 @@ impl Captions {
                 Some(caption)
             }
             Seen::Answered { status, body } => {
-                let caption = Caption::new(
-                    Way::BackendToServer,
-                    format!("{status} {}", reason(*status)),
-                );
+                let caption =
+                    Caption::new(Way::BackendToServer, format!("{status} {}", reason(*status)));
                 Some(match body {
                     Some(body) if *status >= 400 => {
                         caption.detail(text_at(body, "/error/message")).error()
@@ -112,10 +105,7 @@ impl Captions {
             "turn/start" => quoted(params, "/input/0/text"),
             _ => String::new(),
         };
-        Some(Caption::new(
-            Way::HostToServer,
-            format!("{method} {words}").trim_end(),
-        ))
+        Some(Caption::new(Way::HostToServer, format!("{method} {words}").trim_end()))
     }
 
     fn of_server(&mut self, message: &Value) -> Option<Caption> {
@@ -128,9 +118,7 @@ impl Captions {
             }
             (Some(method), None) => of_notice(method, &message["params"]),
             (None, id) => {
-                let method = self
-                    .asked_by_host
-                    .remove(&id.unwrap_or(&Value::Null).to_string());
+                let method = self.asked_by_host.remove(&id.unwrap_or(&Value::Null).to_string());
                 Some(of_answer(&method.unwrap_or_default(), message))
             }
         }
@@ -148,18 +136,13 @@ fn of_notice(method: &str, params: &Value) -> Option<Caption> {
         "error" => text_at(params, "/error/message"),
         _ => return None,
     };
-    Some(Caption::new(
-        Way::ServerToHost,
-        format!("{method} {words}").trim_end(),
-    ))
+    Some(Caption::new(Way::ServerToHost, format!("{method} {words}").trim_end()))
 }
 
 fn of_answer(method: &str, message: &Value) -> Caption {
     if let Some(error) = message.get("error") {
         let title = format!("error {}", error["code"]);
-        return Caption::new(Way::ServerToHost, title)
-            .detail(text_at(error, "/message"))
-            .error();
+        return Caption::new(Way::ServerToHost, title).detail(text_at(error, "/message")).error();
     }
     let result = &message["result"];
     let words = match method {
@@ -181,10 +164,7 @@ fn text_at(value: &Value, pointer: &str) -> String {
 }
 
 fn first_word(text: &str) -> String {
-    text.split_whitespace()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    text.split_whitespace().next().unwrap_or_default().to_owned()
 }
 
 /// A UUID by both its ends: those of one moment begin alike.
@@ -196,9 +176,7 @@ fn short_id(id: &str) -> String {
 }
 
 fn plain(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn quoted(value: &Value, pointer: &str) -> String {
@@ -213,10 +191,7 @@ mod tests {
     use super::*;
 
     fn line(value: &Value) -> Line {
-        Line {
-            text: value.to_string(),
-            json: Some(value.clone()),
-        }
+        Line { text: value.to_string(), json: Some(value.clone()) }
     }
 
     #[test]
@@ -226,10 +201,7 @@ mod tests {
         captions.of(&Seen::Host(line(&asked)));
         let answer = json!({"id": 7, "result": {"account": null}});
         let caption = captions.of(&Seen::Server(line(&answer)));
-        assert_eq!(
-            caption.map(|c| c.title),
-            Some("ok account: null (nobody)".to_owned())
-        );
+        assert_eq!(caption.map(|c| c.title), Some("ok account: null (nobody)".to_owned()));
     }
 
     #[test]

@@ -85,10 +85,7 @@ impl Host {
     pub fn send(&mut self, message: &Value) -> Result<(), Trouble> {
         let mut text = message.to_string();
         self.take_ready();
-        (self.watcher)(&Seen::Host(Line {
-            text: text.clone(),
-            json: Some(message.clone()),
-        }));
+        (self.watcher)(&Seen::Host(Line { text: text.clone(), json: Some(message.clone()) }));
         text.push('\n');
         self.write(text.as_bytes())
     }
@@ -103,10 +100,7 @@ impl Host {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
-        let input = self
-            .input
-            .as_mut()
-            .ok_or_else(|| Trouble("the input is closed".into()))?;
+        let input = self.input.as_mut().ok_or_else(|| Trouble("the input is closed".into()))?;
         input
             .write_all(bytes)
             .map_err(|error| Trouble(format!("the server reads no more: {error}")))
@@ -147,17 +141,14 @@ impl Host {
 
     /// Waits for a notification and returns its params.
     pub fn notice(&mut self, method: &str) -> Result<Value, Trouble> {
-        let mut message = self.wait(method, |message| {
-            message["method"] == method && message.get("id").is_none()
-        })?;
+        let mut message = self
+            .wait(method, |message| message["method"] == method && message.get("id").is_none())?;
         Ok(message["params"].take())
     }
 
     /// Waits for a request of the server and returns it whole.
     pub fn asked(&mut self, method: &str) -> Result<Value, Trouble> {
-        self.wait(method, |message| {
-            message["method"] == method && message.get("id").is_some()
-        })
+        self.wait(method, |message| message["method"] == method && message.get("id").is_some())
     }
 
     /// Waits for the first message, of those that nobody waited for yet, that `want` holds for.
@@ -167,10 +158,7 @@ impl Host {
         loop {
             while let Some(message) = self.unread.get(looked_at) {
                 if want(message) {
-                    return self
-                        .unread
-                        .remove(looked_at)
-                        .ok_or_else(|| Trouble(what.into()));
+                    return self.unread.remove(looked_at).ok_or_else(|| Trouble(what.into()));
                 }
                 looked_at += 1;
             }
@@ -225,14 +213,9 @@ impl Host {
     fn take(&mut self, fact: Seen) -> Result<(), Trouble> {
         (self.watcher)(&fact);
         let message = match fact {
-            Seen::Server(Line {
-                json: Some(message),
-                ..
-            }) => message,
+            Seen::Server(Line { json: Some(message), .. }) => message,
             Seen::Server(Line { text, .. }) => {
-                return Err(Trouble(format!(
-                    "the server wrote a line that is no JSON: {text}"
-                )));
+                return Err(Trouble(format!("the server wrote a line that is no JSON: {text}")));
             }
             Seen::ServerEnded => {
                 self.ended = true;

@@ -29,21 +29,13 @@ const OTHER_SERVER: &str = "UNDERSTUDY_DEMO_SERVER";
 pub fn run(json: bool) -> ExitCode {
     let began = Instant::now();
     let screen = Screen::stdout(json);
-    let mut verdict = Verdict {
-        checks: 0,
-        seconds: 0.0,
-        failed: None,
-    };
+    let mut verdict = Verdict { checks: 0, seconds: 0.0, failed: None };
     if let Err(trouble) = play(&screen, &mut verdict.checks) {
         verdict.failed = Some(trouble.to_string());
     }
     verdict.seconds = began.elapsed().as_secs_f32();
     screen.end(&verdict);
-    if verdict.failed.is_none() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if verdict.failed.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn play(screen: &Screen, checks: &mut usize) -> Result<(), Trouble> {
@@ -52,10 +44,7 @@ fn play(screen: &Screen, checks: &mut usize) -> Result<(), Trouble> {
     *checks = story.checks_held();
     outcome.map_err(|Trouble(why)| match story.last_log_lines() {
         lines if lines.is_empty() => Trouble(why),
-        lines => Trouble(format!(
-            "{why}\nThe server's last words:\n  {}",
-            lines.join("\n  ")
-        )),
+        lines => Trouble(format!("{why}\nThe server's last words:\n  {}", lines.join("\n  "))),
     })
 }
 

@@ -69,12 +69,7 @@ pub(super) enum Ending {
 impl Reply {
     /// A plain answer.
     pub fn json(status: u16, body: Value) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Body::Json(body),
-            gate: None,
-        }
+        Self { status, headers: Vec::new(), body: Body::Json(body), gate: None }
     }
 
     /// A refusal in the form that model backends use.
@@ -179,11 +174,6 @@ impl Speech {
 
     fn end(self, ending: Ending) -> Reply {
         let body = Body::Events(self.steps, ending);
-        Reply {
-            status: 200,
-            headers: Vec::new(),
-            body,
-            gate: None,
-        }
+        Reply { status: 200, headers: Vec::new(), body, gate: None }
     }
 }

@@ -49,11 +49,7 @@ impl Scratch {
 
     /// Writes `config.toml`: everything that the server might ask goes to the backend on loopback.
     pub fn configure(&self, backend: &str, settings: &Settings) -> io::Result<()> {
-        let Settings {
-            request_retries,
-            stream_retries,
-            refresh_limit_ms,
-        } = settings;
+        let Settings { request_retries, stream_retries, refresh_limit_ms } = settings;
         let limit = refresh_limit_ms
             .map(|ms| format!("[understudy]\nrefresh_limit_ms = {ms}\n"))
             .unwrap_or_default();
@@ -94,9 +90,7 @@ remote_models = false
             }
         }
         command.env("CODEX_HOME", self.home());
-        command
-            .env("HOME", self.root.path())
-            .env("TMPDIR", self.root.path());
+        command.env("HOME", self.root.path()).env("TMPDIR", self.root.path());
         command
     }
 

@@ -132,15 +132,9 @@ impl Screen {
         let (paint, text) = match &verdict.failed {
             None => (
                 Paint::Good,
-                format!(
-                    "All {} checks held, in {:.2} s.",
-                    verdict.checks, verdict.seconds
-                ),
+                format!("All {} checks held, in {:.2} s.", verdict.checks, verdict.seconds),
             ),
-            Some(why) => (
-                Paint::Bad,
-                format!("FAILED after {:.2} s: {why}", verdict.seconds),
-            ),
+            Some(why) => (Paint::Bad, format!("FAILED after {:.2} s: {why}", verdict.seconds)),
         };
         inner.line("");
         if verdict.failed.is_none() && inner.left_out > 0 {
@@ -166,10 +160,7 @@ pub(super) struct Verdict {
 impl Verdict {
     fn to_json(&self) -> String {
         let ok = self.failed.is_none();
-        let why = self
-            .failed
-            .as_deref()
-            .map_or(serde_json::Value::Null, Into::into);
+        let why = self.failed.as_deref().map_or(serde_json::Value::Null, Into::into);
         format!(
             r#"{{"from":"demo","ok":{ok},"checks":{},"seconds":{:.3},"error":{why}}}"#,
             self.checks, self.seconds
@@ -297,12 +288,8 @@ mod tests {
         let ways = [Way::HostToServer, Way::ServerToHost, Way::ServerToBackend];
         for way in ways.into_iter().chain([Way::BackendToServer]) {
             for title in ["", "ok", &"x".repeat(200)] {
-                let caption = Caption {
-                    way,
-                    title: title.to_owned(),
-                    details: vec![],
-                    is_error: false,
-                };
+                let caption =
+                    Caption { way, title: title.to_owned(), details: vec![], is_error: false };
                 let width = if left_side(way) { LEFT } else { RIGHT };
                 assert_eq!(arrow(&caption).chars().count(), width, "{caption:?}");
             }
@@ -313,15 +300,9 @@ mod tests {
     fn colour_follows_the_conventions() {
         let check = |vars: &[(&str, &str)], is_terminal, expected| {
             let var = |name: &str| {
-                vars.iter()
-                    .find(|(key, _)| *key == name)
-                    .map(|(_, value)| value.to_string())
+                vars.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string())
             };
-            assert_eq!(
-                wants_colour(var, is_terminal),
-                expected,
-                "{vars:?} {is_terminal}"
-            );
+            assert_eq!(wants_colour(var, is_terminal), expected, "{vars:?} {is_terminal}");
         };
         check(&[], true, true);
         check(&[], false, false);

@@ -42,17 +42,12 @@ pub struct Request {
 impl Request {
     /// The first header of this name, given in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The text after `Bearer `; empty without one.
     pub fn bearer(&self) -> &str {
-        self.header("authorization")
-            .and_then(|v| v.strip_prefix("Bearer "))
-            .unwrap_or_default()
+        self.header("authorization").and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default()
     }
 
     /// The path without its query.
@@ -108,11 +103,8 @@ impl Seen {
             Seen::Server(line) => between("server", "host", line),
             Seen::HostEnded | Seen::ServerEnded => return None,
             Seen::Asked(request) => {
-                let headers: serde_json::Map<String, Value> = request
-                    .headers
-                    .iter()
-                    .map(|(k, v)| (k.clone(), v.as_str().into()))
-                    .collect();
+                let headers: serde_json::Map<String, Value> =
+                    request.headers.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
                 format!(
                     r#"{{"from":"server","to":"backend","method":{},"path":{},"headers":{},"body":{}}}"#,
                     Value::from(request.method.as_str()),

@@ -25,13 +25,7 @@ const WAIT_LIMIT: Duration = Duration::from_secs(5);
 const EXIT_LIMIT: Duration = Duration::from_secs(2);
 /// Between two pieces of the model's reply: long enough to be seen coming.
 const TYPING: Duration = Duration::from_millis(60);
-const PIECES: [&str; 5] = [
-    "Hello Ada. ",
-    "Your token ",
-    "ran out; ",
-    "you saw ",
-    "nothing.",
-];
+const PIECES: [&str; 5] = ["Hello Ada. ", "Your token ", "ran out; ", "you saw ", "nothing."];
 
 /// The demo at work.
 pub(super) struct Story {
@@ -53,31 +47,14 @@ impl Story {
         let second = Tokens::fake(2, "ada@example.com", "org-1");
         let accepted = second.access.clone();
         let script = move |request: &Request| {
-            if request.bearer() == accepted {
-                spoken()
-            } else {
-                Reply::error(401, "token expired")
-            }
+            if request.bearer() == accepted { spoken() } else { Reply::error(401, "token expired") }
         };
         let backend = Backend::start(tell.clone(), Box::new(script))?;
         scratch.configure(&backend.url(), &Settings::default())?;
         let shown = screen.clone();
         let watcher = Box::new(move |fact: &Seen| shown.fact(fact));
-        let host = Host::start(
-            &mut scratch.command(server),
-            (tell, facts),
-            WAIT_LIMIT,
-            watcher,
-        )?;
-        Ok(Self {
-            screen: screen.clone(),
-            scratch,
-            backend,
-            host,
-            first,
-            second,
-            held: 0,
-        })
+        let host = Host::start(&mut scratch.command(server), (tell, facts), WAIT_LIMIT, watcher)?;
+        Ok(Self { screen: screen.clone(), scratch, backend, host, first, second, held: 0 })
     }
 
     /// Plays all chapters; stops at the first thing that does not hold.
@@ -144,10 +121,7 @@ impl Story {
             "the login is answered, completed and announced, in this order",
         )?;
         let known = account["email"] == "ada@example.com" && account["planType"] == "pro";
-        self.check(
-            known,
-            "the account is ada@example.com, as the id token says",
-        )?;
+        self.check(known, "the account is ada@example.com, as the id token says")?;
         self.nothing_on_disk()
     }
 
@@ -172,10 +146,7 @@ impl Story {
         )?;
         let params = &asked["params"];
         let named = params["reason"] == "unauthorized" && params["previousAccountId"] == "org-1";
-        self.check(
-            named,
-            "the host is told why it is asked, and for which account",
-        )?;
+        self.check(named, "the host is told why it is asked, and for which account")?;
         Ok(asked)
     }
 
@@ -210,15 +181,9 @@ impl Story {
         let good =
             completed["turn"]["status"] == "completed" && completed["turn"]["error"].is_null();
         self.check(good, "the turn completed without an error")?;
-        let again = self
-            .host
-            .unread()
-            .any(|message| message["method"] == REFRESH);
+        let again = self.host.unread().any(|message| message["method"] == REFRESH);
         self.check(!again, "the host was asked exactly once")?;
-        let trouble = self
-            .host
-            .unread()
-            .any(|message| message["method"] == "error");
+        let trouble = self.host.unread().any(|message| message["method"] == "error");
         self.check(!trouble, "no error was shown meanwhile")?;
         self.nothing_on_disk()
     }
@@ -237,10 +202,7 @@ impl Story {
             "the API-key login is refused, and the error says what to do",
         )?;
         let account = self.read_account()?;
-        self.check(
-            account["email"] == "ada@example.com",
-            "the account is still Ada's",
-        )
+        self.check(account["email"] == "ada@example.com", "the account is still Ada's")
     }
 
     fn logout(&mut self) -> Result<(), Trouble> {
@@ -267,19 +229,14 @@ impl Story {
         self.check(status.success(), "the server ended in order, within 2 s")?;
         self.nothing_on_disk()?;
         let leaks = self.scratch.leaks()?;
-        self.check(
-            leaks.is_empty(),
-            "no file of the server holds any part of a token",
-        )?;
+        self.check(leaks.is_empty(), "no file of the server holds any part of a token")?;
         let log = self.host.stderr();
         let leaked = tokens::traces().iter().any(|trace| log.contains(trace));
         self.check(!leaked, "nor does its log")
     }
 
     fn read_account(&mut self) -> Result<Value, Trouble> {
-        let mut result = self
-            .host
-            .ask("account/read", json!({"refreshToken": false}))?;
+        let mut result = self.host.ask("account/read", json!({"refreshToken": false}))?;
         Ok(result["account"].take())
     }
 
@@ -290,12 +247,7 @@ impl Story {
 }
 
 fn spoken() -> Reply {
-    PIECES
-        .iter()
-        .fold(Speech::new(1), |speech, piece| {
-            speech.delta(piece).pause(TYPING)
-        })
-        .done()
+    PIECES.iter().fold(Speech::new(1), |speech, piece| speech.delta(piece).pause(TYPING)).done()
 }
 
 fn is_from(request: &Request, tokens: &Tokens) -> bool {
@@ -303,9 +255,5 @@ fn is_from(request: &Request, tokens: &Tokens) -> bool {
 }
 
 fn text_at(value: &Value, pointer: &str) -> String {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

@@ -29,16 +29,8 @@ impl Tokens {
             },
         });
         let part = |value: &str| URL_SAFE_NO_PAD.encode(value);
-        let id = format!(
-            "{}.{}.{}",
-            part(HEAD),
-            part(&claims.to_string()),
-            part(MARK)
-        );
-        Self {
-            access: format!("access-{n}-{MARK}"),
-            id,
-        }
+        let id = format!("{}.{}.{}", part(HEAD), part(&claims.to_string()), part(MARK));
+        Self { access: format!("access-{n}-{MARK}"), id }
     }
 
     /// What `account/login/start` takes (auth.md §8.1).
@@ -61,11 +53,7 @@ pub fn api_key() -> String {
 
 /// Texts of which each credential of this file contains one, also when it was cut short.
 pub fn traces() -> [String; 3] {
-    [
-        MARK.to_owned(),
-        URL_SAFE_NO_PAD.encode(MARK),
-        URL_SAFE_NO_PAD.encode(HEAD),
-    ]
+    [MARK.to_owned(), URL_SAFE_NO_PAD.encode(MARK), URL_SAFE_NO_PAD.encode(HEAD)]
 }
 
 /// The same text with every credential cut to what tells it from another: `access-1…`.
@@ -74,9 +62,7 @@ pub fn shortened(text: &str) -> String {
     let head = URL_SAFE_NO_PAD.encode(HEAD);
     while let Some(at) = out.find(&head) {
         let is_token = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        let end = out[at..]
-            .find(|c| !is_token(c))
-            .map_or(out.len(), |len| at + len);
+        let end = out[at..].find(|c| !is_token(c)).map_or(out.len(), |len| at + len);
         out.replace_range(at..end, "id token…");
     }
     out
@@ -91,10 +77,7 @@ mod tests {
         let tokens = Tokens::fake(1, "ada@example.com", "org-1");
         let text = format!("{} Bearer {} {}", tokens.login(), tokens.access, api_key());
         let short = shortened(&text);
-        assert!(
-            traces().iter().all(|trace| !short.contains(trace)),
-            "{short}"
-        );
+        assert!(traces().iter().all(|trace| !short.contains(trace)), "{short}");
         assert!(short.contains("Bearer access-1… sk-fake…"), "{short}");
         assert!(short.contains(r#""idToken":"id token…""#), "{short}");
     }

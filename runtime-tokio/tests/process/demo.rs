@@ -17,10 +17,7 @@ fn demo(args: &[&str], server: Option<&str>) -> Result<Output, Trouble> {
     let folder = tempfile::tempdir()?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
     command.arg("demo").args(args).env("TMPDIR", folder.path());
-    command
-        .env_remove("CLICOLOR_FORCE")
-        .env_remove("NO_COLOR")
-        .env_remove(SERVER);
+    command.env_remove("CLICOLOR_FORCE").env_remove("NO_COLOR").env_remove(SERVER);
     if let Some(server) = server {
         command.env(SERVER, server);
     }
@@ -41,25 +38,12 @@ fn the_demo_plays_quickly_and_holds() -> Outcome {
     let output = demo(&[], other_server().as_deref())?;
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
-    assert!(
-        began.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let last = text.lines().last().unwrap_or_default();
-    assert!(
-        last.starts_with("All ") && last.contains(" checks held, in "),
-        "{last}"
-    );
+    assert!(last.starts_with("All ") && last.contains(" checks held, in "), "{last}");
     assert!(!text.contains('\u{1b}'), "colour in a pipe");
-    assert!(
-        traces().iter().all(|trace| !text.contains(trace)),
-        "tokens are shown shortened"
-    );
-    assert!(
-        text.lines().all(|line| line.chars().count() <= 79),
-        "a line is too wide"
-    );
+    assert!(traces().iter().all(|trace| !text.contains(trace)), "tokens are shown shortened");
+    assert!(text.lines().all(|line| line.chars().count() <= 79), "a line is too wide");
     Ok(())
 }
 
@@ -68,38 +52,23 @@ fn the_demo_prints_every_line_as_json() -> Outcome {
     let output = demo(&["--json"], other_server().as_deref())?;
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
-    let parsed = text
-        .lines()
-        .map(serde_json::from_str)
-        .collect::<Result<Vec<Value>, _>>();
+    let parsed = text.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>();
     let lines = parsed.map_err(|error| Trouble(error.to_string()))?;
     for from in ["host", "server", "backend"] {
-        assert!(
-            lines.iter().any(|line| line["from"] == from),
-            "nothing from the {from}"
-        );
+        assert!(lines.iter().any(|line| line["from"] == from), "nothing from the {from}");
     }
     let asked = |line: &&Value| line["line"]["method"] == "account/chatgptAuthTokens/refresh";
     assert_eq!(lines.iter().filter(asked).count(), 1);
-    assert_eq!(
-        lines.last().map(|line| &line["ok"]),
-        Some(&Value::Bool(true))
-    );
+    assert_eq!(lines.last().map(|line| &line["ok"]), Some(&Value::Bool(true)));
     Ok(())
 }
 
 #[test]
 fn the_demo_fails_with_a_reason() -> Outcome {
     for (server, reasons) in [
-        (
-            "/no/such/server",
-            ["cannot start /no/such/server", "No such file"],
-        ),
+        ("/no/such/server", ["cannot start /no/such/server", "No such file"]),
         // It may be gone before or after the first line is written.
-        (
-            "false",
-            ["the server ended before", "the server reads no more"],
-        ),
+        ("false", ["the server ended before", "the server reads no more"]),
     ] {
         let output = demo(&[], Some(server))?;
         let text = String::from_utf8_lossy(&output.stdout);

@@ -18,14 +18,8 @@ const HELLO: &str =
 
 /// The shell has `kill` built in; the program of that name is not everywhere.
 fn kill(signal: &str, pid: &str) -> Outcome {
-    let status = Command::new("sh")
-        .args(["-c", r#"kill "$0" "$1""#, signal, pid])
-        .status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Trouble(format!("kill {signal} {pid}: {status}")))
-    }
+    let status = Command::new("sh").args(["-c", r#"kill "$0" "$1""#, signal, pid]).status()?;
+    if status.success() { Ok(()) } else { Err(Trouble(format!("kill {signal} {pid}: {status}"))) }
 }
 
 /// Starts a turn whose reply never ends, ends the server as `how` says, and checks that the turn
@@ -80,11 +74,7 @@ fn everything_that_was_asked_before_the_end_is_answered() {
         }
         stage.host.close_input();
         stage.host.wait_exit(EXIT_LIMIT)?;
-        let answers = stage
-            .host
-            .unread()
-            .filter(|m| m.get("result").is_some())
-            .count();
+        let answers = stage.host.unread().filter(|m| m.get("result").is_some()).count();
         assert_eq!(answers, 500);
         Ok(())
     });
@@ -94,15 +84,10 @@ fn everything_that_was_asked_before_the_end_is_answered() {
 fn a_request_in_flight_is_answered_before_the_end() {
     let gate = Gate::new();
     Scene::silent().play(|stage| {
-        stage.backend.route(
-            "/usage",
-            Reply::json(200, json!({"plan_type": "pro"})).behind(&gate),
-        );
+        stage.backend.route("/usage", Reply::json(200, json!({"plan_type": "pro"})).behind(&gate));
         stage.sign_in(&tokens(1))?;
         let slow = stage.host.post("account/rateLimits/read", Value::Null)?;
-        stage
-            .backend
-            .wait_for(1, WAIT_LIMIT, |r| r.bare_path().ends_with("/usage"))?;
+        stage.backend.wait_for(1, WAIT_LIMIT, |r| r.bare_path().ends_with("/usage"))?;
         stage.host.close_input();
         stage.host.listen(Duration::from_millis(100))?;
         gate.open();
@@ -135,19 +120,10 @@ fn scratch() -> Result<Scratch, Trouble> {
 fn a_host_that_stops_reading_is_gone() -> Outcome {
     let scratch = scratch()?;
     let mut command = scratch.command(&server());
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let mut input = child
-        .stdin
-        .take()
-        .ok_or_else(|| Trouble("no input".into()))?;
-    let output = child
-        .stdout
-        .take()
-        .ok_or_else(|| Trouble("no output".into()))?;
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut input = child.stdin.take().ok_or_else(|| Trouble("no input".into()))?;
+    let output = child.stdout.take().ok_or_else(|| Trouble("no output".into()))?;
     writeln!(input, "{HELLO}")?;
     let mut output = BufReader::new(output);
     output.read_line(&mut String::new())?;
@@ -162,9 +138,7 @@ fn a_host_that_stops_reading_is_gone() -> Outcome {
     }
     child.kill()?;
     child.wait()?;
-    Err(Trouble(
-        "the server runs on although nobody can read what it says".into(),
-    ))
+    Err(Trouble("the server runs on although nobody can read what it says".into()))
 }
 
 #[cfg(target_os = "linux")]
@@ -173,24 +147,12 @@ fn the_server_ends_with_its_parent_even_if_its_pipes_stay_open() -> Outcome {
     let scratch = scratch()?;
     // The shell is the server's parent; both pipes are held by this test, too.
     let script = r#"exec 3<&0; "$0" "$@" <&3 3<&- & echo $!; wait"#;
-    let argv = ["sh", "-c", script]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(server());
+    let argv = ["sh", "-c", script].map(str::to_owned).into_iter().chain(server());
     let mut command = scratch.command(&argv.collect::<Vec<_>>());
-    let mut parent = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let mut input = parent
-        .stdin
-        .take()
-        .ok_or_else(|| Trouble("no input".into()))?;
-    let output = parent
-        .stdout
-        .take()
-        .ok_or_else(|| Trouble("no output".into()))?;
+    let mut parent =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut input = parent.stdin.take().ok_or_else(|| Trouble("no input".into()))?;
+    let output = parent.stdout.take().ok_or_else(|| Trouble("no output".into()))?;
     let mut output = BufReader::new(output);
     let mut pid = String::new();
     output.read_line(&mut pid)?;

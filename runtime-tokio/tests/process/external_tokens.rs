@@ -20,9 +20,7 @@ fn assert_unauthorized(turn: &Value, words: &str) {
 }
 
 fn answer(stage: &mut Stage, asked: &Value, tokens: &Tokens) -> Outcome {
-    stage
-        .host
-        .send(&json!({"id": asked["id"], "result": tokens.refreshed()}))
+    stage.host.send(&json!({"id": asked["id"], "result": tokens.refreshed()}))
 }
 
 #[test]
@@ -33,21 +31,10 @@ fn a_login_is_answered_then_completed_then_announced() {
         while told.len() < 3 {
             let message = stage.host.wait("the login", |_| true)?;
             assert!(message.get("id").is_none_or(|got| *got == id), "{message}");
-            told.push(
-                message
-                    .get("method")
-                    .map_or(message["result"].clone(), Value::clone),
-            );
+            told.push(message.get("method").map_or(message["result"].clone(), Value::clone));
         }
         let answer = json!({"type": "chatgptAuthTokens"});
-        assert_eq!(
-            told,
-            [
-                answer,
-                "account/login/completed".into(),
-                "account/updated".into()
-            ]
-        );
+        assert_eq!(told, [answer, "account/login/completed".into(), "account/updated".into()]);
         let account = json!({"type": "chatgpt", "email": "user-1@example.com", "planType": "pro"});
         assert_eq!(stage.account()?, account);
         assert!(!stage.scratch.has_auth_json());
@@ -73,9 +60,7 @@ fn the_newer_shape_of_tokens_is_taken_too() {
         let thread = stage.thread()?;
         assert_eq!(stage.turn(&thread, "hi")?["status"], "completed");
         let requests = stage.backend.model_requests();
-        let sent = requests
-            .iter()
-            .map(|r| (r.bearer(), r.header("chatgpt-account-id")));
+        let sent = requests.iter().map(|r| (r.bearer(), r.header("chatgpt-account-id")));
         assert_eq!(sent.collect::<Vec<_>>(), [(access.as_str(), Some("org-7"))]);
         Ok(())
     });
@@ -88,10 +73,7 @@ fn a_401_is_answered_with_new_tokens_and_the_turn_goes_on() {
         stage.host.answer(REFRESH, give(&second));
         let thread = stage.ready(&first)?;
         let turn = stage.turn(&thread, "hi")?;
-        assert_eq!(
-            (&turn["status"], &turn["error"]),
-            (&json!("completed"), &Value::Null)
-        );
+        assert_eq!((&turn["status"], &turn["error"]), (&json!("completed"), &Value::Null));
         assert_eq!(stage.bearers(), [first.access, second.access]);
         let asked = json!({"reason": "unauthorized", "previousAccountId": "org-1"});
         assert_eq!(stage.said(REFRESH), [asked]);
@@ -105,10 +87,9 @@ fn a_401_is_answered_with_new_tokens_and_the_turn_goes_on() {
 #[test]
 fn a_refused_refresh_fails_the_turn_at_once_with_the_hosts_words() {
     Scene::script(|_| expired()).retries(2, 2).play(|stage| {
-        stage.host.answer(
-            REFRESH,
-            |_| json!({"error": {"code": -32000, "message": "user signed out"}}),
-        );
+        stage
+            .host
+            .answer(REFRESH, |_| json!({"error": {"code": -32000, "message": "user signed out"}}));
         let thread = stage.ready(&tokens(1))?;
         let turn = stage.turn(&thread, "hi")?;
         assert_unauthorized(
@@ -125,9 +106,7 @@ fn a_refused_refresh_fails_the_turn_at_once_with_the_hosts_words() {
 #[test]
 fn an_answer_that_does_not_parse_changes_nothing() {
     Scene::script(|_| expired()).play(|stage| {
-        stage
-            .host
-            .answer(REFRESH, |_| json!({"result": {"idToken": tokens(2).id}}));
+        stage.host.answer(REFRESH, |_| json!({"result": {"idToken": tokens(2).id}}));
         let thread = stage.ready(&tokens(1))?;
         let turn = stage.turn(&thread, "hi")?;
         assert_unauthorized(&turn, "missing field `accessToken`");
@@ -153,19 +132,17 @@ fn new_tokens_that_are_refused_too_fail_the_turn_with_the_backends_words() {
 #[test]
 fn a_silent_host_fails_the_turn_and_its_late_answer_does_nothing() {
     let (first, second) = (tokens(1), tokens(2));
-    Scene::script(|_| expired())
-        .refresh_limit_ms(300)
-        .play(|stage| {
-            let thread = stage.ready(&first)?;
-            stage.begin(&thread, "hi")?;
-            let asked = stage.host.asked(REFRESH)?;
-            let turn = stage.completed(&thread)?;
-            assert_unauthorized(&turn, "auth refresh request timed out");
-            answer(stage, &asked, &second)?;
-            assert_eq!(stage.account()?["email"], "user-1@example.com");
-            assert_eq!(stage.bearers(), [first.access]);
-            Ok(())
-        });
+    Scene::script(|_| expired()).refresh_limit_ms(300).play(|stage| {
+        let thread = stage.ready(&first)?;
+        stage.begin(&thread, "hi")?;
+        let asked = stage.host.asked(REFRESH)?;
+        let turn = stage.completed(&thread)?;
+        assert_unauthorized(&turn, "auth refresh request timed out");
+        answer(stage, &asked, &second)?;
+        assert_eq!(stage.account()?["email"], "user-1@example.com");
+        assert_eq!(stage.bearers(), [first.access]);
+        Ok(())
+    });
 }
 
 #[test]
@@ -175,10 +152,7 @@ fn logout_ends_an_open_refresh_and_no_ghost_comes_back() {
         stage.begin(&thread, "hi")?;
         let asked = stage.host.asked(REFRESH)?;
         assert_eq!(stage.host.ask("account/logout", Value::Null)?, json!({}));
-        assert_eq!(
-            stage.host.notice("account/updated")?["authMode"],
-            Value::Null
-        );
+        assert_eq!(stage.host.notice("account/updated")?["authMode"], Value::Null);
         assert_eq!(stage.completed(&thread)?["status"], "failed");
         answer(stage, &asked, &tokens(2))?;
         assert_eq!(stage.account()?, Value::Null);
@@ -197,11 +171,7 @@ fn two_threads_share_one_refresh() {
     let mut n = 0;
     let script = move |request: &Request| {
         n += 1;
-        if request.bearer() == old {
-            expired().behind(&held)
-        } else {
-            Reply::say(n, "fine")
-        }
+        if request.bearer() == old { expired().behind(&held) } else { Reply::say(n, "fine") }
     };
     Scene::script(script).play(|stage| {
         stage.host.answer(REFRESH, give(&second));
@@ -244,22 +214,14 @@ fn an_answer_finds_its_turn_while_a_slow_request_waits() {
     let (first, second) = (tokens(1), tokens(2));
     let gate = Gate::new();
     Scene::script(only(&second)).play(|stage| {
-        stage.backend.route(
-            "/usage",
-            Reply::json(200, json!({"plan_type": "pro"})).behind(&gate),
-        );
+        stage.backend.route("/usage", Reply::json(200, json!({"plan_type": "pro"})).behind(&gate));
         stage.host.answer(REFRESH, give(&second));
         let thread = stage.ready(&first)?;
         let slow = stage.host.post("account/rateLimits/read", Value::Null)?;
-        stage
-            .backend
-            .wait_for(1, WAIT_LIMIT, |r| r.bare_path().ends_with("/usage"))?;
+        stage.backend.wait_for(1, WAIT_LIMIT, |r| r.bare_path().ends_with("/usage"))?;
         assert_eq!(stage.turn(&thread, "hi")?["status"], "completed");
         let early = stage.host.unread().any(|message| message["id"] == slow);
-        assert!(
-            !early,
-            "the slow request was answered before its backend was"
-        );
+        assert!(!early, "the slow request was answered before its backend was");
         gate.open();
         let reply = stage.host.reply_to(&slow.into())?;
         assert!(reply.get("result").is_some(), "{reply}");
@@ -281,10 +243,7 @@ fn other_logins_are_blocked_until_the_logout() {
             let reply = stage.host.call(method, params)?;
             assert_eq!(reply["error"]["code"], -32600, "{reply}");
             let message = text(&reply, "/error/message")?;
-            assert!(
-                message.starts_with("External auth is active. "),
-                "{message}"
-            );
+            assert!(message.starts_with("External auth is active. "), "{message}");
         }
         assert_eq!(stage.account()?["email"], "user-1@example.com");
         assert!(!stage.scratch.has_auth_json());
@@ -302,15 +261,9 @@ fn an_answer_under_an_id_of_another_type_is_not_taken() {
         stage.begin(&thread, "hi")?;
         let asked = stage.host.asked(REFRESH)?;
         let as_text = json!(asked["id"].to_string());
-        stage
-            .host
-            .send(&json!({"id": as_text, "result": tokens(3).refreshed()}))?;
+        stage.host.send(&json!({"id": as_text, "result": tokens(3).refreshed()}))?;
         stage.host.listen(Duration::from_millis(50))?;
-        assert_eq!(
-            stage.bearers().len(),
-            1,
-            "nothing is sent before the answer"
-        );
+        assert_eq!(stage.bearers().len(), 1, "nothing is sent before the answer");
         answer(stage, &asked, &second)?;
         answer(stage, &asked, &tokens(3))?;
         assert_eq!(stage.completed(&thread)?["status"], "completed");

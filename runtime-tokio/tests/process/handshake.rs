@@ -10,12 +10,7 @@ fn refused(stage: &mut Stage, code: i64) -> Outcome {
         message.get("method").is_none() && message["id"].is_null() && message.get("id").is_some()
     })?;
     assert_eq!(reply["error"]["code"], code, "{reply}");
-    assert!(
-        reply["error"]["message"]
-            .as_str()
-            .is_some_and(|text| !text.is_empty()),
-        "{reply}"
-    );
+    assert!(reply["error"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{reply}");
     Ok(())
 }
 
@@ -39,9 +34,7 @@ fn a_line_that_is_no_json_is_refused_and_the_next_is_served() {
 #[test]
 fn a_line_that_is_no_utf8_is_refused_and_the_next_is_served() {
     Scene::silent().play(|stage| {
-        stage
-            .host
-            .send_bytes(b"{\"id\":5,\"method\":\"account/\xff\"}\n")?;
+        stage.host.send_bytes(b"{\"id\":5,\"method\":\"account/\xff\"}\n")?;
         refused(stage, -32700)?;
         serves(stage)
     });
@@ -67,17 +60,13 @@ fn a_message_without_a_usable_id_is_refused_with_id_null() {
 fn a_line_over_the_limit_is_skipped_and_the_next_is_served() {
     let chunk = vec![b'x'; 1 << 20];
     Scene::silent().play(|stage| {
-        stage
-            .host
-            .send_bytes(br#"{"id":77,"method":"account/read","params":{"pad":""#)?;
+        stage.host.send_bytes(br#"{"id":77,"method":"account/read","params":{"pad":""#)?;
         // The limit is 64 MiB.
         for _ in 0..65 {
             stage.host.send_bytes(&chunk)?;
         }
         stage.host.send_bytes(b"\"}}\n")?;
-        let reply = stage
-            .host
-            .wait("an error", |message| message.get("error").is_some())?;
+        let reply = stage.host.wait("an error", |message| message.get("error").is_some())?;
         assert_eq!(reply["id"], Value::Null, "{reply}");
         serves(stage)
     });
@@ -98,14 +87,7 @@ fn an_unknown_method_is_refused_by_name() {
 #[test]
 fn ids_come_back_as_they_were_sent() {
     Scene::silent().play(|stage| {
-        for id in [
-            json!("a-b"),
-            json!(""),
-            json!("7"),
-            json!(0),
-            json!(-3),
-            json!(i64::MAX),
-        ] {
+        for id in [json!("a-b"), json!(""), json!("7"), json!(0), json!(-3), json!(i64::MAX)] {
             let request = json!({"id": id, "method": "account/read", "params": {}});
             stage.host.send(&request)?;
             let reply = stage.host.reply_to(&id)?;
@@ -130,17 +112,11 @@ fn the_word_initialized_is_not_waited_for() {
 fn nothing_works_before_initialize_and_initialize_works_once() {
     Scene::silent().play_from_start(|stage| {
         let early = stage.host.call("account/read", json!({}))?;
-        assert_eq!(
-            early["error"],
-            json!({"code": -32600, "message": "Not initialized"})
-        );
+        assert_eq!(early["error"], json!({"code": -32600, "message": "Not initialized"}));
         stage.initialize()?;
         let info = json!({"name": "twice", "version": "1"});
         let again = stage.host.call("initialize", json!({"clientInfo": info}))?;
-        assert_eq!(
-            again["error"],
-            json!({"code": -32600, "message": "Already initialized"})
-        );
+        assert_eq!(again["error"], json!({"code": -32600, "message": "Already initialized"}));
         serves(stage)
     });
 }
@@ -165,12 +141,7 @@ fn empty_lines_are_nothing_and_a_carriage_return_is_dropped() {
             b"{\"jsonrpc\":\"2.0\",\"id\":\"cr\",\"method\":\"account/read\",\"params\":{}}\r\n";
         stage.host.send_bytes(request)?;
         stage.host.reply_to(&json!("cr"))?;
-        assert!(
-            !stage
-                .host
-                .unread()
-                .any(|message| message.get("error").is_some())
-        );
+        assert!(!stage.host.unread().any(|message| message.get("error").is_some()));
         Ok(())
     });
 }

@@ -21,16 +21,11 @@ pub(crate) fn check(facts: &[Seen]) -> Result<(), Trouble> {
     let mut session = Session::default();
     for fact in facts {
         match fact {
-            Seen::Host(line) => line
-                .json
-                .iter()
-                .for_each(|message| session.on_host(message)),
+            Seen::Host(line) => line.json.iter().for_each(|message| session.on_host(message)),
             Seen::Server(line) => {
                 let message = line.json.as_ref();
                 let message = message.ok_or_else(|| Trouble(format!("no JSON: {}", line.text)))?;
-                session
-                    .on_server(message)
-                    .map_err(|why| Trouble(format!("{why}: {message}")))?;
+                session.on_server(message).map_err(|why| Trouble(format!("{why}: {message}")))?;
             }
             _ => {}
         }
@@ -69,17 +64,10 @@ impl Session {
             }
             (Some("turn/completed"), _) => {
                 let turn = params["turn"]["id"].to_string();
-                if self
-                    .items
-                    .iter()
-                    .any(|((of, _), count)| *of == turn && *count == 0)
-                {
+                if self.items.iter().any(|((of, _), count)| *of == turn && *count == 0) {
                     return Err("a turn was completed before one of its items");
                 }
-                *self
-                    .turns
-                    .get_mut(&turn)
-                    .ok_or("a turn was completed that never started")? += 1;
+                *self.turns.get_mut(&turn).ok_or("a turn was completed that never started")? += 1;
             }
             (Some("item/started"), _) if self.items.insert(item_key(params), 0).is_some() => {
                 return Err("an item was started twice");
@@ -99,8 +87,5 @@ impl Session {
 }
 
 fn item_key(params: &Value) -> (String, String) {
-    (
-        params["turnId"].to_string(),
-        params["item"]["id"].to_string(),
-    )
+    (params["turnId"].to_string(), params["item"]["id"].to_string())
 }

@@ -38,9 +38,7 @@ fn a_broken_line_with_a_token_is_not_repeated() {
         let login = json!({"id": "x", "method": LOGIN, "params": tokens(1).login()}).to_string();
         let broken = login.get(..login.len() - 3).unwrap_or_default();
         stage.host.send_bytes(format!("{broken}\n").as_bytes())?;
-        let reply = stage
-            .host
-            .wait("an error", |message| message.get("error").is_some())?;
+        let reply = stage.host.wait("an error", |message| message.get("error").is_some())?;
         assert_clean(&reply);
         Ok(())
     });
@@ -49,12 +47,8 @@ fn a_broken_line_with_a_token_is_not_repeated() {
 #[test]
 fn an_answer_with_tokens_that_nobody_asked_for_is_dropped_quietly() {
     Scene::silent().play(|stage| {
-        stage
-            .host
-            .send(&json!({"id": 99, "result": tokens(1).refreshed()}))?;
-        stage
-            .host
-            .send(&json!({"id": 0, "error": {"code": 1, "message": tokens(1).access}}))?;
+        stage.host.send(&json!({"id": 99, "result": tokens(1).refreshed()}))?;
+        stage.host.send(&json!({"id": 0, "error": {"code": 1, "message": tokens(1).access}}))?;
         assert_eq!(stage.account()?, Value::Null);
         Ok(())
     });
@@ -87,19 +81,15 @@ fn a_refresh_that_fails_leaves_no_trace_of_the_tokens() {
 
 #[test]
 fn a_stored_key_is_in_the_store_and_nowhere_else() {
-    Scene::replies([Reply::say(1, "fine")])
-        .stores_a_key()
-        .play(|stage| {
-            stage
-                .host
-                .ask(LOGIN, json!({"type": "apiKey", "apiKey": api_key()}))?;
-            stage.host.notice("account/updated")?;
-            assert!(stage.scratch.has_auth_json());
-            let thread = stage.thread()?;
-            assert_eq!(stage.turn(&thread, "hi")?["status"], "completed");
-            assert_eq!(stage.bearers(), [api_key()]);
-            Ok(())
-        });
+    Scene::replies([Reply::say(1, "fine")]).stores_a_key().play(|stage| {
+        stage.host.ask(LOGIN, json!({"type": "apiKey", "apiKey": api_key()}))?;
+        stage.host.notice("account/updated")?;
+        assert!(stage.scratch.has_auth_json());
+        let thread = stage.thread()?;
+        assert_eq!(stage.turn(&thread, "hi")?["status"], "completed");
+        assert_eq!(stage.bearers(), [api_key()]);
+        Ok(())
+    });
 }
 
 #[test]
@@ -109,9 +99,7 @@ fn getting_a_token_back_does_not_log_it() {
         stage.host.answer(REFRESH, give(&second));
         let thread = stage.ready(&tokens(1))?;
         stage.turn(&thread, "hi")?;
-        let status = stage
-            .host
-            .ask("getAuthStatus", json!({"includeToken": true}))?;
+        let status = stage.host.ask("getAuthStatus", json!({"includeToken": true}))?;
         assert_eq!(status["authToken"], second.access);
         assert_eq!(status["authMethod"], "chatgptAuthTokens");
         Ok(())

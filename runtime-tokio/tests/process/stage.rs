@@ -37,17 +37,12 @@ impl Scene {
     pub(crate) fn replies(replies: impl IntoIterator<Item = Reply>) -> Self {
         let mut left = replies.into_iter().collect::<Vec<_>>().into_iter();
         Self::script(move |_| {
-            left.next()
-                .unwrap_or_else(|| Reply::error(500, "no reply is left in the script"))
+            left.next().unwrap_or_else(|| Reply::error(500, "no reply is left in the script"))
         })
     }
 
     pub(crate) fn script(script: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
-        Self {
-            settings: Settings::default(),
-            script: Box::new(script),
-            stores_a_key: false,
-        }
+        Self { settings: Settings::default(), script: Box::new(script), stores_a_key: false }
     }
 
     /// No model is asked in this scene.
@@ -106,10 +101,7 @@ pub(crate) struct Stage {
 pub(crate) fn server() -> Vec<String> {
     match std::env::var("UNDERSTUDY_TEST_SERVER") {
         Ok(command) => command.split_whitespace().map(str::to_owned).collect(),
-        Err(_) => vec![
-            env!("CARGO_BIN_EXE_understudy").to_owned(),
-            "app-server".to_owned(),
-        ],
+        Err(_) => vec![env!("CARGO_BIN_EXE_understudy").to_owned(), "app-server".to_owned()],
     }
 }
 
@@ -129,13 +121,7 @@ impl Stage {
         let mut command = scratch.command(&server());
         command.env("RUST_LOG", "trace");
         let host = Host::start(&mut command, (tell, facts), WAIT_LIMIT, watcher)?;
-        Ok(Self {
-            host,
-            backend,
-            scratch,
-            facts: kept,
-            ended_well: false,
-        })
+        Ok(Self { host, backend, scratch, facts: kept, ended_well: false })
     }
 
     pub(crate) fn initialize(&mut self) -> Outcome {
@@ -168,9 +154,7 @@ impl Stage {
     /// Starts a turn, or adds to the running one, and returns the turn's id.
     pub(crate) fn begin(&mut self, thread: &str, words: &str) -> Result<String, Trouble> {
         let input = json!([{"type": "text", "text": words}]);
-        let result = self
-            .host
-            .ask("turn/start", json!({"threadId": thread, "input": input}))?;
+        let result = self.host.ask("turn/start", json!({"threadId": thread, "input": input}))?;
         text(&result, "/turn/id")
     }
 
@@ -197,9 +181,7 @@ impl Stage {
 
     /// The account that `account/read` tells of; null for nobody.
     pub(crate) fn account(&mut self) -> Result<Value, Trouble> {
-        let mut result = self
-            .host
-            .ask("account/read", json!({"refreshToken": false}))?;
+        let mut result = self.host.ask("account/read", json!({"refreshToken": false}))?;
         Ok(result["account"].take())
     }
 
@@ -211,19 +193,12 @@ impl Stage {
             Seen::Server(line) => line.json.as_ref(),
             _ => None,
         });
-        lines
-            .filter(|m| m["method"] == method)
-            .map(|m| m["params"].clone())
-            .collect()
+        lines.filter(|m| m["method"] == method).map(|m| m["params"].clone()).collect()
     }
 
     /// The bearers of the requests for the model, in order.
     pub(crate) fn bearers(&self) -> Vec<String> {
-        self.backend
-            .model_requests()
-            .iter()
-            .map(|r| r.bearer().to_owned())
-            .collect()
+        self.backend.model_requests().iter().map(|r| r.bearer().to_owned()).collect()
     }
 
     fn end(&mut self, stores_a_key: bool) -> Outcome {
@@ -240,10 +215,7 @@ impl Stage {
     fn check_left_behind(&mut self, stores_a_key: bool) -> Outcome {
         let log = self.host.stderr();
         let traces = tokens::traces();
-        if let Some(line) = log
-            .lines()
-            .find(|line| traces.iter().any(|t| line.contains(t)))
-        {
+        if let Some(line) = log.lines().find(|line| traces.iter().any(|t| line.contains(t))) {
             return Err(Trouble(format!("the log holds a token: {line}")));
         }
         let mut leaks = self.scratch.leaks()?;
@@ -275,24 +247,14 @@ impl Drop for Stage {
 /// The text at this place; trouble if there is none.
 pub(crate) fn text(value: &Value, pointer: &str) -> Result<String, Trouble> {
     let found = value.pointer(pointer).and_then(Value::as_str);
-    found
-        .map(str::to_owned)
-        .ok_or_else(|| Trouble(format!("no {pointer} in {value}")))
+    found.map(str::to_owned).ok_or_else(|| Trouble(format!("no {pointer} in {value}")))
 }
 
 /// The user's words that a request for the model ends with.
 pub(crate) fn last_words(request: &Request) -> String {
-    let input = request
-        .body
-        .as_ref()
-        .and_then(|body| body["input"].as_array());
-    let said = input
-        .into_iter()
-        .flatten()
-        .filter(|item| item["role"] == "user");
-    let last = said
-        .filter_map(|item| item["content"][0]["text"].as_str())
-        .next_back();
+    let input = request.body.as_ref().and_then(|body| body["input"].as_array());
+    let said = input.into_iter().flatten().filter(|item| item["role"] == "user");
+    let last = said.filter_map(|item| item["content"][0]["text"].as_str()).next_back();
     last.unwrap_or_default().to_owned()
 }
 

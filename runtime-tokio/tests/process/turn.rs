@@ -12,9 +12,7 @@ use crate::stage::{Scene, last_words, text, tokens};
 /// The pieces of reply that were streamed in this thread.
 fn streamed(deltas: &[Value], thread: &str) -> String {
     let of_thread = deltas.iter().filter(|delta| delta["threadId"] == thread);
-    of_thread
-        .filter_map(|delta| delta["delta"].as_str())
-        .collect()
+    of_thread.filter_map(|delta| delta["delta"].as_str()).collect()
 }
 
 #[test]
@@ -25,30 +23,15 @@ fn pieces_come_through_as_they_are_said() {
         let thread = stage.ready(&tokens(1))?;
         let turn = stage.begin(&thread, "hi")?;
         let first = stage.host.notice("item/agentMessage/delta")?;
-        assert_eq!(
-            (&first["delta"], &first["turnId"]),
-            (&json!("Hel"), &json!(turn))
-        );
+        assert_eq!((&first["delta"], &first["turnId"]), (&json!("Hel"), &json!(turn)));
         gate.open();
         let ended = stage.completed(&thread)?;
-        assert_eq!(
-            (&ended["id"], &ended["status"]),
-            (&json!(turn), &json!("completed"))
-        );
-        assert_eq!(
-            streamed(&stage.said("item/agentMessage/delta"), &thread),
-            "Hello"
-        );
+        assert_eq!((&ended["id"], &ended["status"]), (&json!(turn), &json!("completed")));
+        assert_eq!(streamed(&stage.said("item/agentMessage/delta"), &thread), "Hello");
         let items = stage.said("item/completed");
-        let kinds: Vec<_> = items
-            .iter()
-            .map(|params| params["item"]["type"].clone())
-            .collect();
+        let kinds: Vec<_> = items.iter().map(|params| params["item"]["type"].clone()).collect();
         assert_eq!(kinds, ["userMessage", "agentMessage"]);
-        assert_eq!(
-            items.last().map(|params| &params["item"]["text"]),
-            Some(&json!("Hello"))
-        );
+        assert_eq!(items.last().map(|params| &params["item"]["text"]), Some(&json!("Hello")));
         Ok(())
     });
 }
@@ -57,14 +40,10 @@ fn pieces_come_through_as_they_are_said() {
 fn the_answer_comes_before_anything_of_the_turn() {
     Scene::replies([Reply::say(1, "hello")]).play(|stage| {
         let thread = stage.ready(&tokens(1))?;
-        stage.host.wait("thread/started", |message| {
-            message["method"] == "thread/started"
-        })?;
+        stage.host.wait("thread/started", |message| message["method"] == "thread/started")?;
         stage.host.forget();
         let input = json!([{"type": "text", "text": "hi"}]);
-        let id = stage
-            .host
-            .post("turn/start", json!({"threadId": thread, "input": input}))?;
+        let id = stage.host.post("turn/start", json!({"threadId": thread, "input": input}))?;
         let mut order = Vec::new();
         while order.last().is_none_or(|last| last != "item/completed") {
             let message = stage.host.wait("the turn", |_| true)?;
@@ -75,10 +54,7 @@ fn the_answer_comes_before_anything_of_the_turn() {
             }
             order.push(message["method"].as_str().unwrap_or("answer").to_owned());
         }
-        assert_eq!(
-            order,
-            ["answer", "turn/started", "item/started", "item/completed"]
-        );
+        assert_eq!(order, ["answer", "turn/started", "item/started", "item/completed"]);
         stage.completed(&thread)?;
         Ok(())
     });
@@ -95,13 +71,8 @@ fn an_interrupted_turn_keeps_what_was_streamed() {
         assert_eq!(ended["status"], "interrupted");
         assert_eq!(ended["error"], Value::Null);
         let items = stage.said("item/completed");
-        let kept = items
-            .iter()
-            .find(|params| params["item"]["type"] == "agentMessage");
-        assert_eq!(
-            kept.map(|params| &params["item"]["text"]),
-            Some(&json!("abc"))
-        );
+        let kept = items.iter().find(|params| params["item"]["type"] == "agentMessage");
+        assert_eq!(kept.map(|params| &params["item"]["text"]), Some(&json!("abc")));
         assert_eq!(stage.turn(&thread, "and now")?["status"], "completed");
         Ok(())
     });
@@ -128,28 +99,15 @@ fn input_during_a_turn_joins_it() {
         assert_eq!(stage.begin(&thread, "and this")?, turn);
         gate.open();
         let ended = stage.completed(&thread)?;
-        assert_eq!(
-            (&ended["id"], &ended["status"]),
-            (&json!(turn), &json!("completed"))
-        );
+        assert_eq!((&ended["id"], &ended["status"]), (&json!(turn), &json!("completed")));
         let items = stage.said("item/completed");
-        let of_user = items
-            .iter()
-            .filter(|params| params["item"]["type"] == "userMessage");
+        let of_user = items.iter().filter(|params| params["item"]["type"] == "userMessage");
         let said: Vec<_> = of_user
             .map(|p| (p["turnId"].clone(), p["item"]["content"][0]["text"].clone()))
             .collect();
         let turn = json!(turn);
-        assert_eq!(
-            said,
-            [(turn.clone(), json!("go")), (turn, json!("and this"))]
-        );
-        let asked: Vec<_> = stage
-            .backend
-            .model_requests()
-            .iter()
-            .map(last_words)
-            .collect();
+        assert_eq!(said, [(turn.clone(), json!("go")), (turn, json!("and this"))]);
+        let asked: Vec<_> = stage.backend.model_requests().iter().map(last_words).collect();
         assert_eq!(asked, ["go", "and this"]);
         assert_eq!(stage.said("turn/started").len(), 1);
         Ok(())
@@ -163,10 +121,8 @@ fn a_stream_that_breaks_is_asked_for_again() {
         let thread = stage.ready(&tokens(1))?;
         assert_eq!(stage.turn(&thread, "hi")?["status"], "completed");
         let errors = stage.said("error");
-        let told: Vec<_> = errors
-            .iter()
-            .map(|e| (&e["willRetry"], &e["error"]["message"]))
-            .collect();
+        let told: Vec<_> =
+            errors.iter().map(|e| (&e["willRetry"], &e["error"]["message"])).collect();
         assert_eq!(told, [(&json!(true), &json!("Reconnecting... 1/1"))]);
         assert_eq!(stage.bearers().len(), 2);
         Ok(())
@@ -176,25 +132,17 @@ fn a_stream_that_breaks_is_asked_for_again() {
 #[test]
 fn a_stream_that_breaks_for_good_fails_the_turn() {
     let cut = |n| Speech::new(n).delta("par").cut();
-    Scene::replies([cut(1), cut(2)])
-        .retries(0, 1)
-        .play(|stage| {
-            let thread = stage.ready(&tokens(1))?;
-            let turn = stage.turn(&thread, "hi")?;
-            assert_eq!(turn["status"], "failed");
-            let message = text(&turn, "/error/message")?;
-            assert!(
-                message.starts_with("stream disconnected before completion"),
-                "{message}"
-            );
-            let retries = stage
-                .said("error")
-                .iter()
-                .map(|e| e["willRetry"].clone())
-                .collect::<Vec<_>>();
-            assert_eq!(retries, [true, false]);
-            Ok(())
-        });
+    Scene::replies([cut(1), cut(2)]).retries(0, 1).play(|stage| {
+        let thread = stage.ready(&tokens(1))?;
+        let turn = stage.turn(&thread, "hi")?;
+        assert_eq!(turn["status"], "failed");
+        let message = text(&turn, "/error/message")?;
+        assert!(message.starts_with("stream disconnected before completion"), "{message}");
+        let retries =
+            stage.said("error").iter().map(|e| e["willRetry"].clone()).collect::<Vec<_>>();
+        assert_eq!(retries, [true, false]);
+        Ok(())
+    });
 }
 
 #[test]
@@ -212,23 +160,15 @@ fn a_server_error_is_tried_again_unseen() {
 #[test]
 fn a_busy_backend_is_given_the_time_it_asks_for() {
     let busy = Reply::error(429, "slow down").header("retry-after", "1");
-    Scene::replies([busy, Reply::say(1, "fine")])
-        .retries(1, 1)
-        .play(|stage| {
-            let thread = stage.ready(&tokens(1))?;
-            assert_eq!(stage.turn(&thread, "hi")?["status"], "completed");
-            let requests = stage.backend.model_requests();
-            let times: Vec<_> = requests.iter().map(|request| request.at).collect();
-            let [first, second] = times[..] else {
-                panic!("{} requests", times.len())
-            };
-            assert!(
-                second - first >= Duration::from_millis(950),
-                "{:?}",
-                second - first
-            );
-            Ok(())
-        });
+    Scene::replies([busy, Reply::say(1, "fine")]).retries(1, 1).play(|stage| {
+        let thread = stage.ready(&tokens(1))?;
+        assert_eq!(stage.turn(&thread, "hi")?["status"], "completed");
+        let requests = stage.backend.model_requests();
+        let times: Vec<_> = requests.iter().map(|request| request.at).collect();
+        let [first, second] = times[..] else { panic!("{} requests", times.len()) };
+        assert!(second - first >= Duration::from_millis(950), "{:?}", second - first);
+        Ok(())
+    });
 }
 
 #[test]

@@ -5,9 +5,7 @@ use super::*;
 #[test]
 fn the_process_starts_in_spite_of_a_broken_file() {
     let begun = startup(&user("model = \"x\n"), &flags(&["review_model=r"]));
-    let [warning] = begun.warnings.as_slice() else {
-        panic!("{:?}", begun.warnings)
-    };
+    let [warning] = begun.warnings.as_slice() else { panic!("{:?}", begun.warnings) };
     assert_eq!(
         serde_json::to_value(warning).expect("serialises"),
         serde_json::json!({
@@ -17,17 +15,10 @@ fn the_process_starts_in_spite_of_a_broken_file() {
             "range": {"start": {"line": 1, "column": 11}, "end": {"line": 1, "column": 11}},
         })
     );
-    assert_eq!(
-        (begun.config.model.slug.as_deref(), begun.flags_error),
-        (None, None)
-    );
+    assert_eq!((begun.config.model.slug.as_deref(), begun.flags_error), (None, None));
     assert_eq!(begun.config.model.review_slug.as_deref(), Some("r"));
     let user = begun.layers.user().expect("the layer is still shown");
-    assert!(
-        user.disabled
-            .as_deref()
-            .is_some_and(|reason| reason.contains(":1:11:"))
-    );
+    assert!(user.disabled.as_deref().is_some_and(|reason| reason.contains(":1:11:")));
 }
 
 #[test]
@@ -37,21 +28,14 @@ fn a_semantic_fault_puts_its_layer_aside() {
     let begun = startup(&files, &ask());
     let details = begun.warnings.first().and_then(|w| w.details.as_deref());
     assert_eq!(details, Some("Model provider `zzz` not found"));
-    assert_eq!(
-        (begun.config.provider_id.as_str(), &begun.config.model.slug),
-        ("openai", &None)
-    );
+    assert_eq!((begun.config.provider_id.as_str(), &begun.config.model.slug), ("openai", &None));
     assert_eq!(begun.config.login.forced_method, Some(LoginMethod::Chatgpt));
 }
 
 #[test]
 fn flags_at_fault_are_reported_apart() {
     let begun = startup(&user("review_model = 'r'"), &flags(&["model=3"]));
-    assert!(
-        begun
-            .flags_error
-            .is_some_and(|e| e.to_string().contains("in `model`"))
-    );
+    assert!(begun.flags_error.is_some_and(|e| e.to_string().contains("in `model`")));
     assert_eq!(begun.config.model.review_slug.as_deref(), Some("r"));
     assert_eq!(begun.warnings.len(), 1);
 }
@@ -62,10 +46,7 @@ fn in_doubt_files_permit_nothing_but_stricter_things() {
     let loose = "approval_policy = 'never'\nsandbox_mode = 'danger-full-access'\nmodel = 'm'\n";
     let files = user(&format!("{loose}{TRUST_W}")).with("/w/.codex/config.toml", "x=");
     let config = startup(&files, &ask()).config;
-    assert_eq!(
-        config.permissions.approval_policy,
-        AskForApproval::OnRequest
-    );
+    assert_eq!(config.permissions.approval_policy, AskForApproval::OnRequest);
     assert_eq!(config.permissions.sandbox_mode, SandboxMode::ReadOnly);
     assert_eq!(config.model.slug.as_deref(), Some("m"));
     let asked = startup(&files, &flags(&["sandbox_mode=workspace-write"])).config;
@@ -81,19 +62,13 @@ fn in_doubt_files_permit_nothing_but_stricter_things() {
 fn threads_fall_back_for_files_and_fail_for_requests() {
     let broken = user("review_model = 3");
     let fallen = load_or_default(&broken, &request("model", "m".into())).expect("defaults");
-    assert_eq!(
-        (fallen.config.model.slug.as_deref(), fallen.warnings.len()),
-        (Some("m"), 1)
-    );
+    assert_eq!((fallen.config.model.slug.as_deref(), fallen.warnings.len()), (Some("m"), 1));
 
     let mut chosen = ask();
     chosen.choices.model_provider = Some("no-such".to_owned());
     let cases = [
         (chosen, "Model provider `no-such` not found"),
-        (
-            request("profile", "p".into()),
-            "config profile `p` not found",
-        ),
+        (request("profile", "p".into()), "config profile `p` not found"),
         (
             request("approval_policy", "sometimes".into()),
             "unknown variant `sometimes`, expected one of `untrusted`, `on-failure`, `on-request`, \
@@ -124,16 +99,10 @@ fn error_texts_show_no_strings_that_were_put_in_the_wrong_place() {
     ];
     for text in cases {
         let located = error(&user(text), &ask()).to_string();
-        assert!(
-            located.contains("invalid type: string, expected"),
-            "{located}"
-        );
+        assert!(located.contains("invalid type: string, expected"), "{located}");
         let plain = error(&MemoryFiles::new(), &flags(&[text])).to_string();
         assert!(plain.contains("invalid type: string, expected"), "{plain}");
-        assert!(
-            !located.contains("sk-") && !plain.contains("sk-"),
-            "{located} {plain}"
-        );
+        assert!(!located.contains("sk-") && !plain.contains("sk-"), "{located} {plain}");
     }
 }
 

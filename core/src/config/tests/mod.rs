@@ -26,17 +26,11 @@ fn ask() -> ConfigAsk {
 
 fn flags(raw: &[&str]) -> ConfigAsk {
     let raw: Vec<String> = raw.iter().map(|s| (*s).to_owned()).collect();
-    ConfigAsk {
-        overrides: Overrides::parse(&raw).expect("flags"),
-        ..ask()
-    }
+    ConfigAsk { overrides: Overrides::parse(&raw).expect("flags"), ..ask() }
 }
 
 fn request(key: &str, value: serde_json::Value) -> ConfigAsk {
-    ConfigAsk {
-        request: vec![(key.to_owned(), value)],
-        ..ask()
-    }
+    ConfigAsk { request: vec![(key.to_owned(), value)], ..ask() }
 }
 
 fn user(text: &str) -> MemoryFiles {
@@ -60,55 +54,28 @@ fn place(error: &ConfigError) -> Option<[usize; 4]> {
 
 #[test]
 fn defaults_hold_when_nothing_is_said() {
-    let Loaded {
-        config,
-        layers,
-        warnings,
-    } = loaded(&MemoryFiles::new(), &ask());
-    assert_eq!(
-        (config.provider_id.as_str(), config.model.slug.as_deref()),
-        ("openai", None)
-    );
-    assert_eq!(
-        config.permissions.approval_policy,
-        AskForApproval::OnRequest
-    );
+    let Loaded { config, layers, warnings } = loaded(&MemoryFiles::new(), &ask());
+    assert_eq!((config.provider_id.as_str(), config.model.slug.as_deref()), ("openai", None));
+    assert_eq!(config.permissions.approval_policy, AskForApproval::OnRequest);
     assert_eq!(config.permissions.sandbox_mode, SandboxMode::ReadOnly);
-    assert_eq!(
-        config.login.chatgpt_base_url,
-        "https://chatgpt.com/backend-api/"
-    );
+    assert_eq!(config.login.chatgpt_base_url, "https://chatgpt.com/backend-api/");
     assert_eq!(config.instructions.project_doc_max_bytes, 32768);
     let sources: Vec<_> = layers.iter().map(|layer| layer.source.file()).collect();
-    assert_eq!(
-        sources,
-        [Some("/etc/codex/config.toml".into()), Some(USER.into())]
-    );
+    assert_eq!(sources, [Some("/etc/codex/config.toml".into()), Some(USER.into())]);
     assert!(warnings.is_empty());
 }
 
 #[test]
 fn layers_win_by_precedence() {
-    let files = user(&format!(
-        "{TRUST_W}model = 'user'\nreview_model = 'user'\nnotify = ['u']"
-    ))
-    .with(
-        "/etc/codex/config.toml",
-        "model = 'system'\nmodel_context_window = 1",
-    )
-    .with(
-        "/w/.codex/config.toml",
-        "review_model = 'project'\nnotify = ['p', 'q']",
-    )
-    .with(MANAGED, "model_verbosity = 'low'");
+    let files = user(&format!("{TRUST_W}model = 'user'\nreview_model = 'user'\nnotify = ['u']"))
+        .with("/etc/codex/config.toml", "model = 'system'\nmodel_context_window = 1")
+        .with("/w/.codex/config.toml", "review_model = 'project'\nnotify = ['p', 'q']")
+        .with(MANAGED, "model_verbosity = 'low'");
     let config = loaded(&files, &flags(&["model=flag", "model_verbosity=high"])).config;
     assert_eq!(config.model.slug.as_deref(), Some("flag"));
     assert_eq!(config.model.review_slug.as_deref(), Some("project"));
     assert_eq!(config.model.context_window, Some(1));
-    assert_eq!(
-        config.notify.as_deref(),
-        Some(["p".to_owned(), "q".to_owned()].as_slice())
-    );
+    assert_eq!(config.notify.as_deref(), Some(["p".to_owned(), "q".to_owned()].as_slice()));
     assert_eq!(config.model.verbosity.map(|v| v.as_str()), Some("low"));
 }
 
@@ -119,10 +86,7 @@ fn a_profile_beats_files_and_loses_to_the_session_and_the_request() {
     let model = |ask: &ConfigAsk| loaded(&files, ask).config.model.slug.clone();
     let config = loaded(&files, &ask()).config;
     assert_eq!(
-        (
-            config.model.slug.as_deref(),
-            config.active_profile.as_deref()
-        ),
+        (config.model.slug.as_deref(), config.active_profile.as_deref()),
         (Some("b"), Some("p"))
     );
     assert!(config.features.has(Feature::Undo));
@@ -141,10 +105,7 @@ fn null_in_a_request_asks_for_nothing() {
     let nested = serde_json::json!({"p": {"name": "P", "base_url": null, "stream_max_retries": 7}});
     let config = loaded(&files, &request("model_providers", nested)).config;
     let provider = config.providers.get("p").expect("the provider");
-    assert_eq!(
-        (provider.base_url.as_deref(), provider.stream_max_retries),
-        (None, 7)
-    );
+    assert_eq!((provider.base_url.as_deref(), provider.stream_max_retries), (None, 7));
 }
 
 #[test]
@@ -153,26 +114,15 @@ fn origins_name_layers_and_versions() {
     let layers = loaded(&files, &flags(&["model=b"])).layers;
     let origins = origins(&layers);
     let user_version = layers.user().map(|layer| layer.version.as_str());
-    assert_eq!(
-        origins.get("model").map(|o| &o.name),
-        Some(&LayerSource::SessionFlags)
-    );
-    assert_eq!(
-        origins
-            .get("model_reasoning_effort")
-            .map(|o| o.version.as_str()),
-        user_version
-    );
+    assert_eq!(origins.get("model").map(|o| &o.name), Some(&LayerSource::SessionFlags));
+    assert_eq!(origins.get("model_reasoning_effort").map(|o| o.version.as_str()), user_version);
 }
 
 #[test]
 fn paths_are_those_of_the_file_they_stand_in() {
     let files = user(&format!("{TRUST_W}model_instructions_file = 'mine.md'"))
         .with("/h/mine.md", "be good\n")
-        .with(
-            "/w/.codex/config.toml",
-            "sandbox_workspace_write.writable_roots = ['rel', '/abs']",
-        );
+        .with("/w/.codex/config.toml", "sandbox_workspace_write.writable_roots = ['rel', '/abs']");
     let config = loaded(&files, &ask()).config;
     assert_eq!(config.instructions.base.as_deref(), Some("be good"));
     let roots = [Path::new("/w/.codex/rel"), Path::new("/abs")];
@@ -187,10 +137,7 @@ fn faults_in_the_users_file_are_located() {
         ("model = \"x\n", [1, 11, 1, 11]),
         ("model = \"x\"\napproval_policy = = 1\n", [2, 19, 2, 19]),
         ("\napproval_policy = \"nope\"", [2, 19, 2, 24]),
-        (
-            "model = \"x\"\nsandbox_mode = \"no-such-mode\"\n",
-            [2, 16, 2, 29],
-        ),
+        ("model = \"x\"\nsandbox_mode = \"no-such-mode\"\n", [2, 16, 2, 29]),
         ("model = 5", [1, 9, 1, 9]),
         ("[features]\nundo=true\ncollab=1", [3, 8, 3, 8]),
         ("[model_providers.p]\nbase_url=\"x\"", [1, 1, 1, 19]),
@@ -205,12 +152,7 @@ fn faults_in_the_users_file_are_located() {
         assert_eq!(place(&error), Some(expected), "{text:?}: {error}");
         assert_eq!(error.path(), Some(Path::new(USER)));
         let [line, column, ..] = expected;
-        assert!(
-            error
-                .to_string()
-                .starts_with(&format!("{USER}:{line}:{column}: ")),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with(&format!("{USER}:{line}:{column}: ")), "{error}");
     }
     let text = error(&user("sandbox_mode = 'no'"), &ask()).to_string();
     let expected = "/h/config.toml:1:16: unknown variant `no`, expected one of `read-only`, \
@@ -222,26 +164,10 @@ fn faults_in_the_users_file_are_located() {
 fn faults_without_a_place_keep_their_text() {
     let none = MemoryFiles::new();
     let cases = [
-        (
-            &none,
-            flags(&["model=3"]),
-            "invalid type: integer `3`, expected a string\nin `model`\n",
-        ),
-        (
-            &none,
-            flags(&["model_provider=zzz"]),
-            "Model provider `zzz` not found",
-        ),
-        (
-            &none,
-            flags(&["profile=zzz"]),
-            "config profile `zzz` not found",
-        ),
-        (
-            &none,
-            flags(&["agents.max_threads=0"]),
-            "agents.max_threads must be at least 1",
-        ),
+        (&none, flags(&["model=3"]), "invalid type: integer `3`, expected a string\nin `model`\n"),
+        (&none, flags(&["model_provider=zzz"]), "Model provider `zzz` not found"),
+        (&none, flags(&["profile=zzz"]), "config profile `zzz` not found"),
+        (&none, flags(&["agents.max_threads=0"]), "agents.max_threads must be at least 1"),
         (
             &none,
             flags(&["model_instructions_file=/none"]),
@@ -250,16 +176,10 @@ fn faults_without_a_place_keep_their_text() {
     ];
     for (files, ask, expected) in cases {
         let error = error(files, &ask);
-        assert_eq!(
-            (error.to_string().as_str(), place(&error)),
-            (expected, None)
-        );
+        assert_eq!((error.to_string().as_str(), place(&error)), (expected, None));
     }
     let blank = user("model_instructions_file = '/blank'").with("/blank", " \n");
-    assert_eq!(
-        error(&blank, &ask()).to_string(),
-        "model instructions file is empty: /blank"
-    );
+    assert_eq!(error(&blank, &ask()).to_string(), "model instructions file is empty: /blank");
 }
 
 #[test]
@@ -267,10 +187,7 @@ fn blank_settings_are_unset() {
     let files = user("forced_chatgpt_workspace_id = '  '\ncompact_prompt = ' '");
     let config = loaded(&files, &ask()).config;
     assert_eq!(
-        (
-            &config.login.forced_workspace_id,
-            &config.instructions.compact_prompt
-        ),
+        (&config.login.forced_workspace_id, &config.instructions.compact_prompt),
         (&None, &None)
     );
     files.put(USER, "forced_chatgpt_workspace_id = ' org-1 '");
@@ -296,16 +213,9 @@ fn no_debug_shows_a_secret() {
     );
     let ask = request("mcp_servers.n.env.D", "sk-5".into());
     let ask = ConfigAsk {
-        request: [
-            ask.request,
-            vec![("mcp_servers.n.command".into(), "y".into())],
-        ]
-        .concat(),
+        request: [ask.request, vec![("mcp_servers.n.command".into(), "y".into())]].concat(),
         ..ask
     };
     let shown = format!("{:?} {ask:?}", loaded(&files, &ask));
-    assert!(
-        shown.contains("mcp_servers") && !shown.contains("sk-"),
-        "{shown}"
-    );
+    assert!(shown.contains("mcp_servers") && !shown.contains("sk-"), "{shown}");
 }

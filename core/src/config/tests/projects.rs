@@ -20,11 +20,7 @@ fn only_trusted_folders_are_read() {
     assert_eq!(model(&project("")), None);
     // The folder itself, and the root for what lies in it; with links and slashes as they come.
     for key in ["/w", "/w/", "/w/./x/.."] {
-        assert_eq!(
-            model(&project(&trusted(key))).as_deref(),
-            Some("project"),
-            "{key}"
-        );
+        assert_eq!(model(&project(&trusted(key))).as_deref(), Some("project"), "{key}");
     }
     assert_eq!(model(&project(&trusted("/w/sub"))), None);
     let config = loaded(&project(&trusted("/w")), &in_sub()).config;
@@ -36,17 +32,10 @@ fn only_trusted_folders_are_read() {
 fn a_folder_inside_can_be_trusted_less() {
     let settings = format!("{TRUST_W}projects.'/w/sub'.trust_level = 'untrusted'");
     let files = project(&settings).with("/w/sub/.codex/config.toml", "model = 'sub'");
-    let Loaded {
-        config, warnings, ..
-    } = loaded(&files, &in_sub());
+    let Loaded { config, warnings, .. } = loaded(&files, &in_sub());
     assert_eq!(config.model.slug.as_deref(), Some("project"));
-    assert_eq!(
-        config.permissions.approval_policy,
-        AskForApproval::Untrusted
-    );
-    let [warning] = warnings.as_slice() else {
-        panic!("{warnings:?}")
-    };
+    assert_eq!(config.permissions.approval_policy, AskForApproval::Untrusted);
+    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
     let reason = "    1. /w/sub/.codex\n       /w/sub is marked as untrusted in /h/config.toml. \
                   To load config.toml, mark it trusted.\n";
     assert!(warning.summary.ends_with(reason), "{}", warning.summary);
@@ -62,15 +51,10 @@ fn untrusted_folders_are_warned_about_from_the_root_down() {
         \u{20}      To load config.toml, add /w as a trusted project in /h/config.toml.\n\
         \u{20}   2. /w/sub/.codex\n\
         \u{20}      To load config.toml, add /w as a trusted project in /h/config.toml.\n";
-    let [warning] = begun.warnings.as_slice() else {
-        panic!("{:?}", begun.warnings)
-    };
+    let [warning] = begun.warnings.as_slice() else { panic!("{:?}", begun.warnings) };
     assert_eq!(warning.summary, expected);
     let json = serde_json::to_value(warning).expect("serialises");
-    assert_eq!(
-        json,
-        serde_json::json!({"summary": expected, "details": null})
-    );
+    assert_eq!(json, serde_json::json!({"summary": expected, "details": null}));
 }
 
 #[test]
@@ -80,19 +64,14 @@ fn a_broken_file_in_a_trusted_folder_is_an_error_without_its_text() {
     let text = error.to_string();
     let start =
         "Error parsing project config file /w/.codex/config.toml: TOML parse error at line 1";
-    assert!(
-        text.starts_with(start) && !text.contains("sk-secret"),
-        "{text}"
-    );
+    assert!(text.starts_with(start) && !text.contains("sk-secret"), "{text}");
     assert_eq!(error.path(), Some(Path::new("/w/.codex/config.toml")));
 }
 
 #[test]
 fn the_state_folder_is_no_project() {
     let files = MemoryFiles::new().with("/u/.codex/config.toml", "model = 'm'");
-    let Loaded {
-        layers, warnings, ..
-    } = loaded(&files, &ConfigAsk::new("/u/.codex", "/u"));
+    let Loaded { layers, warnings, .. } = loaded(&files, &ConfigAsk::new("/u/.codex", "/u"));
     assert_eq!((layers.iter().count(), warnings.len()), (2, 0));
     files.link("/link", "/u/.codex");
     let by_link = loaded(&files, &ConfigAsk::new("/link", "/u"));
@@ -105,14 +84,8 @@ fn markers_of_the_user_make_the_root() {
         .with("/.codex/config.toml", "model = 'top'");
     files.folder("/.hg");
     files.folder("/w/.git");
-    assert_eq!(
-        loaded(&files, &ask()).config.model.slug.as_deref(),
-        Some("top")
-    );
-    files.put(
-        USER,
-        "project_root_markers = []\nprojects.'/'.trust_level = 'trusted'",
-    );
+    assert_eq!(loaded(&files, &ask()).config.model.slug.as_deref(), Some("top"));
+    files.put(USER, "project_root_markers = []\nprojects.'/'.trust_level = 'trusted'");
     assert_eq!(loaded(&files, &ask()).config.model.slug, None);
 }
 
@@ -130,10 +103,7 @@ fn worktree() -> MemoryFiles {
 fn a_worktree_inherits_trust_only_if_the_main_checkout_knows_it() {
     let ask = ConfigAsk::new("/h", "/tree");
     let files = worktree();
-    assert_eq!(
-        loaded(&files, &ask).config.model.slug.as_deref(),
-        Some("tree")
-    );
+    assert_eq!(loaded(&files, &ask).config.model.slug.as_deref(), Some("tree"));
     // Somebody else's folder that only claims to be that worktree.
     files.put("/main/.git/worktrees/tree/gitdir", "/elsewhere/.git\n");
     assert_eq!(loaded(&files, &ask).config.model.slug, None);

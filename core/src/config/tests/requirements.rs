@@ -4,10 +4,8 @@ use super::*;
 
 #[test]
 fn requirements_refuse_what_is_not_allowed() {
-    let files = user("sandbox_mode = 'danger-full-access'").with(
-        REQUIREMENTS,
-        "allowed_sandbox_modes = ['read-only', 'workspace-write']",
-    );
+    let files = user("sandbox_mode = 'danger-full-access'")
+        .with(REQUIREMENTS, "allowed_sandbox_modes = ['read-only', 'workspace-write']");
     let text = "invalid value for `sandbox_mode`: `DangerFullAccess` is not in the allowed set \
                 [ReadOnly, WorkspaceWrite] (set by /etc/codex/requirements.toml)";
     assert_eq!(error(&files, &ask()).to_string(), text);
@@ -16,10 +14,8 @@ fn requirements_refuse_what_is_not_allowed() {
         files.put(USER, broken);
         let config = startup(&files, &ask()).config;
         assert_eq!(config.permissions.sandbox_mode, SandboxMode::ReadOnly);
-        let full = config
-            .permissions
-            .requirements
-            .check_sandbox(SandboxMode::DangerFullAccess.into());
+        let full =
+            config.permissions.requirements.check_sandbox(SandboxMode::DangerFullAccess.into());
         assert_eq!(full.map_err(|e| e.to_string()), Err(text.to_owned()));
     }
     let mut chosen = ask();
@@ -41,15 +37,10 @@ fn a_default_that_is_not_allowed_gives_way() {
 
 #[test]
 fn the_managed_file_sets_and_requires() {
-    let files = user("approval_policy = 'never'").with(
-        MANAGED,
-        "approval_policy = 'on-request'\nsandbox_mode = 'workspace-write'",
-    );
+    let files = user("approval_policy = 'never'")
+        .with(MANAGED, "approval_policy = 'on-request'\nsandbox_mode = 'workspace-write'");
     let config = loaded(&files, &ask()).config;
-    assert_eq!(
-        config.permissions.approval_policy,
-        AskForApproval::OnRequest
-    );
+    assert_eq!(config.permissions.approval_policy, AskForApproval::OnRequest);
     assert_eq!(config.permissions.sandbox_mode, SandboxMode::WorkspaceWrite);
     let mut chosen = ask();
     chosen.choices.approval_policy = Some(AskForApproval::Never);
@@ -61,71 +52,36 @@ fn the_managed_file_sets_and_requires() {
 #[test]
 fn the_first_source_of_a_requirement_wins_field_by_field() {
     let files = MemoryFiles::new()
-        .with(
-            REQUIREMENTS,
-            "allowed_approval_policies = ['untrusted', 'on-request']",
-        )
-        .with(
-            MANAGED,
-            "approval_policy = 'on-request'\nsandbox_mode = 'read-only'",
-        );
-    let found = loaded(&files, &ask())
-        .config
-        .permissions
-        .requirements
-        .clone();
+        .with(REQUIREMENTS, "allowed_approval_policies = ['untrusted', 'on-request']")
+        .with(MANAGED, "approval_policy = 'on-request'\nsandbox_mode = 'read-only'");
+    let found = loaded(&files, &ask()).config.permissions.requirements.clone();
     let approvals = found.approvals.expect("a rule");
-    assert_eq!(
-        (approvals.value.len(), approvals.source.as_str()),
-        (2, REQUIREMENTS)
-    );
-    assert_eq!(
-        found.sandboxes.map(|rule| rule.source).as_deref(),
-        Some(MANAGED)
-    );
+    assert_eq!((approvals.value.len(), approvals.source.as_str()), (2, REQUIREMENTS));
+    assert_eq!(found.sandboxes.map(|rule| rule.source).as_deref(), Some(MANAGED));
 }
 
 #[test]
 fn requirements_that_cannot_be_read_allow_the_least() {
     let settings = "approval_policy = 'never'\nmcp_servers.m.command = 'x'\nmodel = 'm'";
     let strictest = |config: &Config| {
-        assert_eq!(
-            config.permissions.approval_policy,
-            AskForApproval::Untrusted
-        );
+        assert_eq!(config.permissions.approval_policy, AskForApproval::Untrusted);
         assert_eq!(config.permissions.sandbox_mode, SandboxMode::ReadOnly);
         assert_eq!(config.model.slug.as_deref(), Some("m"));
-        let write = config
-            .permissions
-            .requirements
-            .check_sandbox(SandboxMode::WorkspaceWrite.into());
+        let write =
+            config.permissions.requirements.check_sandbox(SandboxMode::WorkspaceWrite.into());
         assert!(write.is_err());
     };
-    for broken in [
-        "x=",
-        "allowed_approval_policies = []",
-        "allowed_sandbox_modes = []",
-    ] {
+    for broken in ["x=", "allowed_approval_policies = []", "allowed_sandbox_modes = []"] {
         let files = user(settings).with(REQUIREMENTS, broken);
         let begun = startup(&files, &ask());
         strictest(&begun.config);
-        assert!(
-            begun
-                .config
-                .mcp
-                .servers
-                .values()
-                .all(|server| !server.enabled)
-        );
+        assert!(begun.config.mcp.servers.values().all(|server| !server.enabled));
         assert_eq!(begun.warnings.len(), 1, "{broken}");
     }
     let denied = user(settings).with(REQUIREMENTS, "");
     denied.inject(|op, path| {
         let hit = op == FileOp::Read && path == Path::new(REQUIREMENTS);
-        hit.then(|| FileError {
-            kind: FileErrorKind::Denied,
-            text: "denied".to_owned(),
-        })
+        hit.then(|| FileError { kind: FileErrorKind::Denied, text: "denied".to_owned() })
     });
     let begun = startup(&denied, &ask());
     strictest(&begun.config);
@@ -135,14 +91,7 @@ fn requirements_that_cannot_be_read_allow_the_least() {
     // A managed file that cannot be read may have been one that restricts.
     let managed = startup(&user(settings).with(MANAGED, "x="), &ask());
     strictest(&managed.config);
-    assert!(
-        managed
-            .config
-            .mcp
-            .servers
-            .values()
-            .all(|server| server.enabled)
-    );
+    assert!(managed.config.mcp.servers.values().all(|server| server.enabled));
 }
 
 #[test]
@@ -156,27 +105,10 @@ fn mcp_servers_have_to_be_who_they_should_be() {
         "mcp_servers.a.identity.command = 'a'\nmcp_servers.b.identity.command = 'b'",
     );
     let config = loaded(&files, &ask()).config;
-    let enabled: Vec<_> = config
-        .mcp
-        .servers
-        .iter()
-        .map(|(n, s)| (n.as_str(), s.enabled))
-        .collect();
+    let enabled: Vec<_> = config.mcp.servers.iter().map(|(n, s)| (n.as_str(), s.enabled)).collect();
     assert_eq!(enabled, [("a", true), ("b", false), ("c", false)]);
-    let reason = config
-        .mcp
-        .servers
-        .get("b")
-        .and_then(|b| b.disabled_reason.as_deref());
+    let reason = config.mcp.servers.get("b").and_then(|b| b.disabled_reason.as_deref());
     assert_eq!(reason, Some("requirements (/etc/codex/requirements.toml)"));
-    let rule = config
-        .permissions
-        .requirements
-        .mcp_servers
-        .as_ref()
-        .expect("a rule");
-    assert_eq!(
-        rule.value.get("a"),
-        Some(&McpIdentity::Command("a".to_owned()))
-    );
+    let rule = config.permissions.requirements.mcp_servers.as_ref().expect("a rule");
+    assert_eq!(rule.value.get("a"), Some(&McpIdentity::Command("a".to_owned())));
 }

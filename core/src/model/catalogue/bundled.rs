@@ -136,12 +136,7 @@ pub(super) const BUNDLED: [Row; 9] = [
         ..CODEX
     },
     GPT_5_1,
-    Row {
-        slug: "gpt-5-codex",
-        description: "Early agentic coding model.",
-        priority: 7,
-        ..CODEX
-    },
+    Row { slug: "gpt-5-codex", description: "Early agentic coding model.", priority: 7, ..CODEX },
     GPT_5,
     Row {
         slug: "gpt-5-codex-mini",
@@ -156,36 +151,12 @@ pub(super) const BUNDLED: [Row; 9] = [
 const FALLBACKS: [(&str, Row); 23] = [
     ("o3", O_SERIES),
     ("o4-mini", O_SERIES),
-    (
-        "codex-mini-latest",
-        Row {
-            shell: ShellType::Local,
-            ..O_SERIES
-        },
-    ),
-    (
-        "gpt-4.1",
-        Row {
-            context_window: Some(1_047_576),
-            ..DEFAULT
-        },
-    ),
+    ("codex-mini-latest", Row { shell: ShellType::Local, ..O_SERIES }),
+    ("gpt-4.1", Row { context_window: Some(1_047_576), ..DEFAULT }),
     ("gpt-oss", OPEN_WEIGHTS),
     ("openai/gpt-oss", OPEN_WEIGHTS),
-    (
-        "gpt-4o",
-        Row {
-            context_window: Some(128_000),
-            ..DEFAULT
-        },
-    ),
-    (
-        "gpt-3.5",
-        Row {
-            context_window: Some(16_385),
-            ..DEFAULT
-        },
-    ),
+    ("gpt-4o", Row { context_window: Some(128_000), ..DEFAULT }),
+    ("gpt-3.5", Row { context_window: Some(16_385), ..DEFAULT }),
     (
         "test-gpt-5",
         Row {
@@ -198,20 +169,8 @@ const FALLBACKS: [(&str, Row); 23] = [
             ..DEFAULT
         },
     ),
-    (
-        "exp-codex",
-        Row {
-            efforts: &[Low, Medium, High],
-            ..GPT_5_2_CODEX
-        },
-    ),
-    (
-        "codex-1p",
-        Row {
-            efforts: &[Low, Medium, High],
-            ..GPT_5_2_CODEX
-        },
-    ),
+    ("exp-codex", Row { efforts: &[Low, Medium, High], ..GPT_5_2_CODEX }),
+    ("codex-1p", Row { efforts: &[Low, Medium, High], ..GPT_5_2_CODEX }),
     (
         "exp-",
         Row {
@@ -238,20 +197,10 @@ const FALLBACKS: [(&str, Row); 23] = [
     ("", UNKNOWN),
 ];
 
-const O_SERIES: Row = Row {
-    context_window: Some(200_000),
-    summaries: true,
-    ..DEFAULT
-};
-const OPEN_WEIGHTS: Row = Row {
-    context_window: Some(96_000),
-    patch: Some(PatchTool::Function),
-    ..DEFAULT
-};
-const UNKNOWN: Row = Row {
-    context_window: None,
-    ..DEFAULT
-};
+const O_SERIES: Row = Row { context_window: Some(200_000), summaries: true, ..DEFAULT };
+const OPEN_WEIGHTS: Row =
+    Row { context_window: Some(96_000), patch: Some(PatchTool::Function), ..DEFAULT };
+const UNKNOWN: Row = Row { context_window: None, ..DEFAULT };
 
 /// A record for a name in no list, under that name, hidden and with no advice to leave it.
 pub(super) fn fallback(slug: &str) -> ModelRecord {
@@ -276,10 +225,10 @@ pub(super) fn fallback(slug: &str) -> ModelRecord {
 impl Row {
     /// The record; its only parts on the heap are two short lists.
     pub(super) fn record(&self) -> ModelRecord {
-        let levels = self.efforts.iter().map(|&effort| EffortOption {
-            effort,
-            description: Cow::Borrowed(described(effort)),
-        });
+        let levels = self
+            .efforts
+            .iter()
+            .map(|&effort| EffortOption { effort, description: Cow::Borrowed(described(effort)) });
         ModelRecord {
             slug: Cow::Borrowed(self.slug),
             display_name: Cow::Borrowed(self.slug),
@@ -287,11 +236,7 @@ impl Row {
             default_reasoning_level: self.default_effort,
             supported_reasoning_levels: levels.collect(),
             shell_type: self.shell,
-            visibility: if self.listed {
-                Visibility::List
-            } else {
-                Visibility::Hide
-            },
+            visibility: if self.listed { Visibility::List } else { Visibility::Hide },
             supported_in_api: true,
             priority: self.priority,
             upgrade: self.upgrade.then_some(Upgrade {

@@ -4,24 +4,11 @@ use super::*;
 const NOW: i64 = 1_772_359_200;
 
 fn classify(code: u16, headers: &[(&str, &str)], body: &str) -> ModelError {
-    let headers = headers
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+    let headers =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let now = Timestamp::from_second(NOW).expect("in range");
-    let scene = ErrorScene {
-        url: "http://h/v1/responses?key=1",
-        now,
-        zone: &TimeZone::UTC,
-    };
-    status(
-        &HttpHead {
-            status: code,
-            headers,
-        },
-        body.as_bytes(),
-        scene,
-    )
+    let scene = ErrorScene { url: "http://h/v1/responses?key=1", now, zone: &TimeZone::UTC };
+    status(&HttpHead { status: code, headers }, body.as_bytes(), scene)
 }
 
 #[track_caller]
@@ -50,11 +37,7 @@ fn client_errors() {
         ErrorInfo::Other,
         true,
     );
-    let blocked = classify(
-        403,
-        &[("cf-ray", "c")],
-        "<b>Cloudflare</b> you have been blocked",
-    );
+    let blocked = classify(403, &[("cf-ray", "c")], "<b>Cloudflare</b> you have been blocked");
     assert!(blocked.message.starts_with(CLOUDFLARE));
     assert!(
         blocked
@@ -66,10 +49,7 @@ fn client_errors() {
 #[test]
 fn unauthorized_keeps_the_words_of_the_backend() {
     for (body, words) in [
-        (
-            r#"{"error":{"message":"token expired","code":5}}"#,
-            "token expired",
-        ),
+        (r#"{"error":{"message":"token expired","code":5}}"#, "token expired"),
         (r#"{"error":"expired"}"#, "expired"),
         (r#"{"detail":"Unauthorized"}"#, "Unauthorized"),
         (r#"{"message":"m"}"#, "m"),
@@ -86,12 +66,7 @@ fn unauthorized_keeps_the_words_of_the_backend() {
 
 #[test]
 fn server_errors() {
-    check(
-        &classify(500, &[], "x"),
-        HIGH_DEMAND,
-        ErrorInfo::InternalServerError,
-        true,
-    );
+    check(&classify(500, &[], "x"), HIGH_DEMAND, ErrorInfo::InternalServerError, true);
     check(
         &classify(502, &[], "x"),
         "unexpected status 502 Bad Gateway: x, url: http://h/v1/responses",
@@ -99,33 +74,18 @@ fn server_errors() {
         true,
     );
     let busy = classify(503, &[("retry-after", "7")], "");
-    assert_eq!(
-        (busy.retryable, busy.delay),
-        (true, Some(Duration::from_secs(7)))
-    );
-    assert_eq!(
-        busy.retry_info(),
-        ErrorInfo::ResponseStreamDisconnected {
-            http_status: Some(503)
-        }
-    );
+    assert_eq!((busy.retryable, busy.delay), (true, Some(Duration::from_secs(7))));
+    assert_eq!(busy.retry_info(), ErrorInfo::ResponseStreamDisconnected { http_status: Some(503) });
     assert!(!classify(503, &[("retry-after", "301")], "").retryable);
 }
 
 #[test]
 fn too_many_requests() {
-    let info = ErrorInfo::ResponseTooManyFailedAttempts {
-        http_status: Some(429),
-    };
+    let info = ErrorInfo::ResponseTooManyFailedAttempts { http_status: Some(429) };
     let text = "exceeded retry limit, last status: 429 Too Many Requests";
     check(&classify(429, &[], "{}"), text, info.clone(), false);
     let named = format!("{text}, request id: r");
-    check(
-        &classify(429, &[("x-oai-request-id", "r")], ""),
-        &named,
-        info,
-        false,
-    );
+    check(&classify(429, &[("x-oai-request-id", "r")], ""), &named, info, false);
     for (header, retryable, delay) in [
         ("0", true, Some(0)),
         (" 12 ", true, Some(12)),
@@ -148,11 +108,7 @@ fn too_many_requests() {
 fn model_cap_says_when() {
     let cap = |after: &str| {
         let name = ("x-codex-model-cap-model", "boom");
-        classify(
-            429,
-            &[name, ("x-codex-model-cap-reset-after-seconds", after)],
-            "",
-        )
+        classify(429, &[name, ("x-codex-model-cap-reset-after-seconds", after)], "")
     };
     let start = "Model boom is at capacity. Please try a different model. ";
     for (after, seconds, end) in [
@@ -162,10 +118,7 @@ fn model_cap_says_when() {
         ("172800", Some(172_800), "Try again in 2d."),
         ("x", None, "Try again later."),
     ] {
-        let info = ErrorInfo::ModelCap {
-            model: "boom".to_owned(),
-            reset_after_seconds: seconds,
-        };
+        let info = ErrorInfo::ModelCap { model: "boom".to_owned(), reset_after_seconds: seconds };
         check(&cap(after), &format!("{start}{end}"), info, false);
     }
 }
@@ -179,11 +132,7 @@ fn usage_limits_by_plan() {
         let error = classify(429, &[("retry-after", "1")], &body);
         assert_eq!(error.info, ErrorInfo::UsageLimitExceeded);
         assert!(!error.retryable);
-        error
-            .message
-            .strip_prefix("You've hit your usage limit")
-            .expect("prefix")
-            .to_owned()
+        error.message.strip_prefix("You've hit your usage limit").expect("prefix").to_owned()
     };
     let credits = "https://chatgpt.com/codex/settings/usage to purchase more credits";
     assert_eq!(
@@ -206,26 +155,12 @@ fn usage_limits_by_plan() {
     );
     assert_eq!(limit("\"edu\"", "null"), ". Try again later.");
     // 2026-03-11 is an eleventh, 2026-03-22 a twenty-second, 2026-03-03 a third.
-    assert_eq!(
-        limit("null", "1773223200"),
-        ". Try again at Mar 11th, 2026 10:00 AM."
-    );
-    assert_eq!(
-        limit("null", "1774173600"),
-        ". Try again at Mar 22nd, 2026 10:00 AM."
-    );
-    assert_eq!(
-        limit("null", "1772532000"),
-        ". Try again at Mar 3rd, 2026 10:00 AM."
-    );
+    assert_eq!(limit("null", "1773223200"), ". Try again at Mar 11th, 2026 10:00 AM.");
+    assert_eq!(limit("null", "1774173600"), ". Try again at Mar 22nd, 2026 10:00 AM.");
+    assert_eq!(limit("null", "1772532000"), ". Try again at Mar 3rd, 2026 10:00 AM.");
     assert_eq!(limit("null", "9223372036854775807"), ". Try again later.");
     let not_included = classify(429, &[], r#"{"error":{"type":"usage_not_included"}}"#);
-    check(
-        &not_included,
-        NOT_INCLUDED,
-        ErrorInfo::UsageLimitExceeded,
-        false,
-    );
+    check(&not_included, NOT_INCLUDED, ErrorInfo::UsageLimitExceeded, false);
 }
 
 #[test]
@@ -243,37 +178,13 @@ fn failures_in_the_stream() {
         ErrorInfo::UsageLimitExceeded,
         false,
     );
-    check(
-        &failed(Some("invalid_prompt"), Some("no")),
-        "no",
-        ErrorInfo::Other,
-        false,
-    );
-    check(
-        &failed(Some("invalid_prompt"), None),
-        "Invalid request.",
-        ErrorInfo::Other,
-        false,
-    );
-    check(
-        &failed(Some("server_error"), Some("m")),
-        &format!("{cut}m"),
-        ErrorInfo::Other,
-        true,
-    );
+    check(&failed(Some("invalid_prompt"), Some("no")), "no", ErrorInfo::Other, false);
+    check(&failed(Some("invalid_prompt"), None), "Invalid request.", ErrorInfo::Other, false);
+    check(&failed(Some("server_error"), Some("m")), &format!("{cut}m"), ErrorInfo::Other, true);
     assert!(failed(None, None).message.len() > cut.len());
-    let slow = failed(
-        Some("rate_limit_exceeded"),
-        Some("Please try again in 1.5s."),
-    );
-    assert_eq!(
-        (slow.retryable, slow.delay),
-        (true, Some(Duration::from_millis(1500)))
-    );
-    assert_eq!(
-        failed(Some("server_error"), Some("try again in 1s")).delay,
-        None
-    );
+    let slow = failed(Some("rate_limit_exceeded"), Some("Please try again in 1.5s."));
+    assert_eq!((slow.retryable, slow.delay), (true, Some(Duration::from_millis(1500))));
+    assert_eq!(failed(Some("server_error"), Some("try again in 1s")).delay, None);
     assert!(!failed(Some("rate_limit_exceeded"), Some("try again in 9999s")).retryable);
     assert!(!incomplete(Some("content_filter")).retryable);
 }
@@ -298,30 +209,16 @@ fn pauses_in_texts() {
 #[test]
 fn disconnects() {
     for (how, text) in [
-        (
-            Disconnect::Cut,
-            "Transport error: network error: error decoding response body",
-        ),
-        (
-            Disconnect::Closed,
-            "stream closed before response.completed",
-        ),
+        (Disconnect::Cut, "Transport error: network error: error decoding response body"),
+        (Disconnect::Closed, "stream closed before response.completed"),
         (Disconnect::Idle, "idle timeout waiting for SSE"),
     ] {
         let message = format!("stream disconnected before completion: {text}");
         check(&disconnected(how), &message, ErrorInfo::Other, true);
         assert_eq!(disconnected(how).http_status, None);
     }
-    let failure = |kind| {
-        transport(&HttpFailure {
-            kind,
-            text: "t".to_owned(),
-        })
-    };
-    assert_eq!(
-        failure(HttpFailureKind::Body),
-        disconnected(Disconnect::Cut)
-    );
+    let failure = |kind| transport(&HttpFailure { kind, text: "t".to_owned() });
+    assert_eq!(failure(HttpFailureKind::Body), disconnected(Disconnect::Cut));
     assert!(failure(HttpFailureKind::Connect).retryable);
     assert!(failure(HttpFailureKind::Timeout).retryable);
     assert!(!failure(HttpFailureKind::Request).retryable);
@@ -335,17 +232,6 @@ fn quoted_bodies_are_bounded() {
         assert!(message.len() < limits::ERROR_TEXT_BYTES_MAX + 200, "{code}");
     }
     assert!(failed(None, Some(&long)).message.len() < limits::ERROR_TEXT_BYTES_MAX + 200);
-}
-
-#[test]
-fn a_missing_variable_names_itself() {
-    let error = ModelError::missing_variable("KEY", Some("Get one."));
-    check(
-        &error,
-        "Missing environment variable: `KEY`. Get one.",
-        ErrorInfo::Other,
-        false,
-    );
 }
 
 proptest::proptest! {

@@ -119,17 +119,11 @@ pub enum ParsedCommand {
 impl From<ParsedCommand> for CommandAction {
     fn from(parsed: ParsedCommand) -> Self {
         match parsed {
-            ParsedCommand::Read { cmd, name, path } => Self::Read {
-                command: cmd,
-                name,
-                path,
-            },
+            ParsedCommand::Read { cmd, name, path } => Self::Read { command: cmd, name, path },
             ParsedCommand::ListFiles { cmd, path } => Self::ListFiles { command: cmd, path },
-            ParsedCommand::Search { cmd, query, path } => Self::Search {
-                command: cmd,
-                query,
-                path,
-            },
+            ParsedCommand::Search { cmd, query, path } => {
+                Self::Search { command: cmd, query, path }
+            }
             ParsedCommand::Unknown { cmd } => Self::Unknown { command: cmd },
         }
     }

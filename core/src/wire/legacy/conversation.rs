@@ -417,13 +417,9 @@ impl From<SubAgentSource> for crate::wire::v2::thread::SubAgentSource {
         match why {
             SubAgentSource::Review => Self::Review,
             SubAgentSource::Compact => Self::Compact,
-            SubAgentSource::ThreadSpawn {
-                parent_thread_id,
-                depth,
-            } => Self::ThreadSpawn {
-                parent_thread_id: parent_thread_id.to_string(),
-                depth,
-            },
+            SubAgentSource::ThreadSpawn { parent_thread_id, depth } => {
+                Self::ThreadSpawn { parent_thread_id: parent_thread_id.to_string(), depth }
+            }
             SubAgentSource::Other(why) => Self::Other(why),
         }
     }

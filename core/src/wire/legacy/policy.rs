@@ -141,13 +141,9 @@ impl From<v2::turn_error::CodexErrorInfo> for CodexErrorInfo {
         match info {
             V2::ContextWindowExceeded => Self::ContextWindowExceeded,
             V2::UsageLimitExceeded => Self::UsageLimitExceeded,
-            V2::ModelCap {
-                model,
-                reset_after_seconds,
-            } => Self::ModelCap {
-                model,
-                reset_after_seconds,
-            },
+            V2::ModelCap { model, reset_after_seconds } => {
+                Self::ModelCap { model, reset_after_seconds }
+            }
             V2::HttpConnectionFailed { http_status_code } => {
                 Self::HttpConnectionFailed { http_status_code }
             }

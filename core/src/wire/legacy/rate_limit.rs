@@ -109,13 +109,11 @@ impl From<RateLimitSnapshot> for v2::account::RateLimitSnapshot {
         Self {
             primary: snapshot.primary.map(Into::into),
             secondary: snapshot.secondary.map(Into::into),
-            credits: snapshot
-                .credits
-                .map(|credits| v2::account::CreditsSnapshot {
-                    has_credits: credits.has_credits,
-                    unlimited: credits.unlimited,
-                    balance: credits.balance,
-                }),
+            credits: snapshot.credits.map(|credits| v2::account::CreditsSnapshot {
+                has_credits: credits.has_credits,
+                unlimited: credits.unlimited,
+                balance: credits.balance,
+            }),
             plan_type: snapshot.plan_type,
         }
     }

@@ -121,19 +121,13 @@ pub struct TextElement {
 
 impl From<v2::item::TextElement> for TextElement {
     fn from(element: v2::item::TextElement) -> Self {
-        Self {
-            byte_range: element.byte_range,
-            placeholder: element.placeholder,
-        }
+        Self { byte_range: element.byte_range, placeholder: element.placeholder }
     }
 }
 
 impl From<TextElement> for v2::item::TextElement {
     fn from(element: TextElement) -> Self {
-        Self {
-            byte_range: element.byte_range,
-            placeholder: element.placeholder,
-        }
+        Self { byte_range: element.byte_range, placeholder: element.placeholder }
     }
 }
 
@@ -141,10 +135,7 @@ impl From<v2::item::UserInput> for UserInput {
     fn from(input: v2::item::UserInput) -> Self {
         use v2::item::UserInput as V2;
         match input {
-            V2::Text {
-                text,
-                text_elements,
-            } => Self::Text {
+            V2::Text { text, text_elements } => Self::Text {
                 text,
                 text_elements: text_elements.into_iter().map(Into::into).collect(),
             },
@@ -159,10 +150,7 @@ impl From<v2::item::UserInput> for UserInput {
 impl From<UserInput> for v2::item::UserInput {
     fn from(input: UserInput) -> Self {
         match input {
-            UserInput::Text {
-                text,
-                text_elements,
-            } => Self::Text {
+            UserInput::Text { text, text_elements } => Self::Text {
                 text,
                 text_elements: text_elements.into_iter().map(Into::into).collect(),
             },

@@ -50,11 +50,7 @@ pub enum PlanType {
 /// Params of `account/login/start`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(
-    tag = "type",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum LoginAccountParams {
     /// With an API key.
     ApiKey {
@@ -93,10 +89,7 @@ pub struct ExternalTokens {
 /// Both shapes on the wire. The name that error texts show is the reference's (auth.md §8.3).
 #[derive(Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(
-    rename_all = "camelCase",
-    expecting = "struct ChatgptAuthTokensRefreshResponse"
-)]
+#[serde(rename_all = "camelCase", expecting = "struct ChatgptAuthTokensRefreshResponse")]
 struct ExternalTokensShape {
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     id_token: Option<Secret>,
@@ -141,11 +134,7 @@ impl From<ExternalTokens> for FreshTokens {
 /// Result of `account/login/start`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(
-    tag = "type",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum LoginAccountResponse {
     /// The key is stored.
     ApiKey {},
@@ -224,11 +213,7 @@ pub struct GetAccountResponse {
 /// Who is logged in. Managed and external tokens look the same here (auth.md §3.6).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(
-    tag = "type",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Account {
     /// The owner of an API key.
     ApiKey {},

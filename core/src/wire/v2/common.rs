@@ -105,11 +105,7 @@ impl TryFrom<String> for AbsolutePathBuf {
     type Error = NotAbsolute;
 
     fn try_from(path: String) -> Result<Self, NotAbsolute> {
-        if path.starts_with('/') {
-            Ok(Self(path))
-        } else {
-            Err(NotAbsolute)
-        }
+        if path.starts_with('/') { Ok(Self(path)) } else { Err(NotAbsolute) }
     }
 }
 
@@ -129,11 +125,7 @@ pub enum NetworkAccess {
 /// [`legacy::policy::SandboxPolicy`](crate::wire::legacy::policy::SandboxPolicy).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(
-    tag = "type",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum SandboxPolicy {
     /// No sandbox.
     DangerFullAccess,

@@ -43,17 +43,12 @@ pub fn parse_uuid(text: &str) -> Result<Uuid, UuidError> {
 fn explain(text: &str) -> UuidError {
     let (digits, offset) = if let Some(rest) = text.strip_prefix("urn:uuid:") {
         (rest, "urn:uuid:".len())
-    } else if let Some(rest) = text
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-    {
+    } else if let Some(rest) = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
         (rest, 1)
     } else {
         (text, 0)
     };
-    let wrong = digits
-        .char_indices()
-        .find(|(_, c)| !c.is_ascii_hexdigit() && *c != '-');
+    let wrong = digits.char_indices().find(|(_, c)| !c.is_ascii_hexdigit() && *c != '-');
     if let Some((index, character)) = wrong {
         return UuidError::Character(character, offset + index + 1);
     }
@@ -72,11 +67,7 @@ fn wrong_group(hyphens: &[usize], length: usize) -> UuidError {
     let mut wrong = UuidError::Length(length);
     for (group, ((start, expected), end)) in groups {
         let found = end.saturating_sub(start);
-        wrong = UuidError::GroupLength {
-            group,
-            expected,
-            found,
-        };
+        wrong = UuidError::GroupLength { group, expected, found };
         if found != expected {
             break;
         }
@@ -113,14 +104,8 @@ mod tests {
             ("nope", format!("{character}`n` at 1")),
             ("67eé", format!("{character}`é` at 4")),
             ("{x}", format!("{character}`x` at 2")),
-            (
-                "abc",
-                "invalid length: expected length 32 for simple format, found 3".into(),
-            ),
-            (
-                "",
-                "invalid length: expected length 32 for simple format, found 0".into(),
-            ),
+            ("abc", "invalid length: expected length 32 for simple format, found 3".into()),
+            ("", "invalid length: expected length 32 for simple format, found 0".into()),
             ("ab-c", "invalid group count: expected 5, found 2".into()),
             ("{ab}", "invalid group count: expected 5, found 1".into()),
             (
@@ -133,11 +118,7 @@ mod tests {
             ),
         ];
         for (text, error) in cases {
-            assert_eq!(
-                parse_uuid(text).map_err(|e| e.to_string()),
-                Err(error),
-                "{text}"
-            );
+            assert_eq!(parse_uuid(text).map_err(|e| e.to_string()), Err(error), "{text}");
         }
     }
 }
