@@ -42,6 +42,7 @@ const DEPENDENCIES: &[&str] = &[
     "jiff",
     "memchr",
     "rand_chacha",
+    "schemars",
     "serde",
     "serde_json",
     "sha2",

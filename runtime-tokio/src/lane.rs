@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use understudy_core::files::{FileJob, Files};
-use understudy_core::{CallId, HttpFailure, HttpFailureKind};
+use understudy_core::CallId;
 
 use crate::backend::Answer;
 

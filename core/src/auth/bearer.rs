@@ -95,8 +95,6 @@ pub(crate) fn choose(
 mod tests {
     use super::{CallCredential, ProviderAuth, Source, choose};
     use crate::auth::credential::{Credential, External, Generation};
-    use crate::config::Provider;
-    use crate::model::request;
     use crate::secret::Secret;
     use crate::setup::Environment;
 
