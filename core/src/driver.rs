@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::clock::Now;
-use crate::effect::{AskId, Call, CallId, Effect, ExitStatus, RefreshAuth, TimerId};
+use crate::effect::{AskId, Call, CallId, Effect, ExitStatus, Feed, RefreshAuth, TimerId};
 use crate::input::{FreshTokens, Input, Outcome, RefreshDenied, Signal};
 use crate::machine::Machine;
 
@@ -71,7 +71,10 @@ pub trait Port {
     /// Begins a call. A failure is an answer too.
     fn start(&mut self, id: CallId, call: Call);
 
-    /// Stops a call, if it still runs.
+    /// Hands something to a call, if it still runs.
+    fn feed(&mut self, id: CallId, feed: Feed);
+
+    /// Stops a call, if it still runs. What was fed to it before is still carried out.
     fn cancel(&mut self, id: CallId);
 
     /// Makes timer `id` due once, `delay` from now.
@@ -318,6 +321,7 @@ impl<M: Verbs, P: Port> Loop<M, P> {
                 Effect::StartTimer(id, delay) => self.port.start_timer(id, delay),
                 Effect::CancelTimer(id) => self.port.cancel_timer(id),
                 Effect::Start(id, call) => self.port.start(id, *call),
+                Effect::Feed(id, feed) => self.port.feed(id, feed),
                 Effect::Cancel(id) => self.port.cancel(id),
                 Effect::Exit(status) => {
                     if self.exit.is_none() {
@@ -448,6 +452,7 @@ mod tests {
             ready(self.signals.pop_front())
         }
         fn start(&mut self, _: CallId, _: Call) {}
+        fn feed(&mut self, _: CallId, _: Feed) {}
         fn cancel(&mut self, _: CallId) {}
         fn start_timer(&mut self, id: TimerId, _: Duration) {
             self.started.push(id);

@@ -1,6 +1,7 @@
 //! What the machine asks of the outside.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub enum Effect {
     CancelTimer(TimerId),
     /// Begin a call.
     Start(CallId, Box<Call>),
+    /// Hand something to a call that runs.
+    Feed(CallId, Feed),
     /// Stop a call; answers that still come are dropped.
     Cancel(CallId),
     /// Write what is pending, then end.
@@ -65,6 +68,45 @@ pub enum Call {
     Http(HttpRequest),
     /// Work on files, run on a thread that may block.
     Files(FileJob),
+    /// Accept HTTP requests of the user's browser on a loopback port until the call is cancelled.
+    /// Answers: [`Outcome::Listening`](crate::Outcome::Listening), then one
+    /// [`Outcome::Visit`](crate::Outcome::Visit) a request, each answered by [`Feed::Answer`]; or
+    /// [`Outcome::ListenFailed`](crate::Outcome::ListenFailed).
+    Listen(Listen),
+    /// Hold an advisory lock until the call is cancelled. Answer:
+    /// [`Outcome::Held`](crate::Outcome::Held), also when it could not be had.
+    Hold(PathBuf),
+}
+
+/// Where [`Call::Listen`] listens: IPv4 loopback only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The port of 127.0.0.1.
+    pub port: u16,
+    /// A request whose head is longer is answered 431 by the backend and not passed on.
+    pub head_bytes_max: usize,
+}
+
+/// What [`Effect::Feed`] hands to a call.
+#[derive(Debug)]
+pub enum Feed {
+    /// The answer to a request of the browser; the connection is closed after it.
+    Answer(VisitId, PageAnswer),
+}
+
+/// Names one request of the browser within its [`Call::Listen`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VisitId(pub u64);
+
+/// A small HTTP answer. The backend adds `Content-Length` and `Connection: close`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageAnswer {
+    /// Status code.
+    pub status: u16,
+    /// Headers in order.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: String,
 }
 
 /// One HTTP request. No redirects are followed and nothing is retried by the backend.

@@ -1,7 +1,7 @@
 //! What the outside tells the machine.
 
-use crate::effect::{AskId, CallId, TimerId};
-use crate::files::FileAnswer;
+use crate::effect::{AskId, CallId, TimerId, VisitId};
+use crate::files::{FileAnswer, FileError};
 use crate::secret::Secret;
 
 /// One thing that happened outside. See [`Machine::handle`](crate::Machine::handle).
@@ -67,6 +67,14 @@ pub enum Outcome<'a> {
     HttpFailed(HttpFailure),
     /// A file job is done. Ends the call.
     Files(Box<FileAnswer>),
+    /// The listener is there.
+    Listening,
+    /// There is no listener. Ends the call.
+    ListenFailed(ListenFailure),
+    /// The browser asks for something.
+    Visit(Visit),
+    /// The lock is held, or could not be had.
+    Held(Result<(), FileError>),
     /// The backend itself failed and has no answer. Ends the call.
     Lost,
 }
@@ -74,8 +82,39 @@ pub enum Outcome<'a> {
 impl Outcome<'_> {
     /// Whether nothing follows this answer.
     pub fn is_last(&self) -> bool {
-        !matches!(self, Outcome::HttpHead(_) | Outcome::HttpBytes(_))
+        match self {
+            Outcome::HttpHead(_)
+            | Outcome::HttpBytes(_)
+            | Outcome::Listening
+            | Outcome::Visit(_)
+            | Outcome::Held(_) => false,
+            Outcome::HttpEnd
+            | Outcome::HttpFailed(_)
+            | Outcome::Files(_)
+            | Outcome::ListenFailed(_)
+            | Outcome::Lost => true,
+        }
     }
+}
+
+/// One request of the browser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// Names it for the answer.
+    pub id: VisitId,
+    /// The method as it stands in the request line.
+    pub method: String,
+    /// The target as it stands in the request line: path and query, not decoded.
+    pub target: String,
+}
+
+/// Why there is no listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenFailure {
+    /// Somebody else has the port.
+    pub is_in_use: bool,
+    /// The operating system's text.
+    pub text: String,
 }
 
 /// The head of an HTTP response.

@@ -7,6 +7,7 @@ mod clock;
 pub mod config;
 pub mod driver;
 mod effect;
+mod exchange;
 pub mod files;
 mod input;
 pub mod limits;
@@ -28,10 +29,12 @@ pub use clock::Now;
 pub use config::Overrides;
 pub use driver::{Driver, Port};
 pub use effect::{
-    AskId, Call, CallId, Effect, ExitStatus, HeaderText, HttpRequest, Method, RefreshAuth, TimerId,
+    AskId, Call, CallId, Effect, ExitStatus, Feed, HeaderText, HttpRequest, Listen, Method,
+    PageAnswer, RefreshAuth, TimerId, VisitId,
 };
 pub use input::{
-    FreshTokens, HttpFailure, HttpFailureKind, HttpHead, Input, Outcome, RefreshDenied, Signal,
+    FreshTokens, HttpFailure, HttpFailureKind, HttpHead, Input, ListenFailure, Outcome,
+    RefreshDenied, Signal, Visit,
 };
 pub use machine::Machine;
 pub use secret::Secret;

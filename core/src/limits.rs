@@ -24,6 +24,41 @@ pub const REFRESH_LIMIT: Duration = Duration::from_secs(10);
 /// The longest that a host may ask to be given, for hosts that ask a person.
 pub const REFRESH_LIMIT_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// How long a browser login may take; then it ends with `Login timed out` (auth.md §6.8).
+pub const BROWSER_LOGIN_LIMIT: Duration = Duration::from_secs(600);
+/// The same for a login with a device code (auth.md §15.3).
+pub const DEVICE_LOGIN_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// The port that the authority sends browsers to (auth.md §6.1).
+pub const LOGIN_PORT: u16 = 1455;
+/// Tries to have that port while another program has it, and the pause between them.
+pub const LOGIN_PORT_TRIES_MAX: u32 = 10;
+/// The pause between two of those tries.
+pub const LOGIN_PORT_PAUSE: Duration = Duration::from_millis(200);
+/// How long the program that has the port may take to hear that it should go.
+pub const LOGIN_PORT_CANCEL_LIMIT: Duration = Duration::from_secs(2);
+/// Head of a request of the browser; a longer one is refused by the backend.
+pub const VISIT_HEAD_BYTES_MAX: usize = 64 << 10;
+/// Shortest pause between two questions whether a device code was typed.
+pub const DEVICE_POLL_MIN: Duration = Duration::from_secs(1);
+/// Time for an exchange or a refresh with the token authority.
+pub const TOKEN_LIMIT: Duration = Duration::from_secs(30);
+/// Time for the optional API key of a login.
+pub const KEY_LIMIT: Duration = Duration::from_secs(10);
+/// Time for taking a token back at logout; nobody waits for it.
+pub const REVOKE_LIMIT: Duration = Duration::from_secs(10);
+/// Body of an answer of the token authority; a longer one is a failure.
+pub const TOKEN_BYTES_MAX: usize = 1 << 20;
+/// Age at which managed tokens without an expiry are refreshed (auth.md §7.2).
+pub const MANAGED_FRESH: Duration = Duration::from_secs(8 * 24 * 3600);
+/// Tries of one managed refresh while it fails in passing; then who waits is told.
+pub const REFRESH_TRIES_MAX: u32 = 3;
+/// After a refresh failed in passing, none is begun on the server's own account for so long.
+pub const REFRESH_PAUSE: Duration = Duration::from_secs(60);
+/// Time for reading the account's usage, and its body.
+pub const USAGE_LIMIT: Duration = Duration::from_secs(30);
+/// Body of the answer about the account's usage; a longer one is a failure.
+pub const USAGE_BYTES_MAX: usize = 1 << 20;
+
 /// From the end of input to the exit, at most.
 pub const CLOSING_GRACE: Duration = Duration::from_millis(1500);
 

@@ -1,5 +1,6 @@
 //! Who wants the answer to a call, and who set a timer.
 
+use crate::auth::AuthCall;
 use crate::effect::AskId;
 use crate::thread::ThreadId;
 
@@ -8,14 +9,14 @@ use crate::thread::ThreadId;
 pub(crate) enum CallOwner {
     /// The machine itself, for its configuration and credentials.
     Startup,
-    /// The credential room, for its store.
-    CredentialStore,
+    /// The credential room.
+    Auth(AuthCall),
     /// A thread that is being started.
     ThreadStart,
     /// The model stream of a thread's turn.
     Stream(ThreadId),
-    /// The model list, from its host.
-    Catalogue,
+    /// A request in the account's name that is no turn's.
+    Errand(u64),
     /// The model list, to its file.
     CatalogueFile,
 }
@@ -29,6 +30,12 @@ pub(crate) enum TimerOwner {
     Backoff(ThreadId),
     /// A model stream has been silent.
     StreamIdle(ThreadId),
+    /// A login has taken too long.
+    LoginLimit,
+    /// A login tries again: for its port, or whether the code was typed.
+    LoginRetry,
+    /// A managed refresh tries again.
+    RefreshRetry,
     /// The time for ending is over.
     Closing,
 }
@@ -37,11 +44,11 @@ impl CallOwner {
     /// Whether the process waits for the answer before it ends, because something would be lost.
     pub(crate) fn must_finish(&self) -> bool {
         match self {
-            CallOwner::CredentialStore => true,
+            CallOwner::Auth(call) => call.must_finish(),
             CallOwner::Startup
             | CallOwner::ThreadStart
             | CallOwner::Stream(_)
-            | CallOwner::Catalogue
+            | CallOwner::Errand(_)
             | CallOwner::CatalogueFile => false,
         }
     }

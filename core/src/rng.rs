@@ -30,6 +30,13 @@ impl Rng {
         uuid::Builder::from_random_bytes(bytes).into_uuid()
     }
 
+    /// Random bytes, for secrets.
+    pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.0.fill_bytes(&mut bytes);
+        bytes
+    }
+
     /// A factor in [0.9, 1.1) for retry delays.
     pub(crate) fn jitter(&mut self) -> f64 {
         0.9 + 0.2 * (f64::from(self.0.next_u32()) / (f64::from(u32::MAX) + 1.0))

@@ -4,10 +4,12 @@
 //! sees the effect of those before it; everything else goes on (auth.md §13.1 I40).
 
 use super::credential::{Credential, External};
+use super::login::Ended;
+use super::record::NewRecord;
 use super::rules::{self, LoginKind};
-use super::store::{StoreJob, StoreKind, StoreWork};
-use super::{Auth, Woken};
-use crate::effect::Call;
+use super::store::{StoreAnswer, StoreDone, StoreJob, StoreKind, StoreWork};
+use super::{Auth, AuthCall, Waiter, Woken};
+use crate::effect::{Call, CallId};
 use crate::files::{FileError, FileJob};
 use crate::input::FreshTokens;
 use crate::limits;
@@ -38,12 +40,13 @@ pub(crate) enum Dialect {
 #[derive(Debug)]
 pub(crate) enum AccountRequest {
     LoginApiKey { key: Secret, dialect: Dialect },
-    LoginChatGpt,
+    LoginChatGpt { dialect: Dialect },
+    LoginDevice,
     LoginExternal(FreshTokens),
     CancelLogin { login_id: String, dialect: Dialect },
     Logout { dialect: Dialect },
-    Read,
-    Status { include_token: bool },
+    Read { refresh: bool },
+    Status { include_token: bool, refresh: bool },
     UserInfo,
     RateLimits,
 }
@@ -51,8 +54,17 @@ pub(crate) enum AccountRequest {
 /// What the store is doing, and what is answered when it is done.
 #[derive(Debug)]
 pub(super) enum Storing {
-    ApiKey { ticket: Ticket, key: Secret, dialect: Dialect },
-    Logout { ticket: Ticket, dialect: Dialect },
+    ApiKey {
+        ticket: Ticket,
+        key: Secret,
+        dialect: Dialect,
+    },
+    /// The login that the server runs itself.
+    Login,
+    Logout {
+        ticket: Ticket,
+        dialect: Dialect,
+    },
 }
 
 impl Auth {
@@ -73,19 +85,55 @@ impl Auth {
             AccountRequest::LoginApiKey { key, dialect } => {
                 self.login_api_key(out, ticket, key, dialect);
             }
-            AccountRequest::LoginChatGpt => self.login_chatgpt(out, ticket),
+            AccountRequest::LoginChatGpt { dialect } => self.login_chatgpt(out, ticket, dialect),
+            AccountRequest::LoginDevice => self.login_device(out, ticket),
             AccountRequest::LoginExternal(tokens) => self.login_external(out, ticket, tokens),
             AccountRequest::CancelLogin { login_id, dialect } => {
                 self.cancel_login(out, ticket, &login_id, dialect);
             }
             AccountRequest::Logout { dialect } => self.logout(out, ticket, dialect),
-            AccountRequest::Read => self.read(out, ticket),
-            AccountRequest::Status { include_token } => self.status(out, ticket, include_token),
+            AccountRequest::Read { refresh } => {
+                let again = AccountRequest::Read { refresh: false };
+                if let Some(ticket) = self.after_refresh(out, ticket, refresh, again) {
+                    self.read(out, ticket);
+                }
+            }
+            AccountRequest::Status { include_token, refresh } => {
+                let again = AccountRequest::Status { include_token, refresh: false };
+                if let Some(ticket) = self.after_refresh(out, ticket, refresh, again) {
+                    self.status(out, ticket, include_token);
+                }
+            }
             AccountRequest::UserInfo => {
                 let alleged_user_email = self.credential.email().map(str::to_owned);
                 out.reply(ticket, UserInfoResponse { alleged_user_email });
             }
-            AccountRequest::RateLimits => self.rate_limits(out, ticket),
+            AccountRequest::RateLimits => self.want_usage(out, ticket),
+        }
+    }
+
+    /// Refreshes first where that is asked for: then `again` is served when it is over, in either
+    /// case (auth.md §3.6). Gives the ticket back when nothing has to be waited for.
+    fn after_refresh(
+        &mut self,
+        out: &mut Outside,
+        ticket: Ticket,
+        refresh: bool,
+        again: AccountRequest,
+    ) -> Option<Ticket> {
+        let number = self.next_waiting;
+        if !refresh || !self.refresh_on_demand(out, Waiter::Request(number)) {
+            return Some(ticket);
+        }
+        self.next_waiting += 1;
+        self.waiting.insert(number, (ticket, again));
+        None
+    }
+
+    /// The refresh that a request waited for is over.
+    pub(crate) fn serve_waiting(&mut self, out: &mut Outside, number: u64) {
+        if let Some((ticket, request)) = self.waiting.remove(&number) {
+            self.request(out, ticket, request);
         }
     }
 
@@ -100,11 +148,12 @@ impl Auth {
         if let Some(refusal) = self.is_blocked(LoginKind::ApiKey) {
             return out.refuse(ticket, &refusal);
         }
-        if self.policy.store == StoreKind::Ephemeral {
+        self.end_login(out, &Ended::Canceled);
+        if self.policy.place.kind == StoreKind::Ephemeral {
             return self.signed_in_with_key(out, ticket, key, dialect);
         }
-        self.store(out, StoreWork::SaveApiKey(key.clone()));
-        self.storing = Some(Storing::ApiKey { ticket, key, dialect });
+        let record = NewRecord::ApiKey(key.clone());
+        self.store(out, StoreWork::Save(record), Storing::ApiKey { ticket, key, dialect });
     }
 
     fn signed_in_with_key(
@@ -125,22 +174,35 @@ impl Auth {
         self.announce(out, dialect);
     }
 
-    fn login_chatgpt(&mut self, out: &mut Outside, ticket: Ticket) {
-        let text = "not available yet: sign-in with ChatGPT";
-        let refusal =
-            self.is_blocked(LoginKind::ChatGpt).unwrap_or_else(|| Refusal::internal(text));
-        out.refuse(ticket, &refusal);
+    fn login_chatgpt(&mut self, out: &mut Outside, ticket: Ticket, dialect: Dialect) {
+        match self.is_blocked(LoginKind::ChatGpt) {
+            Some(refusal) => out.refuse(ticket, &refusal),
+            None => self.start_browser_login(out, ticket, dialect),
+        }
     }
 
+    fn login_device(&mut self, out: &mut Outside, ticket: Ticket) {
+        match self.is_blocked(LoginKind::ChatGpt) {
+            Some(refusal) => out.refuse(ticket, &refusal),
+            None => self.start_device_login(out, ticket),
+        }
+    }
+
+    /// A login of the server's own that is under way ends in any case, even when the tokens are
+    /// refused (auth.md §3.11).
     fn login_external(&mut self, out: &mut Outside, ticket: Ticket, tokens: FreshTokens) {
         if let Some(refusal) = self.is_blocked(LoginKind::External) {
             return out.refuse(ticket, &refusal);
         }
         match self.accept_login(tokens) {
-            Err(refusal) => out.refuse(ticket, &refusal),
+            Err(refusal) => {
+                out.refuse(ticket, &refusal);
+                self.end_login(out, &Ended::Canceled);
+            }
             Ok(external) => {
                 self.replace(out, Credential::External(external), &Woken::Retry);
                 out.reply(ticket, LoginAccountResponse::ChatgptAuthTokens {});
+                self.end_login(out, &Ended::Canceled);
                 announce_login(out);
                 self.announce(out, Dialect::V2);
             }
@@ -181,14 +243,23 @@ impl Auth {
             let text = format!("invalid login id: {login_id}");
             return out.refuse(ticket, &Refusal::invalid(text));
         };
+        let is_it = self.is_login(id);
         match dialect {
             Dialect::V2 => {
-                let status = CancelLoginAccountStatus::NotFound;
+                let status = if is_it {
+                    CancelLoginAccountStatus::Canceled
+                } else {
+                    CancelLoginAccountStatus::NotFound
+                };
                 out.reply(ticket, CancelLoginAccountResponse { status });
             }
+            Dialect::Legacy if is_it => out.reply(ticket, Empty {}),
             Dialect::Legacy => {
                 out.refuse(ticket, &Refusal::invalid(format!("login id not found: {id}")));
             }
+        }
+        if is_it {
+            self.end_login(out, &Ended::Canceled);
         }
     }
 
@@ -196,38 +267,59 @@ impl Auth {
 
     /// Memory is cleared first and in any case; the reply waits for the store (auth.md §12 G14).
     fn logout(&mut self, out: &mut Outside, ticket: Ticket, dialect: Dialect) {
+        self.revoke(out);
         let gone = Woken::Fail("auth refresh request canceled: signed out".to_owned());
         self.replace(out, Credential::None, &gone);
-        if self.policy.store == StoreKind::Ephemeral {
+        if self.policy.place.kind == StoreKind::Ephemeral {
             return self.signed_out(out, ticket, dialect, Ok(()));
         }
-        self.store(out, StoreWork::Delete);
-        self.storing = Some(Storing::Logout { ticket, dialect });
+        self.store(out, StoreWork::Delete, Storing::Logout { ticket, dialect });
+    }
+
+    /// Asks the authority to take the tokens of a login back. Nobody waits for it (auth.md §14.2).
+    fn revoke(&self, out: &mut Outside) {
+        let Credential::Managed(managed) = &self.credential else { return };
+        let (token, hint) = if managed.refresh.is_empty() {
+            (&managed.access, "access_token")
+        } else {
+            (&managed.refresh, "refresh_token")
+        };
+        let mut request = self.authority.revoke_request(token, hint);
+        request.headers.append(&mut self.identity());
+        out.start(Call::Http(request), CallOwner::Auth(AuthCall::Revoke));
     }
 
     fn signed_out(
-        &self,
+        &mut self,
         out: &mut Outside,
         ticket: Ticket,
         dialect: Dialect,
-        deleted: Result<(), FileError>,
+        deleted: Result<(), String>,
     ) {
         match deleted {
             Ok(()) => out.reply(ticket, Empty {}),
             Err(err) => out.refuse(ticket, &Refusal::internal(format!("logout failed: {err}"))),
         }
         self.announce(out, dialect);
+        self.end_login(out, &Ended::Canceled);
     }
 
     // --- the store ---
 
-    fn store(&self, out: &mut Outside, work: StoreWork) {
-        let job = StoreJob { path: self.policy.path.clone(), work };
-        out.start(Call::Files(FileJob::Credentials(job)), CallOwner::CredentialStore);
+    pub(super) fn store(&mut self, out: &mut Outside, work: StoreWork, storing: Storing) {
+        let job = StoreJob { place: self.policy.place.clone(), work };
+        out.start(Call::Files(FileJob::Credentials(job)), CallOwner::Auth(AuthCall::Store));
+        self.storing = Some(storing);
     }
 
-    /// The store is done: answer who waited for it, then those who came after.
-    pub(crate) fn stored(&mut self, out: &mut Outside, done: Result<(), FileError>) {
+    /// A job on the store is done.
+    pub(crate) fn stored(&mut self, out: &mut Outside, call: CallId, answer: StoreAnswer) {
+        let done = match answer.0 {
+            StoreDone::Saved(done) | StoreDone::Deleted(done) => done,
+            done @ (StoreDone::Loaded(_) | StoreDone::Refreshed(_)) => {
+                return self.on_refresh_store(out, call, done);
+            }
+        };
         match (self.storing.take(), done) {
             (None, _) => {}
             (Some(Storing::ApiKey { ticket, key, dialect }), Ok(())) => {
@@ -237,6 +329,7 @@ impl Auth {
                 let text = format!("failed to save api key: {err}");
                 out.refuse(ticket, &Refusal::internal(text));
             }
+            (Some(Storing::Login), done) => self.login_saved(out, done),
             (Some(Storing::Logout { ticket, dialect }), done) => {
                 self.signed_out(out, ticket, dialect, done);
             }
@@ -245,6 +338,16 @@ impl Auth {
             let Some((ticket, request)) = self.queue.pop_front() else { break };
             self.serve(out, ticket, request);
         }
+    }
+
+    /// The backend failed before the store's job could answer.
+    pub(crate) fn store_lost(&mut self, out: &mut Outside, call: CallId, owner: AuthCall) {
+        let text = FileError::lost().text;
+        let done = match owner {
+            AuthCall::RefreshStore => StoreDone::Loaded(Err(text)),
+            _ => StoreDone::Saved(Err(text)),
+        };
+        self.stored(out, call, StoreAnswer(done));
     }
 
     // --- who is it ---
@@ -283,13 +386,13 @@ impl Auth {
         );
     }
 
-    fn rate_limits(&self, out: &mut Outside, ticket: Ticket) {
+    /// Lets the account's usage be read, where there is an account that has any (auth.md §3.7).
+    fn want_usage(&mut self, out: &mut Outside, ticket: Ticket) {
         let text = match self.credential {
             Credential::None => "codex account authentication required to read rate limits",
             Credential::ApiKey(_) => "chatgpt authentication required to read rate limits",
             Credential::Managed(_) | Credential::External(_) => {
-                let text = "not available yet: account/rateLimits/read";
-                return out.refuse(ticket, &Refusal::internal(text));
+                return self.usage.push_back(ticket);
             }
         };
         out.refuse(ticket, &Refusal::invalid(text));

@@ -34,6 +34,13 @@ impl<'a> ProviderAuth<'a> {
     }
 }
 
+impl ProviderAuth<'_> {
+    /// The account's own backend: nothing but the account's tokens will do.
+    pub(crate) fn account_only() -> Self {
+        Self { takes_account_tokens: true, ..Self::default() }
+    }
+}
+
 /// The credential of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CallCredential {

@@ -9,40 +9,85 @@
 //! Never: starts a model call or knows what a turn is (a [`Waiter`] is an id to it).
 
 mod account;
+mod authority;
 mod bearer;
 mod credential;
 mod id_token;
+mod login;
+mod managed;
+mod pages;
 mod plan;
 mod record;
 mod refresh;
 mod rules;
 mod store;
 
-use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 pub(crate) use account::{AccountRequest, Dialect};
 pub(crate) use bearer::{CallCredential, ProviderAuth, Source};
 pub(crate) use credential::{Credential, Generation};
+pub(crate) use plan::from_claim as plan_from_claim;
 pub(crate) use refresh::AfterUnauthorized;
 pub(crate) use rules::ForcedMethod;
-pub use store::StoreJob;
-pub(crate) use store::StoreKind;
+pub(crate) use store::{Place, StoreKind};
+pub use store::{StoreAnswer, StoreJob};
 
-use crate::files::Files;
+use crate::effect::HeaderText;
 use crate::limits;
 use crate::model::request::LoginKind;
 use crate::outside::Outside;
 use crate::pending::Ticket;
 use crate::setup::{Environment, Refresh, Setup};
 use account::Storing;
-use credential::External;
-use refresh::Refreshing;
+use authority::Authority;
+use credential::Managed;
+use login::{Ended, Login};
+use refresh::{Dead, Refreshing};
 
 /// A caller that waits for a refresh: an id that only its owner understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Waiter(pub(crate) uuid::Uuid);
+pub(crate) enum Waiter {
+    /// The turn of a thread.
+    Turn(uuid::Uuid),
+    /// A request in the account's name that is no turn's.
+    Errand(u64),
+    /// A request of the host about the account.
+    Request(u64),
+}
+
+/// What a call of this room is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AuthCall {
+    /// The store, for a login or a logout.
+    Store,
+    /// The listener of a browser login.
+    Listener,
+    /// An exchange of a login.
+    Login,
+    /// The lock between processes that refresh.
+    RefreshLock,
+    /// The store, for a refresh.
+    RefreshStore,
+    /// The token authority, for a refresh.
+    RefreshHttp,
+    /// The token authority takes a token back; nobody waits for it.
+    Revoke,
+}
+
+impl AuthCall {
+    /// Whether something would be lost if the process ended before the answer: a record half way,
+    /// or tokens that the authority has rotated (auth.md §12 G8).
+    pub(crate) fn must_finish(self) -> bool {
+        match self {
+            AuthCall::Store | AuthCall::RefreshStore | AuthCall::RefreshHttp => true,
+            AuthCall::Listener | AuthCall::Login | AuthCall::RefreshLock | AuthCall::Revoke => {
+                false
+            }
+        }
+    }
+}
 
 /// What became of the refresh that a [`Waiter`] waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +101,7 @@ pub(crate) enum Woken {
 /// What the configuration says about signing in; read once at start-up (auth.md §2).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AuthPolicy {
-    pub(crate) store: StoreKind,
-    /// The stored record.
-    pub(crate) path: PathBuf,
+    pub(crate) place: Place,
     pub(crate) forced_method: Option<ForcedMethod>,
     pub(crate) forced_workspace: Option<String>,
     /// Whether the provider wants a login at all.
@@ -73,12 +116,32 @@ pub(crate) struct Auth {
     credential: Credential,
     generation: Generation,
     policy: AuthPolicy,
+    authority: Authority,
+    /// How the server introduces itself, as of `initialize`.
+    identity: Identity,
     refresh_by: Refresh,
     refresh_limit: Duration,
     refresh: Option<Refreshing>,
+    /// A refresh of these tokens was refused for good.
+    dead: Option<Dead>,
+    /// No refresh on the server's own account before this moment, after one that failed in passing.
+    not_before: Option<Duration>,
+    login: Option<Login>,
     storing: Option<Storing>,
     queue: VecDeque<(Ticket, AccountRequest)>,
-    woken: Vec<(Waiter, Woken)>,
+    /// Requests that wait for a refresh, by the number in their [`Waiter::Request`].
+    waiting: BTreeMap<u64, (Ticket, AccountRequest)>,
+    next_waiting: u64,
+    /// Requests for the account's usage that may be made now.
+    usage: VecDeque<Ticket>,
+    woken: VecDeque<(Waiter, Woken)>,
+}
+
+/// How the server introduces itself to the token authority (auth.md §7.1).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identity {
+    pub(crate) originator: String,
+    pub(crate) user_agent: String,
 }
 
 impl Auth {
@@ -88,12 +151,20 @@ impl Auth {
             credential: Credential::None,
             generation: Generation::default(),
             policy: AuthPolicy::default(),
+            authority: Authority::new(&setup.env),
+            identity: Identity::default(),
             refresh_by: setup.refresh,
             refresh_limit: setup.refresh_limit.min(limits::REFRESH_LIMIT_MAX),
             refresh: None,
+            dead: None,
+            not_before: None,
+            login: None,
             storing: None,
             queue: VecDeque::new(),
-            woken: Vec::new(),
+            waiting: BTreeMap::new(),
+            next_waiting: 0,
+            usage: VecDeque::new(),
+            woken: VecDeque::new(),
         }
     }
 
@@ -109,6 +180,20 @@ impl Auth {
         }
         self.credential = stored;
         None
+    }
+
+    /// The host has introduced itself, and so does the server from now on (auth.md §12 G21).
+    pub(crate) fn introduce(&mut self, identity: Identity) {
+        self.identity = identity;
+    }
+
+    fn identity(&self) -> Vec<(String, HeaderText)> {
+        let plain =
+            |name: &str, value: &str| (name.to_owned(), HeaderText::Plain(value.to_owned()));
+        vec![
+            plain("originator", &self.identity.originator),
+            plain("user-agent", &self.identity.user_agent),
+        ]
     }
 
     /// The credential for a call to a provider.
@@ -131,7 +216,12 @@ impl Auth {
 
     /// A waiter whose refresh has ended, with what became of it.
     pub(crate) fn next_woken(&mut self) -> Option<(Waiter, Woken)> {
-        if self.woken.is_empty() { None } else { Some(self.woken.remove(0)) }
+        self.woken.pop_front()
+    }
+
+    /// A request for the account's usage that may be made now.
+    pub(crate) fn next_usage(&mut self) -> Option<Ticket> {
+        self.usage.pop_front()
     }
 
     /// The one place where the credential changes.
@@ -139,12 +229,14 @@ impl Auth {
         self.credential = credential;
         self.generation = self.generation.next();
         self.abandon_refresh(out, woken);
+        self.dead = None;
+        self.not_before = None;
     }
 
     /// New tokens for the login in force; said to the host only when what it can see has changed.
-    fn replace_external(&mut self, out: &mut Outside, external: External) {
+    fn renew(&mut self, out: &mut Outside, credential: Credential) {
         let before = (self.credential.mode(), self.credential.plan());
-        self.replace(out, Credential::External(external), &Woken::Retry);
+        self.replace(out, credential, &Woken::Retry);
         if before != (self.credential.mode(), self.credential.plan()) {
             self.announce(out, Dialect::V2);
         }
@@ -166,27 +258,18 @@ impl AuthPolicy {
                 Some(text.to_owned())
             }
             (_, Credential::ApiKey(_)) => None,
-            (_, Credential::Managed(managed)) => {
-                let wanted = self.forced_workspace.as_ref()?;
-                let got = managed.claims.account_id.as_ref();
-                (got != Some(wanted)).then(|| {
-                    let got =
-                        got.map_or("without a workspace".to_owned(), |id| format!("for {id}"));
-                    format!(
-                        "Login is restricted to workspace {wanted}, but a login {got} is stored. \
-                         It is not used."
-                    )
-                })
-            }
+            (_, Credential::Managed(managed)) => self.workspace_fault(managed),
             (_, Credential::External(_)) => None,
         }
     }
-}
 
-/// Reads the stored credential, for the start-up job.
-pub(crate) fn load(files: &dyn Files, store: StoreKind, path: &Path) -> Result<Credential, String> {
-    match store {
-        StoreKind::Ephemeral => Ok(Credential::None),
-        StoreKind::File => store::load(files, path),
+    /// Why a login may not be used with the forced workspace, if it may not (auth.md §13.1 I20).
+    fn workspace_fault(&self, managed: &Managed) -> Option<String> {
+        let wanted = self.forced_workspace.as_ref()?;
+        let got = managed.claims.account_id.as_ref();
+        (got != Some(wanted)).then(|| {
+            let got = got.map_or("without a workspace".to_owned(), |id| format!("for {id}"));
+            format!("Login is restricted to workspace {wanted}, but this is one {got}.")
+        })
     }
 }

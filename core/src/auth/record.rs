@@ -82,12 +82,48 @@ fn position_text(err: &serde_json::Error) -> String {
     format!("{what} at line {} column {}", err.line(), err.column())
 }
 
-/// Writes an API key's record over `old`, keeping what is not ours. The text holds the key.
-pub(crate) fn encode_api_key(key: &Secret, old: Option<&[u8]>) -> Vec<u8> {
-    let mut record = Map::new();
-    record.insert("auth_mode".to_owned(), "apikey".into());
-    record.insert("OPENAI_API_KEY".to_owned(), key.expose().into());
-    with_foreign_members(record, old)
+/// A record to be stored.
+#[derive(Clone, Debug)]
+pub(crate) enum NewRecord {
+    ApiKey(Secret),
+    /// A login with the API key that was exchanged for it, if any.
+    Managed(Managed, Option<Secret>),
+}
+
+impl NewRecord {
+    /// The record as text, keeping what in `old` is not ours. The text holds secrets.
+    pub(crate) fn encode(&self, old: Option<&[u8]>) -> Vec<u8> {
+        let mut record = Map::new();
+        match self {
+            NewRecord::ApiKey(key) => {
+                record.insert("auth_mode".to_owned(), "apikey".into());
+                record.insert("OPENAI_API_KEY".to_owned(), key.expose().into());
+            }
+            NewRecord::Managed(managed, key) => {
+                record.insert("auth_mode".to_owned(), "chatgpt".into());
+                let key = key.as_ref().map(|key| key.expose().to_owned());
+                record.insert("OPENAI_API_KEY".to_owned(), key.into());
+                record.insert("tokens".to_owned(), tokens_json(managed));
+                let time = managed.last_refresh.map(|time| time.to_string());
+                record.insert("last_refresh".to_owned(), time.into());
+            }
+        }
+        with_foreign_members(record, old)
+    }
+}
+
+/// The API key beside the tokens of a stored login, kept when the tokens are refreshed.
+pub(crate) fn stored_key(bytes: &[u8]) -> Option<Secret> {
+    serde_json::from_slice::<Record>(bytes).ok()?.api_key
+}
+
+fn tokens_json(managed: &Managed) -> Value {
+    serde_json::json!({
+        "id_token": managed.id_token.expose(),
+        "access_token": managed.access.expose(),
+        "refresh_token": managed.refresh.expose(),
+        "account_id": managed.account_id,
+    })
 }
 
 fn with_foreign_members(record: Map<String, Value>, old: Option<&[u8]>) -> Vec<u8> {
@@ -107,7 +143,7 @@ fn member(name: &str, value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Credential, decode, encode_api_key};
+    use super::{Credential, NewRecord, decode};
     use crate::auth::id_token::unsigned_jwt;
     use crate::secret::Secret;
 
@@ -153,7 +189,7 @@ mod tests {
     #[test]
     fn other_members_are_kept_and_old_credentials_are_not() {
         let old = br#"{"tokens":{"access_token":"gone"},"theirs":{"a":[1]}}"#;
-        let written = encode_api_key(&Secret::new("k"), Some(old));
+        let written = NewRecord::ApiKey(Secret::new("k")).encode(Some(old));
         let text = String::from_utf8_lossy(&written).into_owned();
         let want = "{\n  \"auth_mode\": \"apikey\",\n  \"OPENAI_API_KEY\": \"k\",\n  \
                     \"theirs\": {\n    \"a\": [\n      1\n    ]\n  }\n}";

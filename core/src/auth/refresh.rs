@@ -1,17 +1,21 @@
-//! Asking the host for new tokens (auth.md §8.3, §9).
+//! Getting new tokens when the backend refuses those in force, or when they are old
+//! (auth.md §7, §8.3, §9).
 //!
 //! Owns: the one refresh that may run, and who waits for it. It belongs to the credentials, not to
-//! a turn: a turn that goes away stops waiting, and the answer is kept all the same (auth.md §12 G8).
+//! a turn: a turn that goes away stops waiting, and the tokens are kept all the same (auth.md §12
+//! G8). How it is done depends on whose tokens they are: [`Way::Host`] asks the host,
+//! [`Way::Managed`] asks the token authority (see `managed`).
 //!
 //! Invariants: at most one refresh at a time; it carries the generation it was started for, and its
-//! answer is taken only while that generation is in force.
+//! result is taken only while that generation is in force; a refusal for good is remembered for that
+//! generation, so that the same token is never tried again (auth.md §13.1 I35).
 
-use crate::effect::AskId;
+use super::credential::{Credential, External, Generation, Managed, limit_text};
+use super::managed::ManagedRefresh;
+use super::{Auth, Waiter, Woken, authority};
+use crate::effect::{AskId, Effect, RefreshAuth};
 use crate::input::FreshTokens;
-
-use super::credential::{External, Generation, limit_text};
-use super::{Auth, Waiter, Woken};
-use crate::effect::{Effect, RefreshAuth};
+use crate::limits;
 use crate::outside::Outside;
 use crate::pending::AskOwner;
 use crate::setup::Refresh;
@@ -20,9 +24,27 @@ use crate::wire::v2::account::{ChatgptAuthTokensRefreshParams, ChatgptAuthTokens
 /// The refresh that runs.
 #[derive(Debug)]
 pub(super) struct Refreshing {
-    generation: Generation,
-    ask: AskId,
-    waiters: Vec<Waiter>,
+    pub(super) generation: Generation,
+    pub(super) way: Way,
+    waiters: Vec<(Waiter, Need)>,
+}
+
+/// How a refresh is done.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// The host is asked.
+    Host(AskId),
+    /// The token authority is asked.
+    Managed(ManagedRefresh),
+}
+
+/// Why somebody waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// The token was refused: without a new one it cannot go on.
+    Refused,
+    /// The token is old: it goes on in any case (auth.md §13.1 I33).
+    Old,
 }
 
 /// What a caller does whose credential the backend refused.
@@ -32,8 +54,15 @@ pub(crate) enum AfterUnauthorized {
     Retry,
     /// Wait for [`Woken`].
     Wait,
-    /// Nothing can be refreshed; the backend's own words are the reason.
-    Fail,
+    /// Nothing can be refreshed. Without a cause the backend's own words are the reason.
+    Fail(Option<String>),
+}
+
+/// A refresh that was refused for good, for the generation it was refused to.
+#[derive(Debug)]
+pub(super) struct Dead {
+    generation: Generation,
+    cause: String,
 }
 
 impl Auth {
@@ -45,23 +74,66 @@ impl Auth {
         waiter: Waiter,
     ) -> AfterUnauthorized {
         if self.credential.mode().is_none() {
-            return AfterUnauthorized::Fail;
+            return AfterUnauthorized::Fail(None);
         }
         if used < self.generation {
             return AfterUnauthorized::Retry;
         }
-        if !self.credential.is_external() {
-            return AfterUnauthorized::Fail;
+        if let Some(dead) = self.dead.as_ref().filter(|dead| dead.generation == self.generation) {
+            return AfterUnauthorized::Fail(Some(dead.cause.clone()));
         }
-        match &mut self.refresh {
-            Some(running) => running.waiters.push(waiter),
-            None => {
-                let ask = self.ask_host(out);
-                let generation = self.generation;
-                self.refresh = Some(Refreshing { generation, ask, waiters: vec![waiter] });
-            }
+        if !matches!(self.credential, Credential::External(_) | Credential::Managed(_)) {
+            return AfterUnauthorized::Fail(None);
         }
+        self.join_refresh(out, waiter, Need::Refused);
         AfterUnauthorized::Wait
+    }
+
+    /// Called before a request is sent: whether it should wait for tokens in place of old ones.
+    /// Only managed tokens age here (auth.md §13.1 I34).
+    pub(crate) fn freshen(&mut self, out: &mut Outside, waiter: Waiter) -> bool {
+        let is_old = match &self.credential {
+            Credential::Managed(managed) => is_old(managed, out),
+            Credential::None | Credential::ApiKey(_) | Credential::External(_) => false,
+        };
+        if !is_old || self.is_refresh_futile(out) {
+            return false;
+        }
+        self.join_refresh(out, waiter, Need::Old);
+        true
+    }
+
+    /// Somebody asks for new tokens on purpose (`refreshToken: true`). Tokens of a host are not
+    /// refreshed that way (auth.md §13.1 I24).
+    pub(super) fn refresh_on_demand(&mut self, out: &mut Outside, waiter: Waiter) -> bool {
+        let is_dead = self.dead.as_ref().is_some_and(|dead| dead.generation == self.generation);
+        if is_dead || !matches!(self.credential, Credential::Managed(_)) {
+            return false;
+        }
+        self.join_refresh(out, waiter, Need::Old);
+        true
+    }
+
+    /// Whether a refresh on the server's own account would fail, or has just failed.
+    fn is_refresh_futile(&self, out: &Outside) -> bool {
+        self.refresh.is_none()
+            && (self.dead.as_ref().is_some_and(|dead| dead.generation == self.generation)
+                || self.not_before.is_some_and(|moment| out.now.mono < moment))
+    }
+
+    fn join_refresh(&mut self, out: &mut Outside, waiter: Waiter, need: Need) {
+        if let Some(running) = &mut self.refresh {
+            return running.waiters.push((waiter, need));
+        }
+        let way = match &self.credential {
+            Credential::Managed(managed) => {
+                let managed = managed.clone();
+                Way::Managed(ManagedRefresh::start(out, &self.policy.place, managed))
+            }
+            _ => Way::Host(self.ask_host(out)),
+        };
+        let (generation, waiters) = (self.generation, vec![(waiter, need)]);
+        self.refresh = Some(Refreshing { generation, way, waiters });
     }
 
     fn ask_host(&self, out: &mut Outside) -> AskId {
@@ -83,21 +155,26 @@ impl Auth {
         }
     }
 
-    /// The host answered; `Err` is the reason for the turns that wait. Late and stale answers never
-    /// get here with a refresh of their generation running.
+    /// The refresh that runs, if it is for the credential in force: the one place where results for
+    /// an older one are dropped.
+    pub(super) fn take_refresh(&mut self) -> Option<Refreshing> {
+        let refreshing = self.refresh.take()?;
+        (refreshing.generation == self.generation).then_some(refreshing)
+    }
+
+    // --- the host's tokens ---
+
+    /// The host answered; `Err` is the reason for the turns that wait.
     pub(crate) fn refreshed(&mut self, out: &mut Outside, answer: Result<FreshTokens, String>) {
-        let Some(refreshing) = self.refresh.take() else { return };
-        if refreshing.generation != self.generation {
-            return;
-        }
+        let Some(refreshing) = self.take_refresh() else { return };
         let woken = match answer.and_then(|tokens| self.accept_refresh(tokens)) {
             Ok(external) => {
-                self.replace_external(out, external);
+                self.renew(out, Credential::External(external));
                 Woken::Retry
             }
             Err(cause) => Woken::Fail(cause),
         };
-        self.wake(refreshing.waiters, &woken);
+        self.wake(refreshing, &woken);
     }
 
     /// No answer came in time.
@@ -120,30 +197,87 @@ impl Auth {
         Ok(external)
     }
 
+    // --- managed tokens ---
+
+    /// A managed refresh is over: with new tokens, because of a refusal for good, or in passing.
+    pub(super) fn managed_refreshed(&mut self, out: &mut Outside, outcome: ManagedOutcome) {
+        let Some(refreshing) = self.take_refresh() else { return };
+        let woken = match outcome {
+            ManagedOutcome::Fresh(managed) => match self.policy.workspace_fault(&managed) {
+                None => {
+                    self.not_before = None;
+                    self.renew(out, Credential::Managed(*managed));
+                    Woken::Retry
+                }
+                Some(cause) => self.give_up(refreshing.generation, cause),
+            },
+            ManagedOutcome::Refused(cause) => self.give_up(refreshing.generation, cause),
+            ManagedOutcome::Failed(cause) => {
+                self.not_before = Some(out.now.mono + limits::REFRESH_PAUSE);
+                Woken::Fail(cause)
+            }
+        };
+        self.wake(refreshing, &woken);
+    }
+
+    /// Remembers that no refresh of these tokens will succeed.
+    fn give_up(&mut self, generation: Generation, cause: String) -> Woken {
+        self.dead = Some(Dead { generation, cause: cause.clone() });
+        Woken::Fail(cause)
+    }
+
+    // --- waiting ---
+
     /// The credentials that were being refreshed are gone: the question is withdrawn, so that its
     /// answer finds nobody, and those who wait are told.
     pub(super) fn abandon_refresh(&mut self, out: &mut Outside, woken: &Woken) {
-        if let Some(refreshing) = self.refresh.take() {
-            out.close_ask(refreshing.ask);
-            self.wake(refreshing.waiters, woken);
+        let Some(mut refreshing) = self.refresh.take() else { return };
+        match &mut refreshing.way {
+            Way::Host(ask) => {
+                out.close_ask(*ask);
+            }
+            Way::Managed(managed) => managed.stop(out),
         }
+        self.wake(refreshing, woken);
     }
 
-    /// A turn that waited is over. The refresh goes on: tokens that arrive are kept.
+    /// A caller that waited is gone. The refresh goes on: tokens that arrive are kept.
     pub(crate) fn stop_waiting(&mut self, waiter: Waiter) {
         if let Some(refreshing) = &mut self.refresh {
-            refreshing.waiters.retain(|other| *other != waiter);
+            refreshing.waiters.retain(|(other, _)| *other != waiter);
         }
         self.woken.retain(|(other, _)| *other != waiter);
     }
 
-    fn wake(&mut self, waiters: Vec<Waiter>, woken: &Woken) {
-        self.woken.extend(waiters.into_iter().map(|waiter| (waiter, woken.clone())));
+    fn wake(&mut self, refreshing: Refreshing, woken: &Woken) {
+        for (waiter, need) in refreshing.waiters {
+            let woken = match need {
+                Need::Refused => woken.clone(),
+                Need::Old => Woken::Retry,
+            };
+            self.woken.push_back((waiter, woken));
+        }
     }
+}
 
-    /// Whether a refresh runs; for tests of "nothing is left".
-    #[cfg(test)]
-    pub(crate) fn is_refreshing(&self) -> bool {
-        self.refresh.is_some()
+/// How a managed refresh ended.
+#[derive(Debug)]
+pub(super) enum ManagedOutcome {
+    Fresh(Box<Managed>),
+    /// For good: the text says what to do.
+    Refused(String),
+    /// In passing.
+    Failed(String),
+}
+
+/// By the access token's own expiry where it has one, else by age (auth.md §14.2).
+fn is_old(managed: &Managed, out: &Outside) -> bool {
+    match (authority::expiry(&managed.access), managed.last_refresh) {
+        (Some(expiry), _) => expiry <= out.now.wall,
+        (None, Some(issued)) => {
+            let age = out.now.wall.duration_since(issued);
+            age.unsigned_abs() > limits::MANAGED_FRESH && age.is_positive()
+        }
+        (None, None) => false,
     }
 }

@@ -1,68 +1,244 @@
-//! Work on the stored record: a file job, so that it runs where it may block.
+//! The places where credentials are kept between runs, and the work on them: file jobs, so that
+//! they run where they may block (auth.md §4.4–4.7).
+//!
+//! Invariants: a record is never written into one of another account or mode; removing removes from
+//! every place, and what could not be removed is reported.
 
 use std::path::{Path, PathBuf};
 
-use super::credential::Credential;
-use super::record;
-use crate::files::{Access, FileError, Files};
+use sha2::{Digest, Sha256};
+
+use super::credential::{Credential, Managed};
+use super::record::{self, NewRecord};
+use crate::files::{Access, Disk, Files};
 use crate::limits;
 use crate::secret::Secret;
 
-/// Where credentials are kept between runs (auth.md §4.4).
+/// Where credentials are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum StoreKind {
     /// `auth.json` in the home folder.
     #[default]
     File,
+    /// The operating system's keyring.
+    Keyring,
+    /// The keyring if it works, else the file.
+    Auto,
     /// In memory only.
     Ephemeral,
 }
 
+/// The name under which all of them stand in a keyring.
+const SERVICE: &str = "Codex Auth";
+
 /// One job on the store.
 #[derive(Debug)]
 pub struct StoreJob {
+    pub(super) place: Place,
+    pub(super) work: StoreWork,
+}
+
+/// A store and where it is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    pub(crate) kind: StoreKind,
+    /// `auth.json`.
     pub(crate) path: PathBuf,
-    pub(crate) work: StoreWork,
 }
 
 /// What to do with the record.
 #[derive(Debug)]
-pub(crate) enum StoreWork {
-    SaveApiKey(Secret),
+pub(super) enum StoreWork {
+    Save(NewRecord),
+    /// Puts refreshed tokens into the record they belong to, and only there (auth.md §12 G6, G7).
+    SaveRefreshed {
+        origin: Box<Managed>,
+        fresh: Box<Managed>,
+    },
+    Load,
     Delete,
 }
 
+/// What came of a [`StoreJob`].
+#[derive(Debug)]
+pub struct StoreAnswer(pub(super) StoreDone);
+
+/// What came of a [`StoreWork`]. Errors are texts for a person, without secrets.
+#[derive(Debug)]
+pub(super) enum StoreDone {
+    Saved(Result<(), String>),
+    Refreshed(Result<(), SaveError>),
+    Loaded(Result<Credential, String>),
+    /// What could not be removed, if anything.
+    Deleted(Result<(), String>),
+}
+
+/// Why refreshed tokens were not stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SaveError {
+    /// The record is another account's by now, or gone.
+    NotTheirs,
+    /// The store failed.
+    Store(String),
+}
+
 impl StoreJob {
-    pub(crate) fn run(self, files: &dyn Files) -> Result<(), FileError> {
-        let _lock = files.lock(&self.path)?;
-        match self.work {
-            StoreWork::SaveApiKey(key) => {
-                let old = read(files, &self.path)?;
-                let bytes = record::encode_api_key(&key, old.as_deref());
-                files.write_atomic(&self.path, &bytes, Access::Private)
+    pub(crate) fn run(self, disk: Disk<'_>) -> StoreAnswer {
+        let place = &self.place;
+        StoreAnswer(match self.work {
+            StoreWork::Save(record) => StoreDone::Saved(place.save(disk, &record)),
+            StoreWork::SaveRefreshed { origin, fresh } => {
+                StoreDone::Refreshed(place.save_refreshed(disk, &origin, *fresh))
             }
-            StoreWork::Delete => match files.remove(&self.path) {
-                Err(err) if err.is_not_found() => Ok(()),
-                done => done,
+            StoreWork::Load => StoreDone::Loaded(place.load(disk)),
+            StoreWork::Delete => StoreDone::Deleted(place.delete(disk)),
+        })
+    }
+}
+
+impl Place {
+    /// Reads the stored credential. A record that cannot be read is an error with a text for a
+    /// person, never "nobody is signed in" (auth.md §13.1 I41).
+    pub(crate) fn load(&self, disk: Disk<'_>) -> Result<Credential, String> {
+        let found = self.read(disk)?;
+        found.map_or(Ok(Credential::None), |bytes| record::decode(bytes.expose().as_bytes()))
+    }
+
+    /// The record's text, wherever it is.
+    fn read(&self, disk: Disk<'_>) -> Result<Option<Secret>, String> {
+        match self.kind {
+            StoreKind::Ephemeral => Ok(None),
+            StoreKind::File => self.read_file(disk.files),
+            StoreKind::Keyring => self.read_keyring(disk),
+            StoreKind::Auto => match self.read_keyring(disk) {
+                Ok(Some(text)) => Ok(Some(text)),
+                Ok(None) => self.read_file(disk.files),
+                Err(error) => {
+                    tracing::warn!(%error, "the keyring cannot be read; the file is used");
+                    self.read_file(disk.files)
+                }
             },
         }
     }
-}
 
-fn read(files: &dyn Files, path: &Path) -> Result<Option<Vec<u8>>, FileError> {
-    match files.read(path, limits::SMALL_FILE_BYTES_MAX) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(err) if err.is_not_found() => Ok(None),
-        Err(err) => Err(err),
+    fn read_file(&self, files: &dyn Files) -> Result<Option<Secret>, String> {
+        match files.read(&self.path, limits::SMALL_FILE_BYTES_MAX) {
+            Ok(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => Ok(Some(Secret::new(text))),
+                Err(_) => Err("it is not valid UTF-8".to_owned()),
+            },
+            Err(err) if err.is_not_found() => Ok(None),
+            Err(err) => Err(err.text),
+        }
+    }
+
+    fn read_keyring(&self, disk: Disk<'_>) -> Result<Option<Secret>, String> {
+        disk.keyring
+            .get(SERVICE, &self.account(disk.files))
+            .map_err(|err| format!("failed to load CLI auth from keyring: {err}"))
+    }
+
+    fn save(&self, disk: Disk<'_>, record: &NewRecord) -> Result<(), String> {
+        let lock = || disk.files.lock(&self.path).map_err(|err| err.text);
+        match self.kind {
+            StoreKind::Ephemeral => Ok(()),
+            StoreKind::File => {
+                let _lock = lock()?;
+                self.save_file(disk.files, record)
+            }
+            StoreKind::Keyring => {
+                self.save_keyring(disk, record)?;
+                self.forget_file(disk.files)
+            }
+            StoreKind::Auto => match self.save_keyring(disk, record) {
+                Ok(()) => self.forget_file(disk.files),
+                Err(error) => {
+                    tracing::warn!(%error, "the keyring cannot be written; the file is used");
+                    let _lock = lock()?;
+                    self.save_file(disk.files, record)
+                }
+            },
+        }
+    }
+
+    fn save_file(&self, files: &dyn Files, record: &NewRecord) -> Result<(), String> {
+        let old = self.read_file(files).ok().flatten();
+        let bytes = record.encode(old.as_ref().map(|text| text.expose().as_bytes()));
+        files.write_atomic(&self.path, &bytes, Access::Private).map_err(|err| err.text)
+    }
+
+    fn save_keyring(&self, disk: Disk<'_>, record: &NewRecord) -> Result<(), String> {
+        let old = self.read_keyring(disk).ok().flatten();
+        let bytes = record.encode(old.as_ref().map(|text| text.expose().as_bytes()));
+        let text = compact(&bytes);
+        disk.keyring
+            .set(SERVICE, &self.account(disk.files), &text)
+            .map_err(|err| format!("failed to write OAuth tokens to keyring: {err}"))
+    }
+
+    /// A file left beside the keyring would come back to life when the store is changed.
+    fn forget_file(&self, files: &dyn Files) -> Result<(), String> {
+        match files.remove(&self.path) {
+            Err(err) if !err.is_not_found() => {
+                tracing::warn!(error = %err, "the credential file beside the keyring stays");
+                Ok(())
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn save_refreshed(
+        &self,
+        disk: Disk<'_>,
+        origin: &Managed,
+        fresh: Managed,
+    ) -> Result<(), SaveError> {
+        if self.kind == StoreKind::Ephemeral {
+            return Ok(());
+        }
+        let found = self.read(disk).map_err(SaveError::Store)?;
+        let text = found.ok_or(SaveError::NotTheirs)?;
+        let stored = record::decode(text.expose().as_bytes()).map_err(SaveError::Store)?;
+        match stored {
+            Credential::Managed(stored) if stored.account_id == origin.account_id => {}
+            _ => return Err(SaveError::NotTheirs),
+        }
+        let key = record::stored_key(text.expose().as_bytes());
+        self.save(disk, &NewRecord::Managed(fresh, key)).map_err(SaveError::Store)
+    }
+
+    /// Removes credentials from every place they may be (auth.md §12 G14). A keyring is asked only
+    /// where it is the configured store: elsewhere it would make a person unlock it for nothing.
+    fn delete(&self, disk: Disk<'_>) -> Result<(), String> {
+        let mut left = Vec::new();
+        match disk.files.remove(&self.path) {
+            Err(err) if !err.is_not_found() => left.push(err.text),
+            Ok(()) | Err(_) => {}
+        }
+        let in_keyring = matches!(self.kind, StoreKind::Keyring | StoreKind::Auto);
+        if in_keyring && let Err(err) = disk.keyring.delete(SERVICE, &self.account(disk.files)) {
+            // With `auto`, a machine without a keyring never had anything in it.
+            if self.kind == StoreKind::Keyring || !err.is_absent {
+                left.push(format!("failed to delete auth from keyring: {err}"));
+            }
+        }
+        if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
+    }
+
+    /// The name of the entry (auth.md §4.5).
+    fn account(&self, files: &dyn Files) -> String {
+        let home = self.path.parent().unwrap_or(Path::new(""));
+        let home = files.real_path(home).unwrap_or_else(|_| home.to_owned());
+        let digest = Sha256::digest(home.to_string_lossy().as_bytes());
+        let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        format!("cli|{hex}")
     }
 }
 
-/// Reads the stored credential. A record that cannot be read is an error with a text for a person,
-/// never "nobody is signed in" (auth.md §13.1 I41).
-pub(crate) fn load(files: &dyn Files, path: &Path) -> Result<Credential, String> {
-    match read(files, path) {
-        Ok(None) => Ok(Credential::None),
-        Ok(Some(bytes)) => record::decode(&bytes),
-        Err(err) => Err(err.text),
+/// The record on one line, as it stands in a keyring.
+fn compact(bytes: &[u8]) -> Secret {
+    match serde_json::from_slice::<serde_json::Value>(bytes) {
+        Ok(value) => Secret::new(value.to_string()),
+        Err(_) => Secret::new(String::from_utf8_lossy(bytes)),
     }
 }

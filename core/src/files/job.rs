@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Access, FileError, Files};
-use crate::auth::StoreJob;
+use super::{Access, Disk, FileError};
+use crate::auth::{StoreAnswer, StoreJob};
 use crate::machine::{StartupFound, StartupJob};
 use crate::thread::{ThreadSetting, ThreadSettingJob};
 
@@ -34,16 +34,19 @@ pub enum FileAnswer {
     Startup(Box<StartupFound>),
     /// Answer to [`FileJob::ThreadSetting`].
     ThreadSetting(Box<ThreadSetting>),
-    /// Answer to [`FileJob::Credentials`] and [`FileJob::Write`].
+    /// Answer to [`FileJob::Credentials`].
+    Credentials(StoreAnswer),
+    /// Answer to [`FileJob::Write`].
     Written(Result<(), FileError>),
 }
 
 impl FileJob {
     /// Does the work. May block; never panics on what the files hold.
-    pub fn run(self, files: &dyn Files) -> FileAnswer {
+    pub fn run(self, disk: Disk<'_>) -> FileAnswer {
+        let files = disk.files;
         match self {
-            FileJob::Startup(job) => FileAnswer::Startup(Box::new(job.run(files))),
-            FileJob::Credentials(job) => FileAnswer::Written(job.run(files)),
+            FileJob::Startup(job) => FileAnswer::Startup(Box::new(job.run(disk))),
+            FileJob::Credentials(job) => FileAnswer::Credentials(job.run(disk)),
             FileJob::ThreadSetting(job) => FileAnswer::ThreadSetting(Box::new(job.run(files))),
             FileJob::Write { path, bytes, access } => {
                 FileAnswer::Written(files.write_atomic(&path, &bytes, access))

@@ -4,6 +4,7 @@
 //! memory with injected faults, both stand behind [`Files`].
 
 mod job;
+mod keyring;
 #[cfg(any(test, feature = "sim"))]
 mod memory;
 
@@ -11,8 +12,18 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use job::{FileAnswer, FileJob};
+pub use keyring::{Keyring, KeyringError, NoKeyring};
 #[cfg(any(test, feature = "sim"))]
 pub use memory::{FaultHook, FileOp, MemoryFiles};
+
+/// What a job works on.
+#[derive(Clone, Copy)]
+pub struct Disk<'a> {
+    /// The files.
+    pub files: &'a dyn Files,
+    /// The keyring.
+    pub keyring: &'a dyn Keyring,
+}
 
 /// What a job may do to files. Implemented by the runtimes (real files) and by simulators.
 pub trait Files: Send + Sync {

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::Machine;
-use crate::auth::{AccountRequest, Dialect};
+use crate::auth::{AccountRequest, Dialect, Identity};
 use crate::pending::Ticket;
 use crate::wire::legacy::auth::{CancelLoginChatGptParams, GetAuthStatusParams, LoginApiKeyParams};
 use crate::wire::methods::{self, Method};
@@ -41,8 +41,9 @@ impl Machine {
                 machine.account(ticket, AccountRequest::Logout { dialect: Dialect::V2 });
             }),
             Method::AccountRead => {
-                self.with_params(ticket, params, |machine, ticket, _: GetAccountParams| {
-                    machine.account(ticket, AccountRequest::Read);
+                self.with_params(ticket, params, |machine, ticket, p: GetAccountParams| {
+                    let refresh = p.refresh_token;
+                    machine.account(ticket, AccountRequest::Read { refresh });
                 });
             }
             Method::AccountRateLimitsRead => {
@@ -57,7 +58,7 @@ impl Machine {
                 });
             }
             Method::LoginChatGpt => self.without_params(ticket, params, |machine, ticket| {
-                machine.account(ticket, AccountRequest::LoginChatGpt);
+                machine.account(ticket, AccountRequest::LoginChatGpt { dialect: Dialect::Legacy });
             }),
             Method::CancelLoginChatGpt => {
                 self.with_params(ticket, params, |machine, ticket, p: CancelLoginChatGptParams| {
@@ -71,7 +72,8 @@ impl Machine {
             Method::GetAuthStatus => {
                 self.with_params(ticket, params, |machine, ticket, p: GetAuthStatusParams| {
                     let include_token = p.include_token.unwrap_or(false);
-                    machine.account(ticket, AccountRequest::Status { include_token });
+                    let refresh = p.refresh_token.unwrap_or(false);
+                    machine.account(ticket, AccountRequest::Status { include_token, refresh });
                 });
             }
             Method::UserInfo => self.without_params(ticket, params, |machine, ticket| {
@@ -131,6 +133,10 @@ impl Machine {
             Err(refusal) => self.out.refuse(ticket, &refusal),
             Ok(user_agent) => {
                 let user_agent = user_agent.to_owned();
+                self.auth.introduce(Identity {
+                    originator: self.session.originator().to_owned(),
+                    user_agent: user_agent.clone(),
+                });
                 self.out.reply(ticket, InitializeResponse { user_agent });
                 for warning in std::mem::take(&mut self.warnings) {
                     self.out.notify("configWarning", warning);
@@ -153,14 +159,11 @@ impl Machine {
             LoginAccountParams::ApiKey { api_key } => {
                 AccountRequest::LoginApiKey { key: api_key, dialect: Dialect::V2 }
             }
-            LoginAccountParams::Chatgpt => AccountRequest::LoginChatGpt,
+            LoginAccountParams::Chatgpt => AccountRequest::LoginChatGpt { dialect: Dialect::V2 },
             LoginAccountParams::ChatgptAuthTokens(tokens) => {
                 AccountRequest::LoginExternal(tokens.into())
             }
-            LoginAccountParams::ChatgptDeviceCode => {
-                let text = "not available yet: sign-in with a device code";
-                return self.out.refuse(ticket, &Refusal::internal(text));
-            }
+            LoginAccountParams::ChatgptDeviceCode => AccountRequest::LoginDevice,
         };
         self.account(ticket, request);
     }

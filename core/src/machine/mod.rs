@@ -2,10 +2,12 @@
 
 mod answers;
 mod dispatch;
+mod errands;
 mod models;
 mod startup;
 mod threads;
 mod turns;
+mod usage;
 
 pub use startup::{StartupFound, StartupJob};
 
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::auth::{Auth, Waiter, Woken};
+use crate::auth::{Auth, AuthCall, Waiter, Woken};
 use crate::clock::Now;
 use crate::config::{Config, ConfigWarning};
 use crate::effect::{CallId, Effect, ExitStatus, TimerId};
@@ -29,11 +31,12 @@ use crate::pending::Ticket;
 use crate::session::Session;
 use crate::setup::Setup;
 use crate::thread::{Starting, ThreadId, Threads};
+use crate::turn::Next;
 use crate::wire::decode;
 use crate::wire::envelope::Incoming;
 use crate::wire::framing::{Framer, Line};
 use crate::wire::refusal::{INVALID_REQUEST, PARSE_ERROR, Refusal};
-use models::Fetching;
+use errands::Errand;
 
 /// The whole server for one host. See the crate's documentation for the loop around it.
 #[derive(Debug)]
@@ -47,8 +50,8 @@ pub struct Machine {
     catalogue: Catalogue,
     threads: Threads,
     starting: BTreeMap<CallId, Starting>,
-    /// A model list on its way.
-    fetching: Option<Fetching>,
+    errands: BTreeMap<u64, Errand>,
+    next_errand: u64,
     framer: Framer,
     stage: Stage,
     /// What came while [`Stage::Loading`], from a runtime that does not ask `wants_input`.
@@ -87,7 +90,8 @@ impl Machine {
             catalogue: Catalogue::default(),
             threads: Threads::new(),
             starting: BTreeMap::new(),
-            fetching: None,
+            errands: BTreeMap::new(),
+            next_errand: 0,
             framer: Framer::new(limits::LINE_BYTES_MAX),
             stage: Stage::Loading,
             held: Held::default(),
@@ -243,6 +247,9 @@ impl Machine {
             Some(TimerOwner::StreamIdle(thread)) => {
                 self.with_turn(thread, |turn, out, conversation| turn.on_idle(out, conversation));
             }
+            Some(TimerOwner::LoginLimit) => self.auth.login_expired(&mut self.out),
+            Some(TimerOwner::LoginRetry) => self.auth.retry_login(&mut self.out),
+            Some(TimerOwner::RefreshRetry) => self.auth.retry_managed_refresh(&mut self.out),
             Some(TimerOwner::Closing) => self.exit(ExitStatus::OutOfTime),
         }
     }
@@ -255,10 +262,31 @@ impl Machine {
                     turn.on_outcome(out, conversation, outcome)
                 });
             }
-            (CallOwner::Catalogue, outcome) => self.on_catalogue(outcome),
+            (CallOwner::Errand(errand), outcome) => self.on_errand(errand, outcome),
+            (CallOwner::Auth(purpose), outcome) => self.on_auth(purpose, call, outcome),
             (owner, Outcome::Files(answer)) => self.on_files(owner, call, *answer),
             (owner, Outcome::Lost) => self.on_lost(owner, call),
             (owner, _) => debug_assert!(false, "an answer of the wrong kind for {owner:?}"),
+        }
+    }
+
+    /// An answer for the credential room.
+    fn on_auth(&mut self, purpose: AuthCall, call: CallId, outcome: Outcome<'_>) {
+        let (auth, out) = (&mut self.auth, &mut self.out);
+        match (purpose, outcome) {
+            (AuthCall::Store | AuthCall::RefreshStore, Outcome::Files(answer)) => match *answer {
+                FileAnswer::Credentials(answer) => auth.stored(out, call, answer),
+                other => debug_assert!(false, "an answer of the wrong kind: {other:?}"),
+            },
+            (AuthCall::Store | AuthCall::RefreshStore, _) => auth.store_lost(out, call, purpose),
+            (AuthCall::Listener, outcome) => auth.on_listener(out, call, outcome),
+            (AuthCall::Login, outcome) => auth.on_login_http(out, call, outcome),
+            (AuthCall::RefreshLock, outcome) => auth.on_refresh_lock(out, call, outcome),
+            (AuthCall::RefreshHttp, outcome) => auth.on_refresh_http(out, call, outcome),
+            (AuthCall::Revoke, Outcome::HttpFailed(failure)) => {
+                tracing::warn!(kind = ?failure.kind, "the token could not be revoked");
+            }
+            (AuthCall::Revoke, _) => {}
         }
     }
 
@@ -272,9 +300,6 @@ impl Machine {
                 if eof {
                     self.on_eof();
                 }
-            }
-            (CallOwner::CredentialStore, FileAnswer::Written(done)) => {
-                self.auth.stored(&mut self.out, done);
             }
             (CallOwner::ThreadStart, FileAnswer::ThreadSetting(found)) => {
                 self.on_thread_setting(call, *found);
@@ -296,27 +321,45 @@ impl Machine {
         match owner {
             // Without configuration nothing may be served.
             CallOwner::Startup => self.exit(ExitStatus::OutOfTime),
-            CallOwner::CredentialStore => self.auth.stored(&mut self.out, Err(FileError::lost())),
             CallOwner::ThreadStart => {
                 if let Some(starting) = self.starting.remove(&call) {
                     let text = format!("error creating thread: {}", FileError::lost());
                     self.out.refuse(starting.ticket, &Refusal::internal(text));
                 }
             }
-            CallOwner::Stream(_) | CallOwner::Catalogue | CallOwner::CatalogueFile => {}
+            CallOwner::Auth(_)
+            | CallOwner::Stream(_)
+            | CallOwner::Errand(_)
+            | CallOwner::CatalogueFile => {}
         }
     }
 
-    /// Wakes turns whose refresh has ended. One room's reaction may be another's cause, so this runs
-    /// until nothing is left.
+    /// Carries what one room brought about to the others. One room's reaction may be another's
+    /// cause, so this runs until nothing is left.
     fn settle(&mut self) {
-        while let Some((Waiter(thread), woken)) = self.auth.next_woken() {
-            self.with_turn(ThreadId(thread), |turn, out, conversation| match woken {
-                Woken::Retry => crate::turn::Next::Send,
-                Woken::Fail(cause) => turn.fail_unauthorized(out, conversation, Some(cause)),
-            });
+        loop {
+            if let Some((waiter, woken)) = self.auth.next_woken() {
+                self.wake(waiter, woken);
+            } else if let Some(ticket) = self.auth.next_usage() {
+                self.read_usage(ticket);
+            } else {
+                break;
+            }
         }
         self.end_if_closed();
+    }
+
+    fn wake(&mut self, waiter: Waiter, woken: Woken) {
+        match waiter {
+            Waiter::Turn(thread) => {
+                self.with_turn(ThreadId(thread), |turn, out, conversation| match woken {
+                    Woken::Retry => Next::Send,
+                    Woken::Fail(cause) => turn.fail_unauthorized(out, conversation, Some(cause)),
+                });
+            }
+            Waiter::Errand(errand) => self.errand_woken(errand, &woken),
+            Waiter::Request(number) => self.auth.serve_waiting(&mut self.out, number),
+        }
     }
 
     // --- the end ---

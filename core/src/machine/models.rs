@@ -2,12 +2,12 @@
 //! provider's own host, never from another (engine.md §9.3).
 
 use super::Machine;
+use super::errands::{Errand, What};
 use super::startup::cache_path;
-use crate::auth::ProviderAuth;
 use crate::config::Feature;
 use crate::effect::{Call, HttpRequest, Method};
+use crate::exchange::Reply;
 use crate::files::{Access, FileJob};
-use crate::input::Outcome;
 use crate::limits;
 use crate::model::catalogue;
 use crate::model::headers::{self, AccountFacts};
@@ -19,12 +19,8 @@ use crate::wire::refusal::Refusal;
 use crate::wire::v2::model::{Model, ModelListParams, ModelListResponse};
 
 /// A model list on its way.
-#[derive(Debug, Default)]
-pub(super) struct Fetching {
-    etag: Option<String>,
-    /// Nothing until the head says that it is a list.
-    body: Option<Vec<u8>>,
-}
+#[derive(Debug)]
+pub(super) struct ModelsErrand;
 
 impl Machine {
     /// `model/list`. The reply never waits for the network.
@@ -60,63 +56,42 @@ impl Machine {
             && config.features.has(Feature::RemoteModels)
             && self.auth.login_kind() == LoginKind::ChatGpt
             && !self.catalogue.is_fresh(self.out.now.wall)
-            && self.fetching.is_none();
-        if !wanted {
-            return;
+            && !self.errands.values().any(Errand::is_models);
+        if wanted {
+            self.run_errand(What::Models(ModelsErrand));
         }
-        let auth = ProviderAuth::of(&config.provider);
-        let Ok(credential) = self.auth.for_call(auth, &self.setup.env) else { return };
+    }
+
+    pub(super) fn models_request(&self, facts: &AccountFacts<'_>) -> Option<HttpRequest> {
+        let config = self.config.as_ref()?;
         let provider = config.provider.facts(&config.provider_id);
         let base = request::base_url(&provider, self.auth.login_kind());
         let own = provider.query_params.iter().map(|(k, v)| (k.as_str(), v.as_str()));
         let params = own.chain([("client_version", PROTOCOL_VERSION)]);
-        let facts = AccountFacts {
-            originator: self.session.originator(),
-            user_agent: self.session.user_agent(),
-            bearer: credential.token.as_ref(),
-            account_id: credential.account_id.as_deref(),
-        };
-        let call = Call::Http(HttpRequest {
+        Some(HttpRequest {
             method: Method::Get,
             url: request::endpoint_url(base, "models", params),
-            headers: headers::account_headers(&provider, &facts, &self.setup.env),
+            headers: headers::account_headers(&provider, facts, &self.setup.env),
             body: Vec::new(),
             head_limit: None,
             total_limit: Some(limits::CATALOGUE_LIMIT),
-        });
-        self.out.start(call, CallOwner::Catalogue);
-        self.fetching = Some(Fetching::default());
+        })
     }
 
-    /// A part of the list. Any failure leaves things as they are.
-    pub(super) fn on_catalogue(&mut self, outcome: Outcome<'_>) {
-        let Some(fetching) = &mut self.fetching else { return };
-        match outcome {
-            Outcome::HttpHead(head) => {
-                fetching.etag = head.header("etag").map(str::to_owned);
-                fetching.body = (head.status == 200).then(Vec::new);
+    /// Takes over a list. Any failure leaves things as they are.
+    pub(super) fn take_models(&mut self, reply: Reply) {
+        let response = match reply {
+            Ok(response) if response.is_success() => response,
+            Ok(response) => {
+                let status = response.head.status;
+                return tracing::debug!(status, "the backend has no model list");
             }
-            Outcome::HttpBytes(bytes) => {
-                let Some(body) = &mut fetching.body else { return };
-                if body.len() as u64 + bytes.len() as u64 > limits::CATALOGUE_BYTES_MAX {
-                    fetching.body = None;
-                    return;
-                }
-                body.extend_from_slice(bytes);
+            Err(failure) => {
+                return tracing::debug!(kind = ?failure.kind, "the model list did not come");
             }
-            Outcome::HttpEnd => self.take_catalogue(),
-            Outcome::HttpFailed(failure) => {
-                tracing::debug!(kind = ?failure.kind, "the model list could not be fetched");
-                self.fetching = None;
-            }
-            Outcome::Lost | Outcome::Files(_) => self.fetching = None,
-        }
-    }
-
-    fn take_catalogue(&mut self) {
-        let Some(Fetching { etag, body: Some(body) }) = self.fetching.take() else { return };
-        let Ok(body) = std::str::from_utf8(&body) else { return };
-        match catalogue::read_served(body, etag.as_deref(), self.out.now.wall) {
+        };
+        let etag = response.head.header("etag");
+        match catalogue::read_served(&response.text(), etag, self.out.now.wall) {
             Err(error) => tracing::warn!(%error, "the backend's model list cannot be used"),
             Ok((list, stored)) => {
                 self.catalogue.replace(list);

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Machine;
-use crate::auth::{AuthPolicy, Credential, ForcedMethod, StoreKind};
+use crate::auth::{AuthPolicy, Credential, ForcedMethod, Place, StoreKind};
 use crate::config::kinds::{CredentialStore, LoginMethod};
 use crate::config::{self, Config, ConfigAsk, ConfigWarning};
 use crate::effect::Call;
-use crate::files::{FileJob, Files};
+use crate::files::{Disk, FileJob, Files};
 use crate::limits;
 use crate::model::catalogue::{self, FetchedList};
 use crate::owner::CallOwner;
@@ -42,10 +42,11 @@ impl StartupJob {
         Self { ask }
     }
 
-    pub(crate) fn run(self, files: &dyn Files) -> StartupFound {
+    pub(crate) fn run(self, disk: Disk<'_>) -> StartupFound {
+        let files = disk.files;
         let found = config::startup(files, &self.ask);
         let policy = policy_of(&found.config, self.ask.home.join("auth.json"));
-        let credential = crate::auth::load(files, policy.store, &policy.path);
+        let credential = policy.place.load(disk);
         StartupFound {
             config: found.config,
             warnings: found.warnings,
@@ -63,13 +64,15 @@ pub(super) fn cache_path(home: &Path) -> PathBuf {
 
 fn policy_of(config: &Config, path: PathBuf) -> AuthPolicy {
     AuthPolicy {
-        store: match config.login.store {
-            CredentialStore::Ephemeral => StoreKind::Ephemeral,
-            CredentialStore::File | CredentialStore::Keyring | CredentialStore::Auto => {
-                StoreKind::File
-            }
+        place: Place {
+            kind: match config.login.store {
+                CredentialStore::File => StoreKind::File,
+                CredentialStore::Keyring => StoreKind::Keyring,
+                CredentialStore::Auto => StoreKind::Auto,
+                CredentialStore::Ephemeral => StoreKind::Ephemeral,
+            },
+            path,
         },
-        path,
         forced_method: config.login.forced_method.map(|method| match method {
             LoginMethod::Api => ForcedMethod::ApiKey,
             LoginMethod::Chatgpt => ForcedMethod::ChatGpt,
@@ -88,7 +91,7 @@ impl Machine {
 
     pub(super) fn on_loaded(&mut self, found: StartupFound) {
         self.warnings = found.warnings;
-        let path = found.policy.path.to_string_lossy().into_owned();
+        let path = found.policy.place.path.to_string_lossy().into_owned();
         let (stored, mut trouble) = match found.credential {
             Ok(stored) => (stored, None),
             Err(text) => (Credential::None, Some(text)),

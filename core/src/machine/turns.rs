@@ -98,8 +98,14 @@ impl Machine {
                 Next::Wait => return,
                 Next::Over => {
                     found.turn = None;
-                    self.auth.stop_waiting(Waiter(thread.0));
+                    self.auth.stop_waiting(Waiter::Turn(thread.0));
                     return;
+                }
+                Next::Freshen => {
+                    if self.auth.freshen(out, Waiter::Turn(thread.0)) {
+                        return;
+                    }
+                    Next::Send
                 }
                 Next::Send => {
                     let provider = ProviderAuth::of(conversation.provider());
@@ -118,9 +124,9 @@ impl Machine {
                 }
                 Next::Unauthorized(source) => {
                     let verdict = match source {
-                        Source::Provider | Source::Nobody => AfterUnauthorized::Fail,
+                        Source::Provider | Source::Nobody => AfterUnauthorized::Fail(None),
                         Source::Account(used) => {
-                            self.auth.unauthorized(out, used, Waiter(thread.0))
+                            self.auth.unauthorized(out, used, Waiter::Turn(thread.0))
                         }
                     };
                     match verdict {
@@ -129,7 +135,9 @@ impl Machine {
                             turn.await_tokens();
                             Next::Wait
                         }
-                        AfterUnauthorized::Fail => turn.fail_unauthorized(out, conversation, None),
+                        AfterUnauthorized::Fail(cause) => {
+                            turn.fail_unauthorized(out, conversation, cause)
+                        }
                     }
                 }
             };

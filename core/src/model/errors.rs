@@ -439,7 +439,7 @@ fn cut(text: &str, max: usize) -> &str {
 }
 
 /// `404 Not Found`.
-fn named(status: u16) -> String {
+pub(crate) fn named(status: u16) -> String {
     let reason = match status {
         300 => "Multiple Choices",
         301 => "Moved Permanently",

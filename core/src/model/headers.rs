@@ -100,6 +100,13 @@ pub(crate) fn account_headers(
     headers.0
 }
 
+/// The headers of a request to the account's own backend (auth.md §10.5).
+pub(crate) fn plain_account_headers(account: &AccountFacts<'_>) -> Vec<(String, HeaderText)> {
+    let mut headers = Headers(Vec::new());
+    headers.set_account(account);
+    headers.0
+}
+
 /// The headers that come with the provider: those configured, and the built-in one's own.
 pub(crate) fn provider_headers(
     provider: &ProviderFacts<'_>,

@@ -46,7 +46,9 @@ use voice::Voice;
 pub(crate) enum Next {
     /// Nothing until the outside speaks.
     Wait,
-    /// Credentials, to send the request with.
+    /// Credentials, fresh ones if those in force are old; then [`Next::Send`].
+    Freshen,
+    /// Credentials as they are, to send the request with.
     Send,
     /// What to do about a 401 that a call with these credentials got.
     Unauthorized(Source),
@@ -135,7 +137,7 @@ impl Turn {
         let message = turn.user_message(out, input);
         conversation.record(message);
         turn.sample(conversation);
-        (turn, Next::Send)
+        (turn, Next::Freshen)
     }
 
     pub(crate) fn id(&self) -> &str {

@@ -137,7 +137,11 @@ impl Turn {
             Outcome::HttpFailed(failure) => self.on_failure(out, conversation, &failure),
             Outcome::Lost => self.on_failure(out, conversation, &HttpFailure::lost()),
             // A stream's call has no other answers; a runtime that gives one is in error.
-            Outcome::Files(_) => Next::Wait,
+            Outcome::Files(_)
+            | Outcome::Listening
+            | Outcome::ListenFailed(_)
+            | Outcome::Visit(_)
+            | Outcome::Held(_) => Next::Wait,
         }
     }
 
@@ -265,7 +269,7 @@ impl Turn {
     /// The wait before another try is over.
     pub(crate) fn on_backoff_over(&mut self) -> Next {
         self.phase = Phase::Ready;
-        Next::Send
+        Next::Freshen
     }
 
     /// A request failed. `answered` is set when a response said so, with its status.
@@ -382,7 +386,7 @@ impl Turn {
         self.keep_finished_items(conversation);
         if called || !self.steered.is_empty() {
             self.sample(conversation);
-            return Next::Send;
+            return Next::Freshen;
         }
         self.complete(out, conversation, TurnStatus::Completed, None)
     }

@@ -1,5 +1,7 @@
 //! Logins, the account behind them, and its limits (auth.md §3, §14.1).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::common::Empty;
@@ -233,6 +235,8 @@ pub enum Account {
 pub struct GetAccountRateLimitsResponse {
     /// How much is used.
     pub rate_limits: RateLimitSnapshot,
+    /// The same and further limits, by their ids; newer clients ask for it (auth.md §14.2).
+    pub rate_limits_by_limit_id: Option<BTreeMap<String, RateLimitSnapshot>>,
 }
 
 /// How much of the account's limits is used.
