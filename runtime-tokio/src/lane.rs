@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use understudy_core::files::{FileJob, Files};
 use understudy_core::CallId;
+use understudy_core::files::{FileJob, Files};
 
 use crate::backend::Answer;
 
