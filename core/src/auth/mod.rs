@@ -17,6 +17,8 @@ mod record;
 mod refresh;
 mod rules;
 mod store;
+#[cfg(test)]
+pub(crate) mod tables;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
