@@ -12,6 +12,12 @@ pub const OUTPUT_HIGH_WATER: usize = 1 << 20;
 /// An output buffer that grew beyond this is given back when it runs empty.
 pub const OUTPUT_KEEP_BYTES: usize = 64 << 10;
 
+/// Notifications of one thread that nobody listens to; what comes beyond it is dropped.
+pub const UNHEARD_BYTES_MAX: usize = 1 << 20;
+
+/// Notifications that a host may opt out of by name; more are ignored.
+pub const OPT_OUTS_MAX: usize = 256;
+
 /// Requests without a reply, above which the host's input is not read.
 pub const OPEN_REQUESTS_MAX: usize = 1024;
 

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use super::Machine;
 use crate::auth::{AccountRequest, Dialect, Identity};
 use crate::pending::Ticket;
+use crate::session::OptOuts;
 use crate::wire::legacy::auth::{CancelLoginChatGptParams, GetAuthStatusParams, LoginApiKeyParams};
 use crate::wire::methods::{self, Method};
 use crate::wire::refusal::Refusal;
@@ -129,10 +130,12 @@ impl Machine {
             Ok(params) => params,
             Err(detail) => return self.out.refuse(ticket, &Refusal::undecodable(&detail)),
         };
+        let opt_outs = params.capabilities.opt_out_notification_methods.clone();
         match self.session.initialize(&self.setup, params) {
             Err(refusal) => self.out.refuse(ticket, &refusal),
             Ok(user_agent) => {
                 let user_agent = user_agent.to_owned();
+                self.out.set_opt_outs(OptOuts::new(opt_outs));
                 self.auth.introduce(Identity {
                     originator: self.session.originator().to_owned(),
                     user_agent: user_agent.clone(),

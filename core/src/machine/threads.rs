@@ -8,6 +8,8 @@ use crate::model::request::LoginKind;
 use crate::owner::CallOwner;
 use crate::pending::Ticket;
 use crate::thread::{Starting, ThreadSetting};
+use crate::turn::Voice;
+use crate::wire::legacy::event::EventMsg;
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::thread::{
     ThreadLoadedListParams, ThreadLoadedListResponse, ThreadStartParams, ThreadStartedNotification,
@@ -50,6 +52,11 @@ impl Machine {
         );
         self.out.reply(ticket, thread.start_response());
         self.out.notify("thread/started", ThreadStartedNotification { thread: &thread.view() });
+        let voice = Voice::new(&thread.conversation, "".into());
+        voice.event(&mut self.out, "codex/event/mcp_startup_complete", || {
+            let (ready, failed, cancelled) = (Vec::new(), Vec::new(), Vec::new());
+            EventMsg::McpStartupComplete { ready, failed, cancelled }
+        });
         self.threads.insert(thread.conversation.id, thread);
         self.refresh_catalogue();
     }

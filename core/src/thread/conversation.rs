@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::ThreadId;
+use super::{Audience, ThreadId};
 use crate::config::features::Stage;
 use crate::config::kinds::{
     AskForApproval, Personality, ReasoningEffort, ReasoningSummary, SandboxMode, WebSearchMode,
@@ -19,10 +19,11 @@ use crate::model::rate_limits::Snapshot;
 use crate::model::request::{self, Request};
 use crate::model::usage;
 use crate::model::usage::{TokenUsage, TokenUsageInfo};
+use crate::outside::Outside;
 use crate::setup::Setup;
-use crate::wire::v2::account::RateLimitSnapshot;
+use crate::turn::{Changed, Voice};
 use crate::wire::v2::common::{CollaborationMode, Json, NetworkAccess, SandboxPolicy};
-use crate::wire::v2::turn::{ThreadTokenUsage, TurnStartParams};
+use crate::wire::v2::turn::TurnStartParams;
 
 /// Settings that a turn may change for itself and all later ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub(crate) struct Conversation {
     pub(crate) id_text: Arc<str>,
     pub(crate) config: Arc<Config>,
     pub(crate) settings: Settings,
+    pub(crate) audience: Audience,
     /// For times in error texts.
     pub(crate) zone: jiff::tz::TimeZone,
     /// What the model was told last.
@@ -106,6 +108,7 @@ impl Conversation {
         config: Arc<Config>,
         settings: Settings,
         catalogue: &Catalogue,
+        audience: Audience,
     ) -> Self {
         let model = catalogue.find(&settings.model);
         let instructions = match &config.instructions.base {
@@ -120,6 +123,7 @@ impl Conversation {
             id_text: id.0.to_string().into(),
             told: settings.clone(),
             settings,
+            audience,
             zone: setup.zone.clone(),
             model,
             instructions,
@@ -302,33 +306,37 @@ impl Conversation {
 
     // --- what it costs ---
 
-    /// Takes the limits that a response's headers tell; gives them back when the host should know.
-    pub(crate) fn take_rate_limits(&mut self, head: &HttpHead) -> Option<RateLimitSnapshot> {
-        self.rate_limits.merge(Snapshot::from_headers(head)).then(|| (&self.rate_limits).into())
+    /// Takes the limits that a response's headers tell; says whether the host should know.
+    pub(crate) fn take_rate_limits(&mut self, head: &HttpHead) -> bool {
+        self.rate_limits.merge(Snapshot::from_headers(head))
+    }
+
+    /// Tells what is known of tokens and limits.
+    pub(crate) fn tell_tokens(&self, out: &mut Outside, voice: &Voice, changed: Changed) {
+        voice.token_count(out, self.usage.as_ref(), &self.rate_limits, changed);
     }
 
     pub(crate) fn see_reasoning_header(&mut self, head: &HttpHead) {
         self.counts_reasoning |= head.header("x-reasoning-included").is_some();
     }
 
-    /// Counts what a response cost; gives the sum for the host.
-    pub(crate) fn add_usage(&mut self, usage: Option<TokenUsage>) -> Option<ThreadTokenUsage> {
+    /// Counts what a response cost.
+    pub(crate) fn add_usage(&mut self, usage: Option<TokenUsage>) {
         let window = self.window();
         if let Some(usage) = usage {
             self.usage.get_or_insert_default().add(usage, window);
         }
-        self.usage.as_ref().map(ThreadTokenUsage::from)
     }
 
     /// The backend says that the window is full.
-    pub(crate) fn fill_window(&mut self) -> Option<ThreadTokenUsage> {
-        let window = self.window()?;
-        let info = self.usage.get_or_insert_default();
-        info.fill_window(window);
-        Some((&*info).into())
+    pub(crate) fn fill_window(&mut self) {
+        if let Some(window) = self.window() {
+            self.usage.get_or_insert_default().fill_window(window);
+        }
     }
 
-    fn window(&self) -> Option<i64> {
+    /// The tokens that the thread may use, if that is known.
+    pub(crate) fn window(&self) -> Option<i64> {
         let percent = self.model.effective_context_window_percent;
         match self.config.model.context_window {
             Some(window) => Some(usage::usable_window(window, percent)),

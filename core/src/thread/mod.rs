@@ -6,6 +6,7 @@
 //! Invariant: the history holds each item as the JSON that goes out, shared and never changed, so
 //! that a request is made without copying it.
 
+mod audience;
 mod conversation;
 mod instructions;
 mod start;
@@ -25,6 +26,7 @@ use crate::wire::v2::id::parse_uuid;
 use crate::wire::v2::item::UserInput;
 use crate::wire::v2::thread::{SessionSource, Thread as ThreadView, ThreadStatus};
 
+pub(crate) use audience::Audience;
 pub(crate) use conversation::Conversation;
 pub(crate) use start::Starting;
 pub use start::{ThreadSetting, ThreadSettingJob};

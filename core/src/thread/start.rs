@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::conversation::{Conversation, Settings};
 use super::instructions::user_instructions;
-use super::{Thread, ThreadId};
+use super::{Audience, Thread, ThreadId};
 use crate::config::{self, Choices, Config, ConfigAsk};
 use crate::files::Files;
 use crate::model::catalogue::Catalogue;
@@ -22,6 +22,7 @@ pub(crate) struct Starting {
     pub(crate) ticket: Ticket,
     cwd: PathBuf,
     ephemeral: bool,
+    audience: Audience,
 }
 
 /// Reads what a thread needs to know from files.
@@ -82,7 +83,8 @@ impl Starting {
             ..ConfigAsk::new(&setup.home, &cwd)
         };
         let ephemeral = params.ephemeral.unwrap_or(false);
-        (Self { ticket, cwd, ephemeral }, ThreadSettingJob { ask })
+        let audience = Audience::v2(params.experimental_raw_events);
+        (Self { ticket, cwd, ephemeral, audience }, ThreadSettingJob { ask })
     }
 
     /// The thread, with the first messages that the model will see.
@@ -97,7 +99,8 @@ impl Starting {
     ) -> (Ticket, Thread) {
         let id = ThreadId(out.rng.uuid_v7(out.now));
         let settings = Settings::of(&config, catalogue, chatgpt, self.cwd);
-        let mut conversation = Conversation::new(id, setup, config, settings, catalogue);
+        let mut conversation =
+            Conversation::new(id, setup, config, settings, catalogue, self.audience);
         conversation.record_initial_context(user_instructions);
         let created = out.now.wall;
         let path = (!self.ephemeral).then(|| rollout_path(&setup.home, created, &setup.zone, id));

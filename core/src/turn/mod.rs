@@ -10,6 +10,7 @@
 //! Never: chooses credentials, or knows what a 401 means: it says [`Next`] and is told.
 
 mod items;
+mod legacy;
 mod sampling;
 mod stream;
 mod voice;
@@ -28,9 +29,9 @@ use crate::model::context::{self, UserContent};
 use crate::model::errors::ModelError;
 use crate::model::sse::SseParser;
 use crate::outside::Outside;
-use crate::thread::Conversation;
+use crate::thread::{Audience, Conversation};
 use crate::wire::refusal::Refusal;
-use crate::wire::v2::common::Json;
+use crate::wire::v2::common::{Json, ModeKind};
 use crate::wire::v2::item::{ThreadItem, UserInput};
 use crate::wire::v2::turn::{Turn as TurnView, TurnStatus};
 use crate::wire::v2::turn_error::TurnError;
@@ -38,7 +39,7 @@ use items::Items;
 pub(crate) use sampling::SendFacts;
 
 use sampling::Sampling;
-use voice::Voice;
+pub(crate) use voice::{Changed, Voice};
 
 /// What a turn wants next. The machine asks the other rooms and comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +105,8 @@ pub(crate) struct Turn {
     output_schema: Option<Json>,
     /// Sticky routing: sent back on every request of this turn (engine.md §1.12).
     turn_state: Option<String>,
+    /// What the model said last in the last response (engine.md §2.2.1).
+    last_agent_message: Option<String>,
 }
 
 impl Turn {
@@ -117,7 +120,7 @@ impl Turn {
         output_schema: Option<Json>,
     ) -> (Self, Next) {
         let id: Arc<str> = id.to_string().into();
-        let voice = Voice { thread_id: conversation.id_text.clone(), turn_id: id.clone() };
+        let voice = Voice::new(conversation, id.clone());
         let mut turn = Self {
             id,
             voice,
@@ -127,17 +130,25 @@ impl Turn {
             steered: VecDeque::new(),
             output_schema,
             turn_state: None,
+            last_agent_message: None,
         };
         turn.voice.turn_started(out, &in_progress(&turn.id));
         if input.is_empty() {
             let next = turn.complete(out, conversation, TurnStatus::Completed, None);
             return (turn, next);
         }
+        let mode = conversation.settings.mode.as_ref().map_or(ModeKind::Custom, |mode| mode.mode);
+        turn.voice.task_started(out, conversation.window(), mode);
         conversation.announce_settings();
         let message = turn.user_message(out, input);
         conversation.record(message);
         turn.sample(conversation);
         (turn, Next::Freshen)
+    }
+
+    /// Who listens has changed.
+    pub(crate) fn set_audience(&mut self, audience: Audience) {
+        self.voice.audience = audience;
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -217,7 +228,14 @@ impl Turn {
         }
         let items = self.items.close(out, &self.voice);
         let view = TurnView { id: self.id.to_string(), items, status, error };
-        self.voice.turn_completed(out, &view);
+        match status {
+            TurnStatus::Interrupted => self.voice.turn_aborted(out, &view),
+            TurnStatus::Failed => self.voice.turn_completed(out, &view, None),
+            TurnStatus::Completed | TurnStatus::InProgress => {
+                let last = self.last_agent_message.as_deref();
+                self.voice.turn_completed(out, &view, last);
+            }
+        }
         Next::Over
     }
 }

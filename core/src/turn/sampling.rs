@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::voice::Changed;
 use super::{Body, Next, Phase, Streaming, Turn};
 use crate::auth::{CallCredential, Source};
 use crate::effect::{Call, HttpRequest, Method};
@@ -17,7 +18,6 @@ use crate::outside::Outside;
 use crate::owner::{CallOwner, TimerOwner};
 use crate::setup::Environment;
 use crate::thread::Conversation;
-use crate::wire::v2::account::AccountRateLimitsUpdatedNotification;
 use crate::wire::v2::turn::TurnStatus;
 use crate::wire::v2::turn_error::TurnError;
 
@@ -164,10 +164,9 @@ impl Turn {
         if self.turn_state.is_none() {
             self.turn_state = head.header("x-codex-turn-state").map(str::to_owned);
         }
-        if let Some(rate_limits) = conversation.take_rate_limits(&head) {
-            let params = AccountRateLimitsUpdatedNotification { rate_limits: &rate_limits };
-            out.notify("account/rateLimits/updated", params);
-        }
+        let changed =
+            if conversation.take_rate_limits(&head) { Changed::Limits } else { Changed::Nothing };
+        conversation.tell_tokens(out, &self.voice, changed);
         conversation.see_reasoning_header(&head);
         Next::Wait
     }
@@ -290,9 +289,8 @@ impl Turn {
             return Next::Wait;
         }
         if error.info == ErrorInfo::ContextWindowExceeded {
-            if let Some(token_usage) = conversation.fill_window() {
-                self.voice.token_usage(out, token_usage);
-            }
+            conversation.fill_window();
+            conversation.tell_tokens(out, &self.voice, Changed::Usage);
         }
         self.retry_openly(out, conversation, error)
     }
