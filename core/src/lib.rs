@@ -14,7 +14,7 @@ mod model;
 mod rng;
 mod secret;
 mod setup;
-mod thread;
+pub mod thread;
 mod turn;
 pub mod wire;
 

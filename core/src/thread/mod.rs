@@ -1,1 +1,6 @@
 //! The thread room.
+
+pub mod index;
+pub mod list;
+pub mod rollout;
+pub mod stored;
