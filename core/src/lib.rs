@@ -4,22 +4,33 @@
 
 mod auth;
 mod clock;
-mod config;
+pub mod config;
+pub mod driver;
 mod effect;
 pub mod files;
 mod input;
 pub mod limits;
 mod machine;
 mod model;
+mod outside;
+mod owner;
+mod pending;
 mod rng;
 mod secret;
+mod session;
 mod setup;
+<<<<<<< HEAD
 pub mod thread;
+=======
+mod thread;
+mod tools;
+>>>>>>> 58e25ad0c998142749ebde91534b0615166c5000
 mod turn;
 pub mod wire;
 
 pub use clock::Now;
 pub use config::Overrides;
+pub use driver::{Driver, Port};
 pub use effect::{
     AskId, Call, CallId, Effect, ExitStatus, HeaderText, HttpRequest, Method, RefreshAuth, TimerId,
 };

@@ -34,7 +34,7 @@ pub const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 pub const SSE_EVENT_BYTES_MAX: usize = 32 << 20;
 
 /// Model list: body that is accepted, and time for it.
-pub const CATALOGUE_BYTES_MAX: usize = 8 << 20;
+pub const CATALOGUE_BYTES_MAX: u64 = 8 << 20;
 /// Time for fetching the model list (engine.md §9.3).
 pub const CATALOGUE_LIMIT: Duration = Duration::from_secs(5);
 /// Age at which the stored model list is fetched again (engine.md §9.3).
@@ -72,3 +72,19 @@ pub const THREAD_SCAN_MAX: usize = 10_000;
 /// One file of the index of stored threads, which is about 400 bytes a thread and one file a day; a
 /// larger one is thrown away and begun again.
 pub const THREAD_INDEX_BYTES_MAX: u64 = 16 << 20;
+
+/// The longest pause before a request to the model is repeated on our own account.
+pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(60);
+
+/// Of an error response, what a message to the client quotes; the rest is cut off. A proxy may
+/// answer with a whole web page.
+pub const ERROR_TEXT_BYTES_MAX: usize = 4 << 10;
+
+/// Models in a fetched or stored list that are taken; the rest is dropped.
+pub const CATALOGUE_MODELS_MAX: usize = 512;
+
+/// Characters of a host's error message that are kept; the rest is cut off.
+pub const HOST_ERROR_CHARS_MAX: usize = 2_000;
+/// Segments of a dotted key on the command line or in a request; settings are walked recursively.
+/// A longer key is refused.
+pub const CONFIG_KEY_SEGMENTS_MAX: usize = 64;

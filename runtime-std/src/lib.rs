@@ -1,1 +1,12 @@
-//! understudy-std
+//! What both runtimes of Understudy need from the operating system, blocking, on std: files, and
+//! the facts that a machine is set up with.
+//!
+//! Nothing here knows a method, a rule or an async runtime.
+
+mod environment;
+mod files;
+mod host;
+
+pub use environment::{HomeError, codex_home, environment, seed, zone};
+pub use files::OsFiles;
+pub use host::host_facts;

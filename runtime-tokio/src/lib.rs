@@ -1,1 +1,20 @@
-//! understudy-tokio
+//! Understudy on tokio: the machine of `understudy-core` served over any byte streams.
+//!
+//! [`serve`] is the whole of it for a program that embeds the server; the binary `understudy` does
+//! the same over its standard streams. [`Services`] says what a session shares with others (one
+//! HTTP client and its connections) and what it does differently (files elsewhere, an in-process
+//! answer to token refreshes).
+
+mod backend;
+mod http;
+mod lane;
+mod port;
+mod serve;
+mod timers;
+
+pub mod demo;
+pub mod host;
+
+pub use http::Http;
+pub use port::{Refresher, TokioPort};
+pub use serve::{Services, Streams, serve, serve_with};

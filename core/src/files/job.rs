@@ -3,17 +3,19 @@
 use std::path::PathBuf;
 
 use super::{Access, FileError, Files};
+use crate::auth::StoreJob;
+use crate::machine::{StartupFound, StartupJob};
+use crate::thread::{ThreadSetting, ThreadSettingJob};
 
 /// One job on files. Data: made by core, run by a backend with [`FileJob::run`].
 #[derive(Debug)]
 pub enum FileJob {
-    /// Reads one file whole.
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Size above which it is refused.
-        limit: u64,
-    },
+    /// Reads what the machine starts with.
+    Startup(Box<StartupJob>),
+    /// Saves or deletes stored credentials.
+    Credentials(StoreJob),
+    /// Reads what a thread needs to know.
+    ThreadSetting(Box<ThreadSettingJob>),
     /// Replaces one file.
     Write {
         /// The file.
@@ -28,9 +30,11 @@ pub enum FileJob {
 /// What a [`FileJob`] found.
 #[derive(Debug)]
 pub enum FileAnswer {
-    /// Answer to [`FileJob::Read`].
-    Read(Result<Vec<u8>, FileError>),
-    /// Answer to [`FileJob::Write`].
+    /// Answer to [`FileJob::Startup`].
+    Startup(Box<StartupFound>),
+    /// Answer to [`FileJob::ThreadSetting`].
+    ThreadSetting(Box<ThreadSetting>),
+    /// Answer to [`FileJob::Credentials`] and [`FileJob::Write`].
     Written(Result<(), FileError>),
 }
 
@@ -38,7 +42,9 @@ impl FileJob {
     /// Does the work. May block; never panics on what the files hold.
     pub fn run(self, files: &dyn Files) -> FileAnswer {
         match self {
-            FileJob::Read { path, limit } => FileAnswer::Read(files.read(&path, limit)),
+            FileJob::Startup(job) => FileAnswer::Startup(Box::new(job.run(files))),
+            FileJob::Credentials(job) => FileAnswer::Written(job.run(files)),
+            FileJob::ThreadSetting(job) => FileAnswer::ThreadSetting(Box::new(job.run(files))),
             FileJob::Write { path, bytes, access } => {
                 FileAnswer::Written(files.write_atomic(&path, &bytes, access))
             }

@@ -4,11 +4,15 @@
 //! memory with injected faults, both stand behind [`Files`].
 
 mod job;
+#[cfg(any(test, feature = "sim"))]
+mod memory;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use job::{FileAnswer, FileJob};
+#[cfg(any(test, feature = "sim"))]
+pub use memory::{FaultHook, FileOp, MemoryFiles};
 
 /// What a job may do to files. Implemented by the runtimes (real files) and by simulators.
 pub trait Files: Send + Sync {

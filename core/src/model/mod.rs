@@ -1,1 +1,18 @@
-//! The model room.
+//! The model room: what goes to the model's backend and what comes back, as plain data.
+//!
+//! Requests ([`request`], [`headers`], [`context`]), the answer's stream ([`sse`], [`events`],
+//! [`items`]), what went wrong ([`errors`], [`retry`]), what it cost ([`usage`],
+//! [`rate_limits`]) and which models there are ([`catalogue`]). No state of a turn lives here.
+
+pub(crate) mod catalogue;
+pub(crate) mod context;
+pub(crate) mod errors;
+pub(crate) mod events;
+pub(crate) mod headers;
+pub(crate) mod items;
+pub(crate) mod rate_limits;
+pub(crate) mod request;
+pub(crate) mod retry;
+mod shown;
+pub(crate) mod sse;
+pub(crate) mod usage;

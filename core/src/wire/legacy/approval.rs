@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::id::ThreadId;
+use crate::wire::v2::item::CommandAction;
 
 /// Params of the request `execCommandApproval`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +114,25 @@ pub enum ParsedCommand {
         /// The command.
         cmd: String,
     },
+}
+
+impl From<ParsedCommand> for CommandAction {
+    fn from(parsed: ParsedCommand) -> Self {
+        match parsed {
+            ParsedCommand::Read { cmd, name, path } => Self::Read {
+                command: cmd,
+                name,
+                path,
+            },
+            ParsedCommand::ListFiles { cmd, path } => Self::ListFiles { command: cmd, path },
+            ParsedCommand::Search { cmd, query, path } => Self::Search {
+                command: cmd,
+                query,
+                path,
+            },
+            ParsedCommand::Unknown { cmd } => Self::Unknown { command: cmd },
+        }
+    }
 }
 
 /// What happens to a file.

@@ -1,8 +1,8 @@
 //! Logins in the older spelling (auth.md §3.8, §3.9).
 
 use serde::{Deserialize, Serialize, Serializer};
-use uuid::Uuid;
 
+use super::id::Id;
 use crate::secret::Secret;
 use crate::wire::v2::account::AuthMode;
 use crate::wire::v2::common::Empty;
@@ -58,7 +58,7 @@ pub type LoginApiKeyResponse = Empty;
 #[serde(rename_all = "camelCase")]
 pub struct LoginChatGptResponse {
     /// Names this login.
-    pub login_id: Uuid,
+    pub login_id: Id,
     /// Where the browser has to go.
     pub auth_url: String,
 }
@@ -69,7 +69,7 @@ pub struct LoginChatGptResponse {
 #[serde(rename_all = "camelCase")]
 pub struct CancelLoginChatGptParams {
     /// The login.
-    pub login_id: Uuid,
+    pub login_id: Id,
 }
 
 /// Result of `cancelLoginChatGpt`.
@@ -102,7 +102,7 @@ pub struct AuthStatusChangeNotification {
 #[serde(rename_all = "camelCase")]
 pub struct LoginChatGptCompleteNotification {
     /// The login.
-    pub login_id: Uuid,
+    pub login_id: Id,
     /// Whether it worked.
     pub success: bool,
     /// Why it did not.

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::event::TurnAbortReason;
-use super::id::ThreadId;
+use super::id::{Id, ThreadId};
 use super::policy::SandboxPolicy;
 use crate::wire::response_item::ResponseItem;
 use crate::wire::v2::command::CommandExecResponse;
@@ -145,7 +144,7 @@ pub struct AddConversationListenerParams {
 #[serde(rename_all = "camelCase")]
 pub struct AddConversationSubscriptionResponse {
     /// Names the listener.
-    pub subscription_id: Uuid,
+    pub subscription_id: Id,
 }
 
 /// Params of `removeConversationListener`.
@@ -154,7 +153,7 @@ pub struct AddConversationSubscriptionResponse {
 #[serde(rename_all = "camelCase")]
 pub struct RemoveConversationListenerParams {
     /// The listener.
-    pub subscription_id: Uuid,
+    pub subscription_id: Id,
 }
 
 /// Result of `removeConversationListener`.
@@ -398,6 +397,36 @@ pub enum SubAgentSource {
     },
     /// For something else.
     Other(String),
+}
+
+impl From<SessionSource> for crate::wire::v2::thread::SessionSource {
+    fn from(source: SessionSource) -> Self {
+        match source {
+            SessionSource::Cli => Self::Cli,
+            SessionSource::VsCode => Self::VsCode,
+            SessionSource::Exec => Self::Exec,
+            SessionSource::Mcp => Self::AppServer,
+            SessionSource::SubAgent(why) => Self::SubAgent(why.into()),
+            SessionSource::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<SubAgentSource> for crate::wire::v2::thread::SubAgentSource {
+    fn from(why: SubAgentSource) -> Self {
+        match why {
+            SubAgentSource::Review => Self::Review,
+            SubAgentSource::Compact => Self::Compact,
+            SubAgentSource::ThreadSpawn {
+                parent_thread_id,
+                depth,
+            } => Self::ThreadSpawn {
+                parent_thread_id: parent_thread_id.to_string(),
+                depth,
+            },
+            SubAgentSource::Other(why) => Self::Other(why),
+        }
+    }
 }
 
 /// Params of `setDefaultModel`.

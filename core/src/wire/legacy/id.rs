@@ -1,4 +1,4 @@
-//! Ids in the older methods.
+//! Ids in the older methods: UUIDs that are checked while decoding (protocol.md §1.3).
 
 use std::fmt;
 
@@ -6,25 +6,42 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-/// A thread's id as the older methods read it: checked while decoding, in any spelling of a UUID,
-/// with the bare text of the UUID's error (protocol.md §1.3).
+use crate::wire::v2::id::parse_uuid;
+
+/// A thread's id. An error says only what is wrong with the UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[cfg_attr(
-    feature = "schema",
-    derive(schemars::JsonSchema),
-    schemars(transparent)
-)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ThreadId(pub Uuid);
 
 impl<'de> Deserialize<'de> for ThreadId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Uuid::parse_str(&text).map(Self).map_err(D::Error::custom)
+        parse_uuid(&text).map(Self).map_err(D::Error::custom)
     }
 }
 
 impl fmt::Display for ThreadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Any other id. An error says that the UUID is wrong, and then what is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct Id(pub Uuid);
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let told = |error| D::Error::custom(format_args!("UUID parsing failed: {error}"));
+        parse_uuid(&text).map(Self).map_err(told)
+    }
+}
+
+impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

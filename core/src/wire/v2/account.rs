@@ -93,7 +93,10 @@ pub struct ExternalTokens {
 /// Both shapes on the wire. The name that error texts show is the reference's (auth.md §8.3).
 #[derive(Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename = "ChatgptAuthTokensRefreshResponse", rename_all = "camelCase")]
+#[serde(
+    rename_all = "camelCase",
+    expecting = "struct ChatgptAuthTokensRefreshResponse"
+)]
 struct ExternalTokensShape {
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     id_token: Option<Secret>,

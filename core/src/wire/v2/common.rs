@@ -5,6 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+pub use crate::config::kinds::{
+    AskForApproval, LoginMethod as ForcedLoginMethod, Personality, ReasoningEffort,
+    ReasoningSummary, SandboxMode, Verbosity, WebSearchMode,
+};
+
 /// JSON that is handed on as it came; nobody here looks inside.
 ///
 /// Not for members of internally tagged enums: raw text cannot be read there.
@@ -75,11 +80,7 @@ pub struct Empty {}
 
 /// A path that starts at the root; anything else is refused when read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(
-    feature = "schema",
-    derive(schemars::JsonSchema),
-    schemars(transparent)
-)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String")]
 pub struct AbsolutePathBuf(String);
 
@@ -110,37 +111,6 @@ impl TryFrom<String> for AbsolutePathBuf {
             Err(NotAbsolute)
         }
     }
-}
-
-/// When the user is asked before a command runs (engine.md §4).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum AskForApproval {
-    /// Ask for everything that is not known to only read.
-    #[serde(rename = "untrusted")]
-    UnlessTrusted,
-    /// Run in the sandbox; ask when that fails.
-    OnFailure,
-    /// The model decides when to ask.
-    #[default]
-    OnRequest,
-    /// Never ask; failures go back to the model.
-    Never,
-}
-
-/// The sandbox by name, without its settings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum SandboxMode {
-    /// Commands may read everything and write nothing.
-    #[default]
-    ReadOnly,
-    /// Commands may write below the working directory.
-    WorkspaceWrite,
-    /// No sandbox.
-    DangerFullAccess,
 }
 
 /// Network access inside a sandbox that somebody else provides.
@@ -190,92 +160,6 @@ pub enum SandboxPolicy {
         #[serde(default)]
         exclude_slash_tmp: bool,
     },
-}
-
-/// How long a model thinks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum ReasoningEffort {
-    /// Not at all.
-    None,
-    /// As little as the model can.
-    Minimal,
-    /// Little.
-    Low,
-    /// The usual amount.
-    #[default]
-    Medium,
-    /// Much.
-    High,
-    /// As much as the model can.
-    XHigh,
-}
-
-/// How much the model tells about its thinking.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum ReasoningSummary {
-    /// What the backend thinks best.
-    #[default]
-    Auto,
-    /// In short.
-    Concise,
-    /// At length.
-    Detailed,
-    /// Nothing.
-    None,
-}
-
-/// The tone of answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Personality {
-    /// Warm.
-    Friendly,
-    /// To the point.
-    Pragmatic,
-}
-
-/// How long answers are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Verbosity {
-    /// Short.
-    Low,
-    /// Usual.
-    #[default]
-    Medium,
-    /// Long.
-    High,
-}
-
-/// Whether the model may search the web, and in what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum WebSearchMode {
-    /// Not at all.
-    Disabled,
-    /// In what the backend has stored.
-    #[default]
-    Cached,
-    /// In the web of today.
-    Live,
-}
-
-/// The only kind of login that configuration allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum ForcedLoginMethod {
-    /// A ChatGPT account.
-    Chatgpt,
-    /// An API key.
-    Api,
 }
 
 /// The way in which agent and user work together.

@@ -35,7 +35,8 @@ pub struct ConfigReadResponse {
     pub layers: Option<Vec<ConfigLayer>>,
 }
 
-/// What the layers together say, without profiles. Snake case; members not named here stand beside them.
+/// What the layers together say, without profiles. Snake case; members that are not named here
+/// stand beside those that are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Config {

@@ -423,13 +423,11 @@ pub enum WebSearchAction {
         queries: Option<Vec<String>>,
     },
     /// A page is opened.
-    #[serde(rename = "open_page")]
     OpenPage {
         /// Its URL.
         url: Option<String>,
     },
     /// A search in a page.
-    #[serde(rename = "find_in_page")]
     FindInPage {
         /// Its URL.
         url: Option<String>,

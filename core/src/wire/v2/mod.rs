@@ -13,6 +13,7 @@ pub mod common;
 pub mod config;
 pub mod delta;
 pub mod feedback;
+pub mod id;
 pub mod initialize;
 pub mod item;
 pub mod mcp;

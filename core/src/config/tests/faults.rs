@@ -1,0 +1,152 @@
+//! What happens when something is broken: it is put aside, and nothing gets looser.
+
+use super::*;
+
+#[test]
+fn the_process_starts_in_spite_of_a_broken_file() {
+    let begun = startup(&user("model = \"x\n"), &flags(&["review_model=r"]));
+    let [warning] = begun.warnings.as_slice() else {
+        panic!("{:?}", begun.warnings)
+    };
+    assert_eq!(
+        serde_json::to_value(warning).expect("serialises"),
+        serde_json::json!({
+            "summary": "Invalid configuration; using defaults.",
+            "details": "/h/config.toml:1:11: invalid basic string, expected `\"`",
+            "path": "/h/config.toml",
+            "range": {"start": {"line": 1, "column": 11}, "end": {"line": 1, "column": 11}},
+        })
+    );
+    assert_eq!(
+        (begun.config.model.slug.as_deref(), begun.flags_error),
+        (None, None)
+    );
+    assert_eq!(begun.config.model.review_slug.as_deref(), Some("r"));
+    let user = begun.layers.user().expect("the layer is still shown");
+    assert!(
+        user.disabled
+            .as_deref()
+            .is_some_and(|reason| reason.contains(":1:11:"))
+    );
+}
+
+#[test]
+fn a_semantic_fault_puts_its_layer_aside() {
+    let files = user("model_provider = 'zzz'\nmodel = 'm'")
+        .with("/etc/codex/config.toml", "forced_login_method = 'chatgpt'");
+    let begun = startup(&files, &ask());
+    let details = begun.warnings.first().and_then(|w| w.details.as_deref());
+    assert_eq!(details, Some("Model provider `zzz` not found"));
+    assert_eq!(
+        (begun.config.provider_id.as_str(), &begun.config.model.slug),
+        ("openai", &None)
+    );
+    assert_eq!(begun.config.login.forced_method, Some(LoginMethod::Chatgpt));
+}
+
+#[test]
+fn flags_at_fault_are_reported_apart() {
+    let begun = startup(&user("review_model = 'r'"), &flags(&["model=3"]));
+    assert!(
+        begun
+            .flags_error
+            .is_some_and(|e| e.to_string().contains("in `model`"))
+    );
+    assert_eq!(begun.config.model.review_slug.as_deref(), Some("r"));
+    assert_eq!(begun.warnings.len(), 1);
+}
+
+#[test]
+fn in_doubt_files_permit_nothing_but_stricter_things() {
+    // The project's file is broken: what it wanted to forbid is not known.
+    let loose = "approval_policy = 'never'\nsandbox_mode = 'danger-full-access'\nmodel = 'm'\n";
+    let files = user(&format!("{loose}{TRUST_W}")).with("/w/.codex/config.toml", "x=");
+    let config = startup(&files, &ask()).config;
+    assert_eq!(
+        config.permissions.approval_policy,
+        AskForApproval::OnRequest
+    );
+    assert_eq!(config.permissions.sandbox_mode, SandboxMode::ReadOnly);
+    assert_eq!(config.model.slug.as_deref(), Some("m"));
+    let asked = startup(&files, &flags(&["sandbox_mode=workspace-write"])).config;
+    assert_eq!(asked.permissions.sandbox_mode, SandboxMode::WorkspaceWrite);
+    files.put(USER, format!("approval_policy = 'untrusted'\n{TRUST_W}"));
+    assert_eq!(
+        startup(&files, &ask()).config.permissions.approval_policy,
+        AskForApproval::Untrusted
+    );
+}
+
+#[test]
+fn threads_fall_back_for_files_and_fail_for_requests() {
+    let broken = user("review_model = 3");
+    let fallen = load_or_default(&broken, &request("model", "m".into())).expect("defaults");
+    assert_eq!(
+        (fallen.config.model.slug.as_deref(), fallen.warnings.len()),
+        (Some("m"), 1)
+    );
+
+    let mut chosen = ask();
+    chosen.choices.model_provider = Some("no-such".to_owned());
+    let cases = [
+        (chosen, "Model provider `no-such` not found"),
+        (
+            request("profile", "p".into()),
+            "config profile `p` not found",
+        ),
+        (
+            request("approval_policy", "sometimes".into()),
+            "unknown variant `sometimes`, expected one of `untrusted`, `on-failure`, `on-request`, \
+             `never`\nin `approval_policy`\n",
+        ),
+    ];
+    for (ask, expected) in cases {
+        for files in [&MemoryFiles::new(), &broken] {
+            let error = load_or_default(files, &ask).expect_err("the request's fault");
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+}
+
+#[test]
+fn a_request_that_repairs_the_files_is_served() {
+    let files = user("model_provider = 'zzz'");
+    let served = load_or_default(&files, &request("model_provider", "ollama".into()));
+    assert_eq!(served.expect("a provider").config.provider_id, "ollama");
+}
+
+#[test]
+fn error_texts_show_no_strings_that_were_put_in_the_wrong_place() {
+    let cases = [
+        "model_providers.p = {name = 'P', http_headers = 'sk-1\", expected '}",
+        "shell_environment_policy.set = 'sk-1'",
+        "project_doc_max_bytes = 'sk-1'",
+    ];
+    for text in cases {
+        let located = error(&user(text), &ask()).to_string();
+        assert!(
+            located.contains("invalid type: string, expected"),
+            "{located}"
+        );
+        let plain = error(&MemoryFiles::new(), &flags(&[text])).to_string();
+        assert!(plain.contains("invalid type: string, expected"), "{plain}");
+        assert!(
+            !located.contains("sk-") && !plain.contains("sk-"),
+            "{located} {plain}"
+        );
+    }
+}
+
+#[test]
+fn settings_nested_without_end_do_no_harm() {
+    let depth = 200_000;
+    let key = vec!["a"; depth].join(".");
+    for text in [format!("[{key}]"), format!("{key} = 1"), "[".repeat(depth)] {
+        let begun = startup(&user(&text), &ask());
+        assert_eq!(begun.config.model.slug, None);
+    }
+    let asked = load_or_default(&MemoryFiles::new(), &request(&key, 1.into()));
+    let refused = asked.map_err(|e| e.to_string()).err();
+    assert_eq!(refused.as_deref(), Some("config key has too many segments"));
+    assert!(Overrides::parse(&[format!("{key}=1")]).is_err());
+}

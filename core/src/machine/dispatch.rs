@@ -1,0 +1,167 @@
+//! Which room serves which method: one arm each.
+
+use serde_json::value::RawValue;
+
+use super::Machine;
+use crate::auth::{AccountRequest, Dialect};
+use crate::pending::Ticket;
+use crate::wire::legacy::auth::{CancelLoginChatGptParams, GetAuthStatusParams, LoginApiKeyParams};
+use crate::wire::methods::{self, Method};
+use crate::wire::refusal::Refusal;
+use crate::wire::v2::account::{CancelLoginAccountParams, GetAccountParams, LoginAccountParams};
+use crate::wire::v2::initialize::{InitializeParams, InitializeResponse};
+
+impl Machine {
+    /// Serves a request, or says why not.
+    pub(super) fn dispatch(&mut self, ticket: Ticket, name: &str, params: Option<&RawValue>) {
+        let Some(row) = methods::find(name) else {
+            let refusal = Refusal::undecodable(&methods::unknown(name));
+            return self.out.refuse(ticket, &refusal);
+        };
+        match row.method {
+            Method::Initialize => self.initialize(ticket, params),
+            Method::GetUserAgent => self.without_params(ticket, params, Self::get_user_agent),
+
+            Method::ThreadStart => self.with_params(ticket, params, Self::start_thread),
+            Method::ThreadLoadedList => {
+                self.with_params(ticket, params, Self::list_loaded_threads);
+            }
+            Method::TurnStart => self.with_params(ticket, params, Self::start_turn),
+            Method::TurnInterrupt => self.with_params(ticket, params, Self::interrupt),
+            Method::ModelList => self.with_params(ticket, params, Self::list_models),
+
+            Method::AccountLoginStart => self.with_params(ticket, params, Self::login),
+            Method::AccountLoginCancel => {
+                self.with_params(ticket, params, |machine, ticket, p: CancelLoginAccountParams| {
+                    let (login_id, dialect) = (p.login_id, Dialect::V2);
+                    machine.account(ticket, AccountRequest::CancelLogin { login_id, dialect });
+                });
+            }
+            Method::AccountLogout => self.without_params(ticket, params, |machine, ticket| {
+                machine.account(ticket, AccountRequest::Logout { dialect: Dialect::V2 });
+            }),
+            Method::AccountRead => {
+                self.with_params(ticket, params, |machine, ticket, _: GetAccountParams| {
+                    machine.account(ticket, AccountRequest::Read);
+                });
+            }
+            Method::AccountRateLimitsRead => {
+                self.without_params(ticket, params, |machine, ticket| {
+                    machine.account(ticket, AccountRequest::RateLimits);
+                });
+            }
+            Method::LoginApiKey => {
+                self.with_params(ticket, params, |machine, ticket, p: LoginApiKeyParams| {
+                    let (key, dialect) = (p.api_key, Dialect::Legacy);
+                    machine.account(ticket, AccountRequest::LoginApiKey { key, dialect });
+                });
+            }
+            Method::LoginChatGpt => self.without_params(ticket, params, |machine, ticket| {
+                machine.account(ticket, AccountRequest::LoginChatGpt);
+            }),
+            Method::CancelLoginChatGpt => {
+                self.with_params(ticket, params, |machine, ticket, p: CancelLoginChatGptParams| {
+                    let (login_id, dialect) = (p.login_id.to_string(), Dialect::Legacy);
+                    machine.account(ticket, AccountRequest::CancelLogin { login_id, dialect });
+                });
+            }
+            Method::LogoutChatGpt => self.without_params(ticket, params, |machine, ticket| {
+                machine.account(ticket, AccountRequest::Logout { dialect: Dialect::Legacy });
+            }),
+            Method::GetAuthStatus => {
+                self.with_params(ticket, params, |machine, ticket, p: GetAuthStatusParams| {
+                    let include_token = p.include_token.unwrap_or(false);
+                    machine.account(ticket, AccountRequest::Status { include_token });
+                });
+            }
+            Method::UserInfo => self.without_params(ticket, params, |machine, ticket| {
+                machine.account(ticket, AccountRequest::UserInfo);
+            }),
+
+            Method::ThreadResume
+            | Method::ThreadFork
+            | Method::ThreadArchive
+            | Method::ThreadList
+            | Method::ThreadNameSet
+            | Method::ThreadUnarchive
+            | Method::ThreadRollback
+            | Method::ThreadRead
+            | Method::SkillsList
+            | Method::AppList
+            | Method::SkillsConfigWrite
+            | Method::ReviewStart
+            | Method::CollaborationModeList
+            | Method::McpServerOauthLogin
+            | Method::ConfigMcpServerReload
+            | Method::McpServerStatusList
+            | Method::FeedbackUpload
+            | Method::CommandExec
+            | Method::ConfigRead
+            | Method::ConfigValueWrite
+            | Method::ConfigBatchWrite
+            | Method::ConfigRequirementsRead
+            | Method::NewConversation
+            | Method::GetConversationSummary
+            | Method::ListConversations
+            | Method::ResumeConversation
+            | Method::ForkConversation
+            | Method::ArchiveConversation
+            | Method::SendUserMessage
+            | Method::SendUserTurn
+            | Method::InterruptConversation
+            | Method::AddConversationListener
+            | Method::RemoveConversationListener
+            | Method::GitDiffToRemote
+            | Method::GetUserSavedConfig
+            | Method::SetDefaultModel
+            | Method::FuzzyFileSearch
+            | Method::ExecOneOffCommand => self.when_ready(ticket, |machine, ticket| {
+                let text = format!("not available yet: {name}");
+                machine.out.refuse(ticket, &Refusal::internal(text));
+            }),
+        }
+    }
+
+    fn initialize(&mut self, ticket: Ticket, params: Option<&RawValue>) {
+        let params = match crate::wire::decode::params::<InitializeParams>(params) {
+            Ok(params) => params,
+            Err(detail) => return self.out.refuse(ticket, &Refusal::undecodable(&detail)),
+        };
+        match self.session.initialize(&self.setup, params) {
+            Err(refusal) => self.out.refuse(ticket, &refusal),
+            Ok(user_agent) => {
+                let user_agent = user_agent.to_owned();
+                self.out.reply(ticket, InitializeResponse { user_agent });
+                for warning in std::mem::take(&mut self.warnings) {
+                    self.out.notify("configWarning", warning);
+                }
+            }
+        }
+    }
+
+    fn get_user_agent(&mut self, ticket: Ticket) {
+        let user_agent = self.session.user_agent().to_owned();
+        self.out.reply(ticket, InitializeResponse { user_agent });
+    }
+
+    fn account(&mut self, ticket: Ticket, request: AccountRequest) {
+        self.auth.request(&mut self.out, ticket, request);
+    }
+
+    fn login(&mut self, ticket: Ticket, params: LoginAccountParams) {
+        let request = match params {
+            LoginAccountParams::ApiKey { api_key } => {
+                AccountRequest::LoginApiKey { key: api_key, dialect: Dialect::V2 }
+            }
+            LoginAccountParams::Chatgpt => AccountRequest::LoginChatGpt,
+            LoginAccountParams::ChatgptAuthTokens(tokens) => {
+                AccountRequest::LoginExternal(tokens.into())
+            }
+            LoginAccountParams::ChatgptDeviceCode => {
+                let text = "not available yet: sign-in with a device code";
+                return self.out.refuse(ticket, &Refusal::internal(text));
+            }
+        };
+        self.account(ticket, request);
+    }
+}

@@ -1,0 +1,333 @@
+//! The machine: verbs, and which room serves what. It has no rules of its own.
+
+mod answers;
+mod dispatch;
+mod models;
+mod startup;
+mod threads;
+mod turns;
+
+pub use startup::{StartupFound, StartupJob};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::auth::{Auth, Waiter, Woken};
+use crate::clock::Now;
+use crate::config::{Config, ConfigWarning};
+use crate::effect::{CallId, Effect, ExitStatus, TimerId};
+use crate::files::FileAnswer;
+use crate::input::{Input, Outcome, Signal};
+use crate::limits;
+use crate::model::catalogue::Catalogue;
+use crate::outside::Outside;
+use crate::owner::{CallOwner, TimerOwner};
+use crate::pending::Ticket;
+use crate::session::Session;
+use crate::setup::Setup;
+use crate::thread::{Starting, ThreadId, Threads};
+use crate::wire::decode;
+use crate::wire::envelope::Incoming;
+use crate::wire::framing::{Framer, Line};
+use models::Fetching;
+use crate::wire::refusal::{INVALID_REQUEST, PARSE_ERROR, Refusal};
+
+/// The whole server for one host. See the crate's documentation for the loop around it.
+#[derive(Debug)]
+pub struct Machine {
+    setup: Setup,
+    out: Outside,
+    session: Session,
+    auth: Auth,
+    /// As of start-up; a thread reads its own again (config.md §2.8).
+    config: Option<Arc<Config>>,
+    catalogue: Catalogue,
+    threads: Threads,
+    starting: BTreeMap<CallId, Starting>,
+    /// A model list on its way.
+    fetching: Option<Fetching>,
+    framer: Framer,
+    stage: Stage,
+    /// What came while [`Stage::Loading`], from a runtime that does not ask `wants_input`.
+    held: Held,
+    /// Warnings of start-up, for after the reply to `initialize`.
+    warnings: Vec<ConfigWarning>,
+}
+
+/// Input that waits for start-up.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: Vec<u8>,
+    eof: bool,
+}
+
+/// How far the process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Configuration and credentials are being read; input is held back.
+    Loading,
+    Running,
+    /// No more input comes, and what is open is ended.
+    Closing,
+    /// `Effect::Exit` was given out.
+    Gone,
+}
+
+impl Machine {
+    /// A machine that has read nothing yet. Its first effect loads configuration and credentials.
+    pub fn new(setup: Setup, seed: [u8; 32], now: Now) -> Self {
+        let mut machine = Self {
+            out: Outside::new(seed, now),
+            session: Session::new(&setup),
+            auth: Auth::new(&setup),
+            config: None,
+            catalogue: Catalogue::default(),
+            threads: Threads::new(),
+            starting: BTreeMap::new(),
+            fetching: None,
+            framer: Framer::new(limits::LINE_BYTES_MAX),
+            stage: Stage::Loading,
+            held: Held::default(),
+            warnings: Vec::new(),
+            setup,
+        };
+        machine.load();
+        machine
+    }
+
+    /// Takes one input. Total: never fails, never panics on what a peer sent. Drain
+    /// [`poll_effect`](Self::poll_effect) before the next input.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        self.out.begin(now);
+        if self.stage == Stage::Gone {
+            return;
+        }
+        match input {
+            Input::Bytes(bytes) => self.on_bytes(bytes),
+            Input::Eof => self.on_eof(),
+            Input::TimerFired(timer) => self.on_timer(timer),
+            Input::Done(call, outcome) => self.on_done(call, outcome),
+            Input::AuthRefreshed(ask, answer) => self.on_embedder_refresh(ask, answer),
+            Input::Signal(Signal::Terminate | Signal::OutputClosed | Signal::ParentGone) => {
+                self.close();
+            }
+        }
+        self.settle();
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.out.poll_effect()
+    }
+
+    /// Bytes for the host that were not written yet.
+    pub fn pending_output(&self) -> &[u8] {
+        self.out.pending_output()
+    }
+
+    /// Says that the first `n` pending bytes were written. May queue effects.
+    pub fn wrote(&mut self, n: usize) {
+        self.out.wrote(n);
+    }
+
+    /// Whether more bytes from the host, and more partial answers to calls, may be handed in. While
+    /// it is false a runtime delivers only timers, signals, and answers that end a call.
+    pub fn wants_input(&self) -> bool {
+        self.stage != Stage::Loading
+            && !self.out.is_backed_up()
+            && self.out.open_requests() < limits::OPEN_REQUESTS_MAX
+    }
+
+    // --- input ---
+
+    fn on_bytes(&mut self, bytes: &[u8]) {
+        match self.stage {
+            Stage::Loading => return self.held.bytes.extend_from_slice(bytes),
+            Stage::Running => {}
+            Stage::Closing | Stage::Gone => return,
+        }
+        let mut framer = std::mem::replace(&mut self.framer, Framer::new(0));
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let Some(line) = framer.next(&mut rest) else { break };
+            self.on_line(&line);
+            framer.done();
+        }
+        self.framer = framer;
+    }
+
+    fn on_eof(&mut self) {
+        match self.stage {
+            Stage::Loading => return self.held.eof = true,
+            Stage::Running => {}
+            Stage::Closing | Stage::Gone => return,
+        }
+        let mut framer = std::mem::replace(&mut self.framer, Framer::new(0));
+        if let Some(line) = framer.finish() {
+            self.on_line(&line);
+        }
+        self.close();
+    }
+
+    fn on_line(&mut self, line: &Line<'_>) {
+        let incoming = match line {
+            Line::Whole(bytes) => Incoming::decode(bytes),
+            Line::TooLong => {
+                let text = format!("the line is longer than {} bytes", limits::LINE_BYTES_MAX);
+                return self.out.reject_line(None, INVALID_REQUEST, &text);
+            }
+        };
+        match incoming {
+            Incoming::Request { id, method, params } => {
+                let ticket = self.out.open_request(id);
+                self.dispatch(ticket, &method, params);
+            }
+            Incoming::Response { id, result } => self.on_answer(&id, Ok(result)),
+            Incoming::Error { id, error } => self.on_answer(&id, Err(error)),
+            // Notifications of the host have no effect (protocol.md §1.2).
+            Incoming::Notification { .. } | Incoming::Blank => {}
+            Incoming::Unusable { id, why } => {
+                self.out.reject_line(id.as_ref(), INVALID_REQUEST, why);
+            }
+            Incoming::NotJson { why } => {
+                self.out.reject_line(None, PARSE_ERROR, &format!("Parse error: {why}"));
+            }
+        }
+    }
+
+    /// Decodes params before anything else is checked, as the reference does (auth.md §1.4).
+    fn with_params<P: DeserializeOwned>(
+        &mut self,
+        ticket: Ticket,
+        raw: Option<&RawValue>,
+        serve: impl FnOnce(&mut Self, Ticket, P),
+    ) {
+        match decode::params(raw) {
+            Err(detail) => self.out.refuse(ticket, &Refusal::undecodable(&detail)),
+            Ok(params) => self.when_ready(ticket, |machine, ticket| serve(machine, ticket, params)),
+        }
+    }
+
+    /// The same for a method without params.
+    fn without_params(
+        &mut self,
+        ticket: Ticket,
+        raw: Option<&RawValue>,
+        serve: impl FnOnce(&mut Self, Ticket),
+    ) {
+        match decode::no_params(raw) {
+            Err(detail) => self.out.refuse(ticket, &Refusal::undecodable(&detail)),
+            Ok(()) => self.when_ready(ticket, serve),
+        }
+    }
+
+    /// The gate: nothing but `initialize` before `initialize`.
+    fn when_ready(&mut self, ticket: Ticket, serve: impl FnOnce(&mut Self, Ticket)) {
+        if self.session.is_ready() {
+            serve(self, ticket);
+        } else {
+            self.out.refuse(ticket, &Refusal::invalid("Not initialized"));
+        }
+    }
+
+    fn on_timer(&mut self, timer: TimerId) {
+        match self.out.timer_fired(timer) {
+            None => {}
+            Some(TimerOwner::Ask(ask)) => self.on_ask_expired(ask),
+            Some(TimerOwner::Backoff(thread)) => self.with_turn(thread, |turn, _, _| {
+                turn.on_backoff_over()
+            }),
+            Some(TimerOwner::StreamIdle(thread)) => {
+                self.with_turn(thread, |turn, out, conversation| turn.on_idle(out, conversation));
+            }
+            Some(TimerOwner::Closing) => self.exit(ExitStatus::OutOfTime),
+        }
+    }
+
+    fn on_done(&mut self, call: CallId, outcome: Outcome<'_>) {
+        let Some(owner) = self.out.call_owner(call, outcome.is_last()) else { return };
+        match (owner, outcome) {
+            (CallOwner::Stream(thread), outcome) => {
+                self.with_turn(thread, |turn, out, conversation| {
+                    turn.on_outcome(out, conversation, outcome)
+                });
+            }
+            (CallOwner::Catalogue, outcome) => self.on_catalogue(outcome),
+            (owner, Outcome::Files(answer)) => self.on_files(owner, call, *answer),
+            (owner, _) => debug_assert!(false, "an answer of the wrong kind for {owner:?}"),
+        }
+    }
+
+    fn on_files(&mut self, owner: CallOwner, call: CallId, answer: FileAnswer) {
+        match (owner, answer) {
+            (CallOwner::Startup, FileAnswer::Startup(found)) => {
+                self.on_loaded(*found);
+                self.stage = Stage::Running;
+                let Held { bytes, eof } = std::mem::take(&mut self.held);
+                self.on_bytes(&bytes);
+                if eof {
+                    self.on_eof();
+                }
+            }
+            (CallOwner::CredentialStore, FileAnswer::Written(done)) => {
+                self.auth.stored(&mut self.out, done);
+            }
+            (CallOwner::ThreadStart, FileAnswer::ThreadSetting(found)) => {
+                self.on_thread_setting(call, *found);
+            }
+            (CallOwner::CatalogueFile, FileAnswer::Written(done)) => {
+                if let Err(error) = done {
+                    tracing::warn!(%error, "the model list could not be stored");
+                }
+            }
+            (owner, answer) => {
+                debug_assert!(false, "an answer of the wrong kind for {owner:?}: {answer:?}");
+            }
+        }
+    }
+
+    /// Wakes turns whose refresh has ended. One room's reaction may be another's cause, so this runs
+    /// until nothing is left.
+    fn settle(&mut self) {
+        while let Some((Waiter(thread), woken)) = self.auth.next_woken() {
+            self.with_turn(ThreadId(thread), |turn, out, conversation| match woken {
+                Woken::Retry => crate::turn::Next::Send,
+                Woken::Fail(cause) => turn.fail_unauthorized(out, conversation, Some(cause)),
+            });
+        }
+        self.end_if_closed();
+    }
+
+    // --- the end ---
+
+    /// Ends every turn and lets what was asked before be answered (protocol.md §9 G22).
+    fn close(&mut self) {
+        match self.stage {
+            Stage::Loading => return self.exit(ExitStatus::Clean),
+            Stage::Running => self.stage = Stage::Closing,
+            Stage::Closing | Stage::Gone => return,
+        }
+        let running: Vec<ThreadId> = self.threads.keys().copied().collect();
+        for thread in running {
+            self.interrupt_turn(thread);
+        }
+        self.out.start_timer(limits::CLOSING_GRACE, TimerOwner::Closing);
+    }
+
+    fn end_if_closed(&mut self) {
+        if self.stage == Stage::Closing
+            && self.out.open_requests() == 0
+            && !self.out.running_calls().any(CallOwner::must_finish)
+        {
+            self.exit(ExitStatus::Clean);
+        }
+    }
+
+    fn exit(&mut self, status: crate::effect::ExitStatus) {
+        self.stage = Stage::Gone;
+        self.out.push(Effect::Exit(status));
+    }
+}

@@ -1,0 +1,127 @@
+//! Start-up: configuration, stored credentials and the model list, read in one job.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Machine;
+use crate::auth::{AuthPolicy, Credential, ForcedMethod, StoreKind};
+use crate::config::kinds::{CredentialStore, LoginMethod};
+use crate::config::{self, Config, ConfigAsk, ConfigWarning};
+use crate::effect::Call;
+use crate::files::{FileJob, Files};
+use crate::limits;
+use crate::model::catalogue::{self, FetchedList};
+use crate::owner::CallOwner;
+use crate::setup::Setup;
+
+/// Reads everything that the machine starts with.
+#[derive(Debug)]
+pub struct StartupJob {
+    ask: ConfigAsk,
+}
+
+/// What a [`StartupJob`] found.
+#[derive(Debug)]
+pub struct StartupFound {
+    config: Arc<Config>,
+    warnings: Vec<ConfigWarning>,
+    policy: AuthPolicy,
+    /// The stored credential, or what is wrong with its record.
+    credential: Result<Credential, String>,
+    /// The stored model list, if there is one to use.
+    models: Option<FetchedList>,
+}
+
+impl StartupJob {
+    fn new(setup: &Setup) -> Self {
+        let ask = ConfigAsk {
+            overrides: setup.overrides.clone(),
+            env: setup.env.clone(),
+            ..ConfigAsk::new(&setup.home, &setup.cwd)
+        };
+        Self { ask }
+    }
+
+    pub(crate) fn run(self, files: &dyn Files) -> StartupFound {
+        let found = config::startup(files, &self.ask);
+        let policy = policy_of(&found.config, self.ask.home.join("auth.json"));
+        let credential = crate::auth::load(files, policy.store, &policy.path);
+        StartupFound {
+            config: found.config,
+            warnings: found.warnings,
+            policy,
+            credential,
+            models: stored_models(files, &cache_path(&self.ask.home)),
+        }
+    }
+}
+
+/// Where the model list is kept.
+pub(super) fn cache_path(home: &Path) -> PathBuf {
+    home.join("models_cache.json")
+}
+
+fn policy_of(config: &Config, path: PathBuf) -> AuthPolicy {
+    AuthPolicy {
+        store: match config.login.store {
+            CredentialStore::Ephemeral => StoreKind::Ephemeral,
+            CredentialStore::File | CredentialStore::Keyring | CredentialStore::Auto => {
+                StoreKind::File
+            }
+        },
+        path,
+        forced_method: config.login.forced_method.map(|method| match method {
+            LoginMethod::Api => ForcedMethod::ApiKey,
+            LoginMethod::Chatgpt => ForcedMethod::ChatGpt,
+        }),
+        forced_workspace: config.login.forced_workspace_id.clone(),
+        requires_openai_auth: config.provider.requires_openai_auth,
+    }
+}
+
+impl Machine {
+    pub(super) fn load(&mut self) {
+        let job = StartupJob::new(&self.setup);
+        self.out.start(Call::Files(FileJob::Startup(Box::new(job))), CallOwner::Startup);
+    }
+
+    pub(super) fn on_loaded(&mut self, found: StartupFound) {
+        self.warnings = found.warnings;
+        let path = found.policy.path.to_string_lossy().into_owned();
+        let (stored, mut trouble) = match found.credential {
+            Ok(stored) => (stored, None),
+            Err(text) => (Credential::None, Some(text)),
+        };
+        let refused = self.auth.begin(found.policy, stored);
+        let summary = match (&trouble, &refused) {
+            (Some(_), _) => "Stored credentials cannot be read; you are signed out.",
+            (None, Some(_)) => "Stored credentials are not allowed; you are signed out.",
+            (None, None) => "",
+        };
+        trouble = trouble.or(refused);
+        if let Some(details) = trouble {
+            self.warnings.push(ConfigWarning {
+                summary: summary.to_owned(),
+                details: Some(details),
+                path: Some(path),
+                range: None,
+            });
+        }
+        self.config = Some(found.config);
+        if let Some(models) = found.models {
+            self.catalogue.replace(models);
+        }
+    }
+}
+
+/// The stored model list. One that cannot be read is as good as none: it is a cache.
+fn stored_models(files: &dyn Files, path: &Path) -> Option<FetchedList> {
+    let bytes = files.read(path, limits::CATALOGUE_BYTES_MAX).ok()?;
+    match catalogue::read_stored(std::str::from_utf8(&bytes).ok()?) {
+        Ok(list) => Some(list),
+        Err(error) => {
+            tracing::warn!(%error, "the stored model list cannot be used");
+            None
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What a room may do to the outside: answer, tell, ask, start a call, set a timer.
+//!
+//! Owns the correlation of all of these. An answer whose call, timer or question is not in a table
+//! any more is dropped here and nowhere else.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::clock::Now;
+use crate::effect::{AskId, Call, CallId, Effect, TimerId};
+use crate::owner::{CallOwner, TimerOwner};
+use crate::pending::{AskOwner, Asks, Requests, Ticket};
+use crate::rng::Rng;
+use crate::wire::RequestId;
+use crate::wire::refusal::Refusal;
+use crate::wire::reply::Output;
+
+/// Everything that leaves the machine goes through here.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    pub(crate) now: Now,
+    pub(crate) rng: Rng,
+    output: Output,
+    effects: VecDeque<Effect>,
+    requests: Requests,
+    asks: Asks,
+    calls: BTreeMap<CallId, CallOwner>,
+    timers: BTreeMap<TimerId, TimerOwner>,
+    next_call: u64,
+    next_timer: u64,
+    /// `Effect::Send` was given out for what is pending.
+    send_said: bool,
+    /// The host did not read when last looked at.
+    was_backed_up: bool,
+    /// When it was last seen to read again, in time since the runtime's start.
+    unblocked_at: Duration,
+}
+
+impl Outside {
+    pub(crate) fn new(seed: [u8; 32], now: Now) -> Self {
+        Self {
+            now,
+            rng: Rng::new(seed),
+            output: Output::default(),
+            effects: VecDeque::new(),
+            requests: Requests::default(),
+            asks: Asks::default(),
+            calls: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            next_call: 0,
+            next_timer: 0,
+            send_said: false,
+            was_backed_up: false,
+            unblocked_at: now.mono,
+        }
+    }
+
+    // --- requests of the host ---
+
+    pub(crate) fn open_request(&mut self, id: RequestId) -> Ticket {
+        self.requests.open(id)
+    }
+
+    pub(crate) fn open_requests(&self) -> usize {
+        self.requests.count()
+    }
+
+    /// Answers a request.
+    pub(crate) fn reply(&mut self, ticket: Ticket, result: impl Serialize) {
+        let id = self.requests.close(ticket);
+        self.output.response(&id, result);
+    }
+
+    /// Answers a request with an error.
+    pub(crate) fn refuse(&mut self, ticket: Ticket, refusal: &Refusal) {
+        let id = self.requests.close(ticket);
+        self.output.refusal(Some(&id), refusal.code, &refusal.message);
+    }
+
+    /// Says that a line could not be taken for a request.
+    pub(crate) fn reject_line(&mut self, id: Option<&RequestId>, code: i64, message: &str) {
+        self.output.refusal(id, code, message);
+    }
+
+    // --- what the host is told and asked ---
+
+    pub(crate) fn notify(&mut self, method: &str, params: impl Serialize) {
+        self.output.notification(method, params);
+    }
+
+    /// Asks the host on the wire. With a limit, [`TimerOwner::Ask`] fires when no answer came in time.
+    pub(crate) fn ask(
+        &mut self,
+        owner: AskOwner,
+        method: &str,
+        params: impl Serialize,
+        limit: Option<Duration>,
+    ) -> AskId {
+        let id = self.asks.open(owner, limit);
+        self.output.request(id.0, method, params);
+        self.asks.queued(id, self.output.end());
+        id
+    }
+
+    /// Asks the embedding program: `effect` makes the question, the clock starts at once.
+    pub(crate) fn ask_embedder(
+        &mut self,
+        owner: AskOwner,
+        limit: Duration,
+        effect: impl FnOnce(AskId) -> Effect,
+    ) -> AskId {
+        let id = self.asks.open(owner, Some(limit));
+        self.effects.push_back(effect(id));
+        self.start_ask_timer(id, limit);
+        id
+    }
+
+    /// Ends a question because an answer came, or none is wanted any more. `None`: it was over.
+    pub(crate) fn close_ask(&mut self, id: AskId) -> Option<AskOwner> {
+        let (owner, timer) = self.asks.close(id)?;
+        if let Some(timer) = timer {
+            self.cancel_timer(timer);
+        }
+        Some(owner)
+    }
+
+    fn start_ask_timer(&mut self, id: AskId, limit: Duration) {
+        let timer = self.start_timer(limit, TimerOwner::Ask(id));
+        self.asks.set_timer(id, timer);
+    }
+
+    // --- calls and timers ---
+
+    pub(crate) fn start(&mut self, call: Call, owner: CallOwner) -> CallId {
+        let id = CallId(self.next_call);
+        self.next_call += 1;
+        self.calls.insert(id, owner);
+        self.effects.push_back(Effect::Start(id, Box::new(call)));
+        id
+    }
+
+    pub(crate) fn cancel(&mut self, id: CallId) {
+        if self.calls.remove(&id).is_some() {
+            self.effects.push_back(Effect::Cancel(id));
+        }
+    }
+
+    /// Who wants the answer to `id`, and forgets it when the answer is the last one.
+    pub(crate) fn call_owner(&mut self, id: CallId, is_last: bool) -> Option<CallOwner> {
+        if is_last { self.calls.remove(&id) } else { self.calls.get(&id).copied() }
+    }
+
+    pub(crate) fn running_calls(&self) -> impl Iterator<Item = &CallOwner> {
+        self.calls.values()
+    }
+
+    pub(crate) fn start_timer(&mut self, after: Duration, owner: TimerOwner) -> TimerId {
+        let id = TimerId(self.next_timer);
+        self.next_timer += 1;
+        self.timers.insert(id, owner);
+        self.effects.push_back(Effect::StartTimer(id, after));
+        id
+    }
+
+    pub(crate) fn cancel_timer(&mut self, id: TimerId) {
+        if self.timers.remove(&id).is_some() {
+            self.effects.push_back(Effect::CancelTimer(id));
+        }
+    }
+
+    pub(crate) fn timer_fired(&mut self, id: TimerId) -> Option<TimerOwner> {
+        self.timers.remove(&id)
+    }
+
+    // --- the machine's side ---
+
+    /// Sets the time for the input that is about to be handled.
+    pub(crate) fn begin(&mut self, now: Now) {
+        self.now = now;
+        let backed_up = self.is_backed_up();
+        if self.was_backed_up && !backed_up {
+            self.unblocked_at = now.mono;
+        }
+        self.was_backed_up = backed_up;
+    }
+
+    /// Until when the host did not read. Streams were not read either, so their silence before it
+    /// is not the backend's.
+    pub(crate) fn unblocked_at(&self) -> Duration {
+        self.unblocked_at
+    }
+
+    pub(crate) fn push(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+    }
+
+    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
+        if let Some(effect) = self.effects.pop_front() {
+            return Some(effect);
+        }
+        if self.send_said || self.output.pending().is_empty() {
+            return None;
+        }
+        self.send_said = true;
+        Some(Effect::Send)
+    }
+
+    pub(crate) fn pending_output(&self) -> &[u8] {
+        self.output.pending()
+    }
+
+    pub(crate) fn is_backed_up(&self) -> bool {
+        self.output.is_over_high_water()
+    }
+
+    pub(crate) fn wrote(&mut self, n: usize) {
+        self.output.wrote(n);
+        if self.output.pending().is_empty() {
+            self.send_said = false;
+        }
+        while let Some((id, limit)) = self.asks.next_written(self.output.written()) {
+            self.start_ask_timer(id, limit);
+        }
+    }
+
+    /// How many questions, calls and timers are open; for tests of "nothing is left".
+    pub(crate) fn open_work(&self) -> (usize, usize, usize) {
+        (self.asks.count(), self.calls.len(), self.timers.len())
+    }
+}

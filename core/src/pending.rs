@@ -1,0 +1,139 @@
+//! Both correlation tables: requests of the host that want a reply, and questions of ours.
+//!
+//! A [`Ticket`] is made once per request and consumed by its reply, so that two replies do not
+//! type-check; the count of open tickets shows when one is missing. A question is answered, denied,
+//! expired or withdrawn exactly once; whatever comes afterwards finds nobody.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::effect::{AskId, TimerId};
+use crate::wire::RequestId;
+
+/// The duty to answer one request.
+#[derive(Debug)]
+#[must_use = "every request gets exactly one reply"]
+pub(crate) struct Ticket {
+    id: RequestId,
+}
+
+/// The host's requests that were read and not answered.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    open: usize,
+}
+
+impl Requests {
+    pub(crate) fn open(&mut self, id: RequestId) -> Ticket {
+        self.open += 1;
+        Ticket { id }
+    }
+
+    /// Takes the ticket back for the reply.
+    pub(crate) fn close(&mut self, ticket: Ticket) -> RequestId {
+        self.open -= 1;
+        ticket.id
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.open
+    }
+}
+
+/// Who wants the answer to a question of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AskOwner {
+    /// The credential room, for new tokens.
+    AuthRefresh,
+}
+
+/// One question that has no answer yet.
+#[derive(Debug)]
+struct Ask {
+    owner: AskOwner,
+    /// Time for the answer, counted from when the question was written (auth.md §13.1 I25).
+    limit: Option<Duration>,
+    timer: Option<TimerId>,
+}
+
+/// Questions to the host.
+#[derive(Debug, Default)]
+pub(crate) struct Asks {
+    next: i64,
+    open: BTreeMap<AskId, Ask>,
+    /// Questions in the output buffer, each with the place just after it.
+    unwritten: VecDeque<(u64, AskId)>,
+}
+
+impl Asks {
+    /// A new question. Ids count up from 0 over all kinds (protocol.md §6).
+    pub(crate) fn open(&mut self, owner: AskOwner, limit: Option<Duration>) -> AskId {
+        let id = AskId(self.next);
+        self.next += 1;
+        self.open.insert(id, Ask { owner, limit, timer: None });
+        id
+    }
+
+    /// Says where in the output the question ends.
+    pub(crate) fn queued(&mut self, id: AskId, end: u64) {
+        self.unwritten.push_back((end, id));
+    }
+
+    /// The next question that is written out up to `written`, with its time limit.
+    pub(crate) fn next_written(&mut self, written: u64) -> Option<(AskId, Duration)> {
+        while let Some((end, id)) = self.unwritten.front().copied() {
+            if end > written {
+                return None;
+            }
+            self.unwritten.pop_front();
+            if let Some(limit) = self.open.get(&id).and_then(|ask| ask.limit) {
+                return Some((id, limit));
+            }
+        }
+        None
+    }
+
+    pub(crate) fn set_timer(&mut self, id: AskId, timer: TimerId) {
+        if let Some(ask) = self.open.get_mut(&id) {
+            ask.timer = Some(timer);
+        }
+    }
+
+    /// Ends a question, with the timer that need not fire any more. `None` for one that is over, or
+    /// never was: the answer is late, a duplicate, or nobody's.
+    pub(crate) fn close(&mut self, id: AskId) -> Option<(AskOwner, Option<TimerId>)> {
+        self.open.remove(&id).map(|ask| (ask.owner, ask.timer))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.open.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{AskOwner, Asks};
+    use crate::effect::AskId;
+
+    #[test]
+    fn a_question_ends_once() {
+        let mut asks = Asks::default();
+        let id = asks.open(AskOwner::AuthRefresh, None);
+        assert_eq!(asks.close(id), Some((AskOwner::AuthRefresh, None)));
+        assert_eq!(asks.close(id), None);
+        assert_eq!(asks.close(AskId(77)), None);
+    }
+
+    #[test]
+    fn the_clock_starts_when_the_question_is_written() {
+        let mut asks = Asks::default();
+        let limit = Duration::from_secs(10);
+        let id = asks.open(AskOwner::AuthRefresh, Some(limit));
+        asks.queued(id, 100);
+        assert_eq!(asks.next_written(99), None);
+        assert_eq!(asks.next_written(100), Some((id, limit)));
+        assert_eq!(asks.next_written(100), None);
+    }
+}

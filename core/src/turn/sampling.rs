@@ -1,0 +1,416 @@
+//! One sampling request: sent, answered, sent again (engine.md §2.1, §2.3, §2.4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Body, Next, Phase, Streaming, Turn};
+use crate::auth::{CallCredential, Source};
+use crate::effect::{Call, HttpRequest, Method};
+use crate::input::{HttpFailure, HttpHead, Outcome};
+use crate::limits;
+use crate::model::errors::{self, Disconnect, ErrorInfo, ErrorScene, ModelError};
+use crate::model::headers::{self, AccountFacts, RequestFacts};
+use crate::model::request::{self, LoginKind};
+use crate::model::retry::{self, Budget};
+use crate::model::sse::SseParser;
+use crate::outside::Outside;
+use crate::owner::{CallOwner, TimerOwner};
+use crate::setup::Environment;
+use crate::thread::Conversation;
+use crate::wire::v2::account::AccountRateLimitsUpdatedNotification;
+use crate::wire::v2::turn::TurnStatus;
+use crate::wire::v2::turn_error::TurnError;
+
+/// A sampling request with what is left of its retries.
+#[derive(Debug)]
+pub(super) struct Sampling {
+    /// Made once and sent again unchanged; its pieces are shared with the history.
+    body: Vec<Arc<str>>,
+    budget: Budget,
+    /// Requests that were answered 401 since the last success (auth.md §13.1 I28, I29).
+    unauthorized: u32,
+    /// New tokens were waited for since the last success: another 401 is final.
+    was_refreshed: bool,
+    /// What the model has finished in this attempt, for the history once the response is whole.
+    pub(super) finished: Vec<Arc<str>>,
+    /// Outputs of tool calls of this attempt, in the order of the calls.
+    pub(super) outputs: Vec<Arc<str>>,
+    /// The backend's own report of a failure, which the end of the stream makes final.
+    pub(super) failure: Option<ModelError>,
+    pub(super) is_whole: bool,
+}
+
+/// What the machine knows and a request needs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SendFacts<'a> {
+    pub(crate) originator: &'a str,
+    pub(crate) user_agent: &'a str,
+    pub(crate) env: &'a Environment,
+    pub(crate) login: LoginKind,
+}
+
+impl Turn {
+    /// Makes the next sampling request out of the history. Credentials come later.
+    pub(super) fn sample(&mut self, conversation: &mut Conversation) {
+        for message in self.steered.drain(..) {
+            conversation.record(message);
+        }
+        let provider = conversation.provider();
+        self.sampling = Some(Sampling {
+            body: conversation.request_body(self.output_schema.as_ref()),
+            budget: Budget::new(provider.request_max_retries, provider.stream_max_retries),
+            unauthorized: 0,
+            was_refreshed: false,
+            finished: Vec::new(),
+            outputs: Vec::new(),
+            failure: None,
+            is_whole: false,
+        });
+        self.phase = Phase::Ready;
+    }
+
+    /// Sends the request with these credentials.
+    pub(crate) fn send(
+        &mut self,
+        out: &mut Outside,
+        conversation: &Conversation,
+        credential: CallCredential,
+        facts: SendFacts<'_>,
+    ) -> Next {
+        let Some(sampling) = &mut self.sampling else { return Next::Wait };
+        sampling.finished.clear();
+        sampling.outputs.clear();
+        sampling.failure = None;
+        sampling.is_whole = false;
+        let provider = conversation.provider_facts();
+        let params = provider.query_params.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+        let base = request::base_url(&provider, facts.login);
+        let url = request::endpoint_url(base, "responses", params);
+        let beta_features = conversation.beta_features();
+        let request = RequestFacts {
+            account: AccountFacts {
+                originator: facts.originator,
+                user_agent: facts.user_agent,
+                bearer: credential.token.as_ref(),
+                account_id: credential.account_id.as_deref(),
+            },
+            session_id: &conversation.id_text,
+            subagent: None,
+            beta_features: &beta_features,
+            web_search: conversation.may_search_web(),
+            turn_state: self.turn_state.as_deref(),
+        };
+        let call = Call::Http(HttpRequest {
+            method: Method::Post,
+            url: url.clone(),
+            headers: headers::model_headers(&provider, &request, facts.env),
+            body: sampling.body.clone(),
+            head_limit: None,
+            total_limit: None,
+        });
+        let call = out.start(call, CallOwner::Stream(conversation.id));
+        let idle_limit = conversation.provider().stream_idle_timeout;
+        self.phase = Phase::Streaming(Streaming {
+            call,
+            source: credential.source,
+            url,
+            body: Body::Head,
+            idle: out.start_timer(idle_limit, TimerOwner::StreamIdle(conversation.id)),
+            heard: out.now.mono,
+        });
+        Next::Wait
+    }
+
+    /// A part of the response.
+    pub(crate) fn on_outcome(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        outcome: Outcome<'_>,
+    ) -> Next {
+        let Phase::Streaming(streaming) = &mut self.phase else { return Next::Wait };
+        streaming.heard = out.now.mono;
+        match outcome {
+            Outcome::HttpHead(head) => self.on_head(out, conversation, head),
+            Outcome::HttpBytes(bytes) => self.on_bytes(out, conversation, bytes),
+            Outcome::HttpEnd => self.on_end(out, conversation),
+            Outcome::HttpFailed(failure) => self.on_failure(out, conversation, &failure),
+            // A stream's call has no other answers; a runtime that gives one is in error.
+            Outcome::Files(_) => Next::Wait,
+        }
+    }
+
+    fn on_head(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        head: HttpHead,
+    ) -> Next {
+        let Phase::Streaming(streaming) = &mut self.phase else { return Next::Wait };
+        if !(200..300).contains(&head.status) {
+            streaming.body = Body::Error(head, Vec::new());
+            return Next::Wait;
+        }
+        streaming.body = Body::Events(SseParser::default());
+        if let Some(sampling) = &mut self.sampling {
+            sampling.unauthorized = 0;
+            sampling.was_refreshed = false;
+        }
+        if self.turn_state.is_none() {
+            self.turn_state = head.header("x-codex-turn-state").map(str::to_owned);
+        }
+        if let Some(rate_limits) = conversation.take_rate_limits(&head) {
+            let params = AccountRateLimitsUpdatedNotification { rate_limits: &rate_limits };
+            out.notify("account/rateLimits/updated", params);
+        }
+        conversation.see_reasoning_header(&head);
+        Next::Wait
+    }
+
+    fn on_bytes(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        bytes: &[u8],
+    ) -> Next {
+        let Phase::Streaming(streaming) = &mut self.phase else { return Next::Wait };
+        match &mut streaming.body {
+            Body::Head => Next::Wait,
+            Body::Error(_, text) => {
+                let room = limits::ERROR_BODY_BYTES_MAX.saturating_sub(text.len());
+                text.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+                Next::Wait
+            }
+            Body::Events(parser) => {
+                let mut parser = std::mem::take(parser);
+                let fed = parser.feed(bytes, |data| self.on_event(out, conversation, data));
+                if let Phase::Streaming(Streaming { body, .. }) = &mut self.phase {
+                    *body = Body::Events(parser);
+                }
+                match fed {
+                    Err(too_long) => {
+                        let error = errors::malformed_stream(&too_long.to_string());
+                        self.on_error(out, conversation, error, None)
+                    }
+                    Ok(()) => self.after_events(out, conversation),
+                }
+            }
+        }
+    }
+
+    /// Ends the call as soon as the response is whole or has failed: what the backend keeps open
+    /// after that is of no interest (engine.md §2.2).
+    fn after_events(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
+        let Some(sampling) = &mut self.sampling else { return Next::Wait };
+        if sampling.is_whole {
+            return self.on_whole(out, conversation);
+        }
+        match sampling.failure.take() {
+            Some(error) => self.on_error(out, conversation, error, None),
+            None => Next::Wait,
+        }
+    }
+
+    fn on_end(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
+        let source = self.call_is_over(out);
+        match std::mem::replace(&mut self.phase, Phase::Ready) {
+            Phase::Streaming(Streaming { body: Body::Error(head, text), url, .. }) => {
+                let scene = ErrorScene { url: &url, now: out.now.wall, zone: &conversation.zone };
+                let error = errors::status(&head, &text, scene);
+                self.on_error(out, conversation, error, source.map(|source| (source, head.status)))
+            }
+            Phase::Streaming(_) => {
+                let error = errors::disconnected(Disconnect::Closed);
+                self.on_error(out, conversation, error, None)
+            }
+            Phase::Ready | Phase::Backoff(_) => Next::Wait,
+        }
+    }
+
+    fn on_failure(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        failure: &HttpFailure,
+    ) -> Next {
+        self.call_is_over(out);
+        let before_head = matches!(
+            std::mem::replace(&mut self.phase, Phase::Ready),
+            Phase::Streaming(Streaming { body: Body::Head, .. })
+        );
+        let error = errors::transport(failure);
+        if before_head && error.retryable && self.retry_silently(out, conversation) {
+            return Next::Wait;
+        }
+        self.on_error(out, conversation, error, None)
+    }
+
+    /// The stream has been silent for the provider's limit. While the host does not read, the
+    /// stream is not read either, and that silence is not the backend's.
+    pub(crate) fn on_idle(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
+        let Phase::Streaming(streaming) = &mut self.phase else { return Next::Wait };
+        let limit = conversation.provider().stream_idle_timeout;
+        let since = streaming.heard.max(out.unblocked_at());
+        let silent = if out.is_backed_up() { Duration::ZERO } else { out.now.mono - since };
+        if silent < limit {
+            let owner = TimerOwner::StreamIdle(conversation.id);
+            streaming.idle = out.start_timer(limit - silent, owner);
+            return Next::Wait;
+        }
+        self.stop_call(out);
+        self.on_error(out, conversation, errors::disconnected(Disconnect::Idle), None)
+    }
+
+    /// The wait before another try is over.
+    pub(crate) fn on_backoff_over(&mut self) -> Next {
+        self.phase = Phase::Ready;
+        Next::Send
+    }
+
+    /// A request failed. `answered` is set when a response said so, with its status.
+    fn on_error(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        error: ModelError,
+        answered: Option<(Source, u16)>,
+    ) -> Next {
+        self.stop_call(out);
+        self.items.stream_ended();
+        if let Some((source, 401)) = answered {
+            return self.on_unauthorized(out, conversation, error, source);
+        }
+        let is_server_error = answered.is_some_and(|(_, s)| retry::is_retried_silently(s));
+        if is_server_error && error.retryable && self.retry_silently(out, conversation) {
+            return Next::Wait;
+        }
+        if error.info == ErrorInfo::ContextWindowExceeded {
+            if let Some(token_usage) = conversation.fill_window() {
+                self.voice.token_usage(out, token_usage);
+            }
+        }
+        self.retry_openly(out, conversation, error)
+    }
+
+    /// What to do about a 401 is the credential room's to say, unless this turn has been given new
+    /// tokens already and they were refused as well.
+    fn on_unauthorized(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        error: ModelError,
+        source: Source,
+    ) -> Next {
+        let Some(sampling) = &mut self.sampling else { return Next::Wait };
+        sampling.unauthorized += 1;
+        let is_final = sampling.was_refreshed
+            || sampling.unauthorized >= limits::UNAUTHORIZED_REQUESTS_MAX
+            || source == Source::Provider;
+        if is_final {
+            return self.fail(out, conversation, error);
+        }
+        sampling.failure = Some(error);
+        Next::Unauthorized(source)
+    }
+
+    /// New tokens are being waited for.
+    pub(crate) fn await_tokens(&mut self) {
+        if let Some(sampling) = &mut self.sampling {
+            sampling.was_refreshed = true;
+        }
+    }
+
+    /// There are no new tokens: the turn fails for the `cause`, or with the backend's own words.
+    pub(crate) fn fail_unauthorized(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        cause: Option<String>,
+    ) -> Next {
+        let said = self.sampling.as_mut().and_then(|sampling| sampling.failure.take());
+        let error = match (cause, said) {
+            (Some(cause), _) => ModelError::unauthorized(cause),
+            (None, Some(said)) => said,
+            (None, None) => ModelError::unauthorized("unexpected status 401 Unauthorized: "),
+        };
+        self.fail(out, conversation, error)
+    }
+
+    /// Tries again without telling anybody, if a retry of that kind is left.
+    fn retry_silently(&mut self, out: &mut Outside, conversation: &Conversation) -> bool {
+        let taken = self.sampling.as_mut().and_then(|sampling| sampling.budget.take_request());
+        let Some(n) = taken else { return false };
+        let delay = retry::request_delay(n, out.rng.jitter());
+        self.back_off(out, conversation, delay);
+        true
+    }
+
+    /// Tries again and says so, or fails.
+    fn retry_openly(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        error: ModelError,
+    ) -> Next {
+        let Some(sampling) = self.sampling.as_mut().filter(|_| error.retryable) else {
+            return self.fail(out, conversation, error);
+        };
+        let Some(n) = sampling.budget.take_stream() else {
+            return self.fail(out, conversation, error);
+        };
+        let notice = TurnError {
+            message: retry::reconnecting(n, sampling.budget.stream_max()),
+            codex_error_info: Some(error.retry_info().into()),
+            additional_details: Some(error.message),
+        };
+        self.voice.error(out, &notice, true);
+        let delay = retry::stream_delay(n, error.delay, out.rng.jitter());
+        self.back_off(out, conversation, delay);
+        Next::Wait
+    }
+
+    fn back_off(&mut self, out: &mut Outside, conversation: &Conversation, delay: Duration) {
+        let timer = out.start_timer(delay, TimerOwner::Backoff(conversation.id));
+        self.phase = Phase::Backoff(timer);
+    }
+
+    /// The response is whole: what the model said goes into the history.
+    fn on_whole(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
+        self.stop_call(out);
+        let called = self.sampling.as_ref().is_some_and(|s| !s.outputs.is_empty());
+        self.keep_finished_items(conversation);
+        if called || !self.steered.is_empty() {
+            self.sample(conversation);
+            return Next::Send;
+        }
+        self.complete(out, conversation, TurnStatus::Completed, None)
+    }
+
+    /// Finished items stay in the history also when the turn ends early, each call with its output.
+    pub(super) fn keep_finished_items(&mut self, conversation: &mut Conversation) {
+        if let Some(sampling) = self.sampling.take() {
+            for item in sampling.finished.into_iter().chain(sampling.outputs) {
+                conversation.record(item);
+            }
+        }
+    }
+
+    /// Leaves the request or the wait behind: whatever still comes of it finds nobody.
+    pub(super) fn stop_call(&mut self, out: &mut Outside) {
+        match std::mem::replace(&mut self.phase, Phase::Ready) {
+            Phase::Ready => {}
+            Phase::Streaming(streaming) => {
+                out.cancel(streaming.call);
+                out.cancel_timer(streaming.idle);
+            }
+            Phase::Backoff(timer) => out.cancel_timer(timer),
+        }
+    }
+
+    /// The call has had its last answer.
+    fn call_is_over(&mut self, out: &mut Outside) -> Option<Source> {
+        let Phase::Streaming(streaming) = &self.phase else { return None };
+        out.cancel_timer(streaming.idle);
+        Some(streaming.source)
+    }
+}

@@ -1,0 +1,58 @@
+//! What each event of a model stream does to the turn (engine.md §2.2).
+
+use super::Turn;
+use crate::model::errors;
+use crate::model::events::{self, ResponseEvent};
+use crate::model::items::OutputItem;
+use crate::outside::Outside;
+use crate::thread::Conversation;
+use crate::tools;
+
+impl Turn {
+    /// One event. After the response is whole, or has failed, the rest of the stream is ignored.
+    pub(super) fn on_event(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        data: &str,
+    ) {
+        let Some(sampling) = &mut self.sampling else { return };
+        if sampling.is_whole || sampling.failure.is_some() {
+            return;
+        }
+        match events::decode(data) {
+            ResponseEvent::TextDelta(delta) => self.items.message_delta(out, &self.voice, &delta),
+            ResponseEvent::ItemAdded(item) => self.items.begin(out, &self.voice, &item),
+            ResponseEvent::ItemDone { item, .. } => self.on_item(out, &item),
+            ResponseEvent::SummaryPartAdded { index } => {
+                self.items.summary_part(out, &self.voice, index);
+            }
+            ResponseEvent::SummaryDelta { delta, index } => {
+                self.items.summary_delta(out, &self.voice, &delta, index);
+            }
+            ResponseEvent::ReasoningDelta { delta, index } => {
+                self.items.reasoning_delta(out, &self.voice, &delta, index);
+            }
+            ResponseEvent::Completed { usage, .. } => {
+                sampling.is_whole = true;
+                if let Some(token_usage) = conversation.add_usage(usage) {
+                    self.voice.token_usage(out, token_usage);
+                }
+            }
+            ResponseEvent::Failed { code, message } => {
+                sampling.failure = Some(errors::failed(code.as_deref(), message.as_deref()));
+            }
+            ResponseEvent::Incomplete { reason } => {
+                sampling.failure = Some(errors::incomplete(reason.as_deref()));
+            }
+            ResponseEvent::Created | ResponseEvent::Ignored => {}
+        }
+    }
+
+    fn on_item(&mut self, out: &mut Outside, item: &OutputItem) {
+        self.items.finish(out, &self.voice, item);
+        let Some(sampling) = &mut self.sampling else { return };
+        sampling.finished.extend(item.history_json());
+        sampling.outputs.extend(tools::answer(item));
+    }
+}

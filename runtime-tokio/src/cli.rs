@@ -1,0 +1,211 @@
+//! Owns: the command line (config.md §1.2) and what it makes of the setup.
+
+use std::io::{IsTerminal, stderr, stdin};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use understudy_core::{Overrides, Setup};
+
+/// What the command line asks for.
+pub(crate) enum Request {
+    /// Serve the host on the standard streams.
+    Serve(Start),
+    /// Show what the server does.
+    Demo {
+        /// Report as JSON.
+        json: bool,
+    },
+    /// Nothing: it was said what the matter is.
+    Done(ExitCode),
+}
+
+/// What a server is started with.
+pub(crate) struct Start {
+    settings: Vec<String>,
+}
+
+/// An app server for coding agents: JSON-RPC, one message a line, on standard input and output.
+#[derive(Debug, Parser)]
+#[command(name = "understudy", version = VERSION)]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (serves protocol 0.94.0)");
+
+// Not clap's global options: those given behind the subcommand would replace those before it
+// (config.md §1.2).
+#[derive(Debug, Args)]
+struct Settings {
+    /// Override a configuration value; the value is TOML, or else text.
+    #[arg(short = 'c', long = "config", value_name = "KEY=VALUE")]
+    config: Vec<String>,
+    /// Turn a feature on.
+    #[arg(long, value_name = "FEATURE")]
+    enable: Vec<String>,
+    /// Turn a feature off.
+    #[arg(long, value_name = "FEATURE")]
+    disable: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve one host on standard input and output; also without any command, if standard input is
+    /// no terminal.
+    AppServer {
+        #[command(flatten)]
+        settings: Settings,
+        /// Accepted for compatibility; nothing is collected.
+        #[arg(long, hide = true)]
+        analytics_default_enabled: bool,
+    },
+    /// Show a session of the server with a made-up host and backend.
+    Demo {
+        /// Report as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Reads the command line. Wrong use ends with status 2, help and version with 0.
+pub(crate) fn request() -> Request {
+    match Cli::try_parse() {
+        Ok(cli) => cli.request(stdin().is_terminal()),
+        Err(error) => {
+            // Nothing can be said to a closed stream.
+            let _closed = error.print();
+            Request::Done(ExitCode::from(if error.use_stderr() { 2 } else { 0 }))
+        }
+    }
+}
+
+/// Says a fatal error the way the reference does (config.md §1.8).
+pub(crate) fn fail(text: &str) -> ExitCode {
+    use std::io::Write;
+    let _closed = writeln!(stderr(), "Error: {text}");
+    ExitCode::FAILURE
+}
+
+impl Cli {
+    fn request(self, by_hand: bool) -> Request {
+        match self.command {
+            Some(Command::Demo { json }) => Request::Demo { json },
+            Some(Command::AppServer { settings, .. }) => Request::Serve(Start {
+                settings: raw(self.settings, settings),
+            }),
+            None if by_hand => {
+                use std::io::Write;
+                let _closed = write!(stderr(), "{}", Self::command().render_help());
+                Request::Done(ExitCode::from(2))
+            }
+            None => {
+                let behind = Settings {
+                    config: vec![],
+                    enable: vec![],
+                    disable: vec![],
+                };
+                Request::Serve(Start {
+                    settings: raw(self.settings, behind),
+                })
+            }
+        }
+    }
+}
+
+/// All settings as `key=value`, the later ones stronger: before the subcommand, behind it, then
+/// all features on, then all off (config.md §1.4).
+fn raw(before: Settings, behind: Settings) -> Vec<String> {
+    let plain = before.config.into_iter().chain(behind.config);
+    let on = before.enable.into_iter().chain(behind.enable);
+    let off = before.disable.into_iter().chain(behind.disable);
+    plain
+        .chain(on.map(|name| format!("features.{name}=true")))
+        .chain(off.map(|name| format!("features.{name}=false")))
+        .collect()
+}
+
+impl Start {
+    /// Everything that the machine is told of this process.
+    pub(crate) fn setup(&self) -> Result<Setup, String> {
+        let overrides = overrides(&self.settings)
+            .map_err(|error| format!("error parsing -c overrides: {error}"))?;
+        let home = understudy_std::codex_home().map_err(|error| error.to_string())?;
+        let cwd = std::env::current_dir()
+            .map_err(|error| format!("the working folder cannot be used: {error}"))?;
+        let env = understudy_std::environment();
+        let host = understudy_std::host_facts(&env);
+        let zone = understudy_std::zone();
+        Ok(Setup {
+            env: Arc::new(env),
+            overrides,
+            host,
+            zone,
+            ..Setup::new(home, cwd)
+        })
+    }
+}
+
+fn overrides(settings: &[String]) -> Result<Overrides, String> {
+    match settings {
+        [] => Ok(Overrides::default()),
+        [first, ..] => Err(format!("{first} cannot be read by this build")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(line: &str) -> Vec<String> {
+        let cli = Cli::try_parse_from(line.split(' ')).expect("a good command line");
+        match cli.request(false) {
+            Request::Serve(start) => start.settings,
+            Request::Demo { .. } | Request::Done(_) => panic!("{line} does not serve"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_before_and_behind_the_command_are_merged() {
+        let all = settings("understudy -c a=1 --disable x app-server -c b=2 --enable y -c c=3");
+        assert_eq!(
+            all,
+            ["a=1", "b=2", "c=3", "features.y=true", "features.x=false"]
+        );
+        assert_eq!(settings("understudy --config a=1"), ["a=1"]);
+        assert_eq!(
+            settings("understudy app-server --analytics-default-enabled").len(),
+            0
+        );
+    }
+
+    #[test]
+    fn wrong_use_is_refused() {
+        for line in [
+            "understudy --analytics-default-enabled app-server",
+            "understudy nonsense",
+        ] {
+            let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
+            assert!(error.use_stderr(), "{line}");
+        }
+        let version = Cli::try_parse_from(["understudy", "--version"]).expect_err("said");
+        assert_eq!(
+            version.to_string(),
+            "understudy 0.1.0 (serves protocol 0.94.0)\n"
+        );
+    }
+
+    #[test]
+    fn by_hand_without_a_command_there_is_help() {
+        let cli = Cli::try_parse_from(["understudy"]).expect("a good command line");
+        assert!(matches!(cli.request(true), Request::Done(_)));
+    }
+}

@@ -1,0 +1,51 @@
+//! Owns: the promise that a process whose host is gone ends, whatever else happens.
+
+use std::process;
+use std::sync::{Arc, Once};
+use std::thread;
+use std::time::Duration;
+
+/// From the end of input, or a signal, to the end of the process; more than the machine's own
+/// grace and the driver's last flush together.
+const WATCHDOG_LIMIT: Duration = Duration::from_secs(2);
+
+/// Ends the process a fixed time after it is first armed, from a thread of its own: also when the
+/// server's thread hangs.
+///
+/// Clones arm the same one.
+#[derive(Clone, Debug)]
+pub struct Watchdog {
+    once: Arc<Once>,
+}
+
+impl Default for Watchdog {
+    /// A watchdog that sleeps.
+    fn default() -> Self {
+        Self {
+            once: Arc::new(Once::new()),
+        }
+    }
+}
+
+impl Watchdog {
+    /// Starts the time, if it does not run yet.
+    pub fn arm(&self) {
+        self.once.call_once(|| {
+            let bite = || {
+                thread::sleep(WATCHDOG_LIMIT);
+                tracing::warn!("the time for ending is over");
+                process::exit(0);
+            };
+            if let Err(error) = thread::Builder::new().name("watchdog".into()).spawn(bite) {
+                tracing::error!("no thread for the watchdog: {error}");
+            }
+        });
+    }
+    /// One that never bites, for tests of what arms it.
+    #[cfg(test)]
+    pub(super) fn tame() -> Self {
+        let tame = Self::default();
+        tame.once.call_once(|| {});
+        tame
+    }
+}

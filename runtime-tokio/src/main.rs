@@ -1,0 +1,55 @@
+//! The server as a process: JSON-RPC on standard input and output, for one host.
+
+mod cli;
+mod logs;
+
+use std::process::ExitCode;
+
+use cli::{Request, Start};
+use understudy_core::ExitStatus;
+use understudy_tokio::host::{HostInput, HostOutput, Watchdog, signals};
+use understudy_tokio::{Services, Streams, demo, serve_with};
+
+fn main() -> ExitCode {
+    logs::init();
+    match cli::request() {
+        Request::Serve(start) => end(serve(start)),
+        Request::Demo { json } => demo::run(json),
+        Request::Done(code) => code,
+    }
+}
+
+/// Fatal errors are said the way the reference says them (config.md §1.8).
+fn end(served: Result<ExitStatus, String>) -> ExitCode {
+    match served {
+        Ok(ExitStatus::Clean) => ExitCode::SUCCESS,
+        Ok(ExitStatus::OutOfTime) => {
+            tracing::warn!("the time for ending was over");
+            ExitCode::SUCCESS
+        }
+        Err(text) => cli::fail(&text),
+    }
+}
+
+fn serve(start: Start) -> Result<ExitStatus, String> {
+    let setup = start.setup()?;
+    let said = |error: std::io::Error| error.to_string();
+    // One thread does everything but file jobs, name lookups and terminals: small and quick.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(said)?;
+    let served = runtime.block_on(async {
+        let watchdog = Watchdog::default();
+        let services = Services {
+            signals: Some(signals(&watchdog)?),
+            ..Services::default()
+        };
+        let reader = HostInput::new(watchdog.clone())?;
+        let writer = HostOutput::new(watchdog)?;
+        serve_with(setup, Streams { reader, writer }, services).await
+    });
+    // A thread that still blocks on a file must not hold up the end.
+    runtime.shutdown_background();
+    served.map_err(said)
+}

@@ -1,0 +1,95 @@
+//! Owns: serving one host from setup to exit.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use understudy_core::files::Files;
+use understudy_core::{Driver, ExitStatus, Machine, Now, Setup, Signal};
+use understudy_std::OsFiles;
+
+use crate::http::Http;
+use crate::port::{Refresher, TokioPort};
+
+/// The two directions of a host's connection.
+#[derive(Debug)]
+pub struct Streams<R, W> {
+    /// From the host; its end is the end of the session.
+    pub reader: R,
+    /// To the host.
+    pub writer: W,
+}
+
+/// What a session works with, beside its streams.
+pub struct Services {
+    /// The HTTP client; clone one for all sessions to share its connections.
+    pub http: Http,
+    /// Where files are.
+    pub files: Arc<dyn Files>,
+    /// Answers token refreshes of a setup with [`understudy_core::Refresh::Embedder`].
+    pub refresher: Option<Refresher>,
+    /// Asks the session to end.
+    pub signals: Option<mpsc::Receiver<Signal>>,
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self {
+            http: Http::new(),
+            files: Arc::new(OsFiles),
+            refresher: None,
+            signals: None,
+        }
+    }
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Services")
+            .field("http", &self.http)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Serves one host until it ends, with services of its own. Must run on a tokio runtime with IO
+/// and time; dropping the future ends the session at once.
+///
+/// # Errors
+///
+/// The operating system gives no entropy.
+pub async fn serve<R, W>(setup: Setup, streams: Streams<R, W>) -> io::Result<ExitStatus>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    serve_with(setup, streams, Services::default()).await
+}
+
+/// Like [`serve`], with services that may be shared with other sessions.
+///
+/// # Errors
+///
+/// The operating system gives no entropy.
+pub async fn serve_with<R, W>(
+    setup: Setup,
+    streams: Streams<R, W>,
+    services: Services,
+) -> io::Result<ExitStatus>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let port = TokioPort::new(
+        (streams.reader, streams.writer),
+        (services.http, services.files),
+        services.signals,
+        services.refresher,
+    );
+    let now = Now::new(Duration::ZERO, Timestamp::now());
+    let machine = Machine::new(setup, understudy_std::seed()?, now);
+    Ok(Driver::new(machine, port).await)
+}

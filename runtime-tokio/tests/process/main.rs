@@ -1,0 +1,12 @@
+//! The server as a host meets it: a process with pipes, and a backend on the network.
+//!
+//! `UNDERSTUDY_TEST_SERVER` names another server's command line, for trying the tests on it.
+
+mod demo;
+mod ending;
+mod external_tokens;
+mod handshake;
+mod invariants;
+mod secrets;
+mod stage;
+mod turn;

@@ -1,0 +1,163 @@
+//! The binary as a host sees it: streams, signals, exit codes.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+/// The watchdog's two seconds and some for a loaded machine.
+const END: Duration = Duration::from_millis(3500);
+
+fn understudy(home: &tempfile::TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
+    command
+        .env("CODEX_HOME", home.path())
+        .env_remove("RUST_LOG");
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn home() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+/// The child's end; fails the test if it does not end in time.
+fn end_of(child: &mut Child) -> ExitStatus {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("a child") {
+            return status;
+        }
+        if started.elapsed() > END {
+            child.kill().expect("killed");
+            panic!("still alive after {END:?}");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn wrong_use_and_questions_have_their_codes() {
+    let home = home();
+    let run = |arguments: &[&str]| {
+        let output = understudy(&home)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output();
+        let output = output.expect("run");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (code, stdout, _) = run(&["--version"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(stdout, "understudy 0.1.0 (serves protocol 0.94.0)\n");
+    let (code, stdout, stderr) = run(&["nonsense"]);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    assert!(stderr.contains("nonsense"), "{stderr}");
+    let (code, ..) = run(&["--analytics-default-enabled", "app-server"]);
+    assert_eq!(code, Some(2));
+}
+
+#[test]
+fn a_home_that_is_missing_is_fatal_and_said_so() {
+    let mut command = understudy(&home());
+    let output = command
+        .env("CODEX_HOME", "/none/of/this")
+        .output()
+        .expect("run");
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).expect("text");
+    assert!(
+        stderr.starts_with("Error: CODEX_HOME /none/of/this cannot be used: "),
+        "{stderr}"
+    );
+    assert_eq!(output.stdout, b"");
+}
+
+#[test]
+fn the_end_of_input_is_the_end_whatever_input_is() {
+    let home = home();
+    let file = home.path().join("input");
+    std::fs::write(&file, "\n").expect("written");
+    let (socket, _) = UnixStream::pair().expect("sockets");
+    let inputs = [
+        Stdio::piped(),
+        Stdio::null(),
+        Stdio::from(File::open(&file).expect("opened")),
+        Stdio::from(OwnedFd::from(socket)),
+    ];
+    for input in inputs {
+        let mut child = understudy(&home)
+            .arg("app-server")
+            .stdin(input)
+            .spawn()
+            .expect("run");
+        drop(child.stdin.take());
+        assert_eq!(end_of(&mut child).code(), Some(0));
+        let mut said = String::new();
+        child
+            .stderr
+            .take()
+            .expect("a pipe")
+            .read_to_string(&mut said)
+            .expect("text");
+        assert_eq!(said, "");
+    }
+}
+
+#[test]
+fn a_signal_ends_in_order() {
+    let home = home();
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut child = understudy(&home).arg("app-server").spawn().expect("run");
+        let pid = Pid::from_child(&child);
+        // Until the handlers are in place the signal would end the process by itself.
+        thread::sleep(Duration::from_millis(200));
+        kill_process(pid, signal).expect("sent");
+        assert_eq!(end_of(&mut child).code(), Some(0));
+    }
+}
+
+#[test]
+fn the_death_of_the_parent_is_the_end() {
+    let home = home();
+    // The shell leaves its child behind, with an input that never ends.
+    let (input, mut held) = std::io::pipe().expect("a pipe");
+    let script = "exec 3<&0; \"$0\" app-server <&3 >/dev/null & echo $!; sleep 0.3";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_understudy")])
+        .env("CODEX_HOME", home.path())
+        .stdin(input)
+        .output()
+        .expect("run");
+    let pid: i32 = String::from_utf8(output.stdout)
+        .expect("text")
+        .trim()
+        .parse()
+        .expect("a pid");
+    let pid = Pid::from_raw(pid).expect("a pid");
+    let started = Instant::now();
+    while test_kill_process(pid).is_ok() && !is_zombie(pid) {
+        assert!(started.elapsed() < END, "still alive after {END:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+    held.write_all(b"\n").expect_err("nobody reads");
+}
+
+/// Ended, but nobody has asked how: in a container there may be no init that does.
+fn is_zombie(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat", pid = pid.as_raw_nonzero()));
+    stat.is_ok_and(|stat| stat.contains(") Z "))
+}
