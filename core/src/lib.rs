@@ -19,12 +19,8 @@ mod rng;
 mod secret;
 mod session;
 mod setup;
-<<<<<<< HEAD
 pub mod thread;
-=======
-mod thread;
 mod tools;
->>>>>>> 58e25ad0c998142749ebde91534b0615166c5000
 mod turn;
 pub mod wire;
 

@@ -174,3 +174,6 @@ fn is_of_kind(source: &SessionSource, kind: ThreadSourceKind) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
