@@ -103,9 +103,7 @@ impl<P: Port> Driver<P> {
     /// A driver that has moved nothing yet; the machine's first effects are carried out by the
     /// first poll.
     pub fn new(machine: Machine, port: P) -> Self {
-        Self {
-            inner: Loop::new(machine, port),
-        }
+        Self { inner: Loop::new(machine, port) }
     }
 }
 
@@ -164,24 +162,13 @@ enum Flow {
 impl<M: Verbs, P: Port> Loop<M, P> {
     fn new(machine: M, port: P) -> Self {
         let buffer = vec![0; READ_CHUNK_BYTES].into_boxed_slice();
-        Self {
-            machine,
-            port,
-            buffer,
-            input: Flow::Open,
-            output: Flow::Open,
-            exit: None,
-        }
+        Self { machine, port, buffer, input: Flow::Open, output: Flow::Open, exit: None }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ExitStatus> {
         self.carry_out();
         for _ in 0..TURNS_PER_POLL {
-            let took = if self.exit.is_none() {
-                self.take(cx)
-            } else {
-                self.flush_is_over(cx)
-            };
+            let took = if self.exit.is_none() { self.take(cx) } else { self.flush_is_over(cx) };
             let wrote = self.write(cx);
             if let Some(status) = self.exit
                 && self.machine.pending_output().is_empty()
@@ -382,12 +369,10 @@ mod tests {
                 Input::TimerFired(id) => self.seen.push(format!("timer {}", id.0)),
                 Input::Done(id, outcome) => {
                     self.output.push(b'.');
-                    self.seen
-                        .push(format!("done {} {}", id.0, outcome.is_last()));
+                    self.seen.push(format!("done {} {}", id.0, outcome.is_last()));
                 }
                 Input::AuthRefreshed(id, answer) => {
-                    self.seen
-                        .push(format!("refreshed {} {}", id.0, answer.is_ok()));
+                    self.seen.push(format!("refreshed {} {}", id.0, answer.is_ok()));
                 }
             }
         }
@@ -472,13 +457,7 @@ mod tests {
     }
 
     fn echo(port: Fake) -> Loop<Echo, Fake> {
-        Loop::new(
-            Echo {
-                high_water: 1 << 20,
-                ..Echo::default()
-            },
-            port,
-        )
+        Loop::new(Echo { high_water: 1 << 20, ..Echo::default() }, port)
     }
 
     fn poll(driver: &mut Loop<Echo, Fake>) -> Poll<ExitStatus> {
@@ -561,10 +540,7 @@ mod tests {
 
     #[test]
     fn the_last_flush_takes_no_more_than_its_time() {
-        let mut driver = echo(Fake {
-            reads: [Vec::new()].into(),
-            ..Fake::default()
-        });
+        let mut driver = echo(Fake { reads: [Vec::new()].into(), ..Fake::default() });
         assert_eq!(poll(&mut driver), Poll::Pending);
         assert_eq!(driver.port.started, [FLUSH_TIMER]);
         driver.port.timers = [TimerId(3), FLUSH_TIMER].into();
@@ -589,9 +565,7 @@ mod tests {
         let chunk = vec![b'x'; READ_CHUNK_BYTES];
         let mut driver = echo(Fake {
             reads: std::iter::repeat_n(chunk, TURNS_PER_POLL + 1).collect(),
-            room: std::iter::repeat_with(|| Room::For(usize::MAX))
-                .take(1000)
-                .collect(),
+            room: std::iter::repeat_with(|| Room::For(usize::MAX)).take(1000).collect(),
             ..Fake::default()
         });
         assert_eq!(poll(&mut driver), Poll::Pending);
@@ -604,17 +578,8 @@ mod tests {
     fn answers_are_batched_and_bounded() {
         let mut driver = echo(Fake {
             outcomes: (0..100).map(head).collect(),
-            refreshed: [(
-                AskId(1),
-                Err(RefreshDenied {
-                    code: 1,
-                    message: String::new(),
-                }),
-            )]
-            .into(),
-            room: std::iter::repeat_with(|| Room::For(usize::MAX))
-                .take(1000)
-                .collect(),
+            refreshed: [(AskId(1), Err(RefreshDenied { code: 1, message: String::new() }))].into(),
+            room: std::iter::repeat_with(|| Room::For(usize::MAX)).take(1000).collect(),
             ..Fake::default()
         });
         assert_eq!(poll(&mut driver), Poll::Pending);

@@ -4,10 +4,7 @@
 //! Method: the text of every source file without comments and literals is searched for banned
 //! paths. That is coarser than clippy's lists, but also holds for code that is not compiled here.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot read its own crate has failed"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its own crate has failed")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,12 +59,7 @@ fn core_names_nothing_impure() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     let files = rust_files(&root);
-    assert!(
-        files.len() > 10,
-        "only {} files in {}",
-        files.len(),
-        root.display()
-    );
+    assert!(files.len() > 10, "only {} files in {}", files.len(), root.display());
     for file in files {
         let code = code_of(&fs::read_to_string(&file).unwrap());
         let driver = file.ends_with("src/driver.rs");
@@ -87,10 +79,7 @@ fn core_depends_on_what_is_listed() {
     let manifest: toml::Table = fs::read_to_string(manifest).unwrap().parse().unwrap();
     let dependencies = manifest["dependencies"].as_table().unwrap();
     for name in dependencies.keys() {
-        assert!(
-            DEPENDENCIES.contains(&name.as_str()),
-            "{name} is not on the list"
-        );
+        assert!(DEPENDENCIES.contains(&name.as_str()), "{name} is not on the list");
     }
     for kind in ["target", "build-dependencies"] {
         assert!(!manifest.contains_key(kind), "core has [{kind}]");
@@ -145,10 +134,7 @@ fn names(code: &str, path: &str) -> bool {
         let after = code[at + path.len()..].chars().next();
         !before.is_some_and(word) && !after.is_some_and(word)
     });
-    whole
-        || path
-            .strip_prefix("std::")
-            .is_some_and(|name| in_group(code, name))
+    whole || path.strip_prefix("std::").is_some_and(|name| in_group(code, name))
 }
 
 fn in_group(code: &str, name: &str) -> bool {
@@ -167,8 +153,7 @@ fn in_group(code: &str, name: &str) -> bool {
             keep
         });
         let flat: String = flat.collect();
-        flat.split(',')
-            .any(|member| member.split([':', ' ']).next() == Some(name))
+        flat.split(',').any(|member| member.split([':', ' ']).next() == Some(name))
     })
 }
 
@@ -205,9 +190,7 @@ fn literal_or_comment(rest: &str, before: Option<char>) -> usize {
         if rest[1 + hashes..].starts_with('"') {
             let end = format!("\"{}", "#".repeat(hashes));
             let start = hashes + 2;
-            return rest[start..]
-                .find(&end)
-                .map_or(rest.len(), |at| start + at + end.len());
+            return rest[start..].find(&end).map_or(rest.len(), |at| start + at + end.len());
         }
     }
     if rest.starts_with('"') {

@@ -1,10 +1,9 @@
-//! Owns: what a process reads once about itself: variables, state folder, time zone, entropy.
+//! Owns: what a process reads once about itself: variables, state folder, entropy.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use jiff::tz::TimeZone;
 use understudy_core::Environment;
 
 /// The variables of this process. Those whose name or value is no text are left out.
@@ -26,22 +25,13 @@ pub fn codex_home() -> Result<PathBuf, HomeError> {
     if let Some(home) = filled("CODEX_HOME") {
         return named_home(Path::new(&home));
     }
-    filled("HOME")
-        .map(|home| Path::new(&home).join(".codex"))
-        .ok_or(HomeError::Unknown)
+    filled("HOME").map(|home| Path::new(&home).join(".codex")).ok_or(HomeError::Unknown)
 }
 
 fn named_home(path: &Path) -> Result<PathBuf, HomeError> {
-    let unusable = |reason| HomeError::Unusable {
-        path: path.to_owned(),
-        reason,
-    };
+    let unusable = |reason| HomeError::Unusable { path: path.to_owned(), reason };
     let real = path.canonicalize().map_err(unusable)?;
-    if real.is_dir() {
-        Ok(real)
-    } else {
-        Err(unusable(io::ErrorKind::NotADirectory.into()))
-    }
+    if real.is_dir() { Ok(real) } else { Err(unusable(io::ErrorKind::NotADirectory.into())) }
 }
 
 /// Why there is no state folder.
@@ -71,11 +61,6 @@ impl fmt::Display for HomeError {
 
 impl std::error::Error for HomeError {}
 
-/// The time zone of the system, UTC if it says none.
-pub fn zone() -> TimeZone {
-    TimeZone::try_system().unwrap_or(TimeZone::UTC)
-}
-
 /// Entropy for a machine, from the operating system.
 ///
 /// # Errors
@@ -99,11 +84,7 @@ mod tests {
         let real = folder.path().canonicalize().expect("resolved");
         assert_eq!(named_home(&link).expect("usable"), real);
         let missing = named_home(&folder.path().join("none")).expect_err("missing");
-        assert!(
-            missing
-                .to_string()
-                .ends_with("No such file or directory (os error 2)")
-        );
+        assert!(missing.to_string().ends_with("No such file or directory (os error 2)"));
         std::fs::write(folder.path().join("file"), "").expect("written");
         let file = named_home(&folder.path().join("file")).expect_err("a file");
         assert!(file.to_string().ends_with("not a directory"), "{file}");

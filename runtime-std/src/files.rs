@@ -50,11 +50,7 @@ impl Files for OsFiles {
         let facts = fs::metadata(path).map_err(error)?;
         let modified_ns =
             i128::from(facts.mtime()) * 1_000_000_000 + i128::from(facts.mtime_nsec());
-        Ok(Stat {
-            len: facts.len(),
-            is_dir: facts.is_dir(),
-            modified_ns,
-        })
+        Ok(Stat { len: facts.len(), is_dir: facts.is_dir(), modified_ns })
     }
 
     fn write_atomic(&self, path: &Path, bytes: &[u8], access: Access) -> Result<(), FileError> {
@@ -84,9 +80,7 @@ impl Files for OsFiles {
     fn lock(&self, path: &Path) -> Result<Box<dyn FileLock>, FileError> {
         let mut name = OsString::from(path);
         name.push(".lock");
-        lock(Path::new(&name))
-            .map_err(error)
-            .map(|held| Box::new(held) as Box<dyn FileLock>)
+        lock(Path::new(&name)).map_err(error).map(|held| Box::new(held) as Box<dyn FileLock>)
     }
 }
 
@@ -103,10 +97,7 @@ fn error(error: io::Error) -> FileError {
         io::ErrorKind::PermissionDenied => FileErrorKind::Denied,
         _ => FileErrorKind::Other,
     };
-    FileError {
-        kind,
-        text: error.to_string(),
-    }
+    FileError { kind, text: error.to_string() }
 }
 
 /// Opens for reading. A pipe in a file's place reads as empty or fails; it never blocks.
@@ -124,11 +115,7 @@ fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     }
     let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok(if bytes.len() as u64 > limit {
-        None
-    } else {
-        Some(bytes)
-    })
+    Ok(if bytes.len() as u64 > limit { None } else { Some(bytes) })
 }
 
 fn read_at(path: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
@@ -157,11 +144,7 @@ fn list(path: &Path) -> io::Result<Vec<Entry>> {
             continue;
         };
         let kind = entry.file_type()?;
-        let is_dir = if kind.is_symlink() {
-            entry.path().is_dir()
-        } else {
-            kind.is_dir()
-        };
+        let is_dir = if kind.is_symlink() { entry.path().is_dir() } else { kind.is_dir() };
         entries.push(Entry { name, is_dir });
     }
     Ok(entries)
@@ -174,26 +157,14 @@ fn write_atomic(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     make_folder(folder, access)?;
     let (mode, kept) = match access {
         Access::Private => (0o600, None),
-        Access::Shared => (
-            0o666,
-            fs::metadata(&target)
-                .ok()
-                .map(|facts| facts.mode() & 0o7777),
-        ),
+        Access::Shared => (0o666, fs::metadata(&target).ok().map(|facts| facts.mode() & 0o7777)),
     };
-    let mut temporary: NamedTempFile<File> = tempfile::Builder::new()
-        .prefix(".understudy-")
-        .make_in(folder, |name| {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(mode)
-                .open(name)
+    let mut temporary: NamedTempFile<File> =
+        tempfile::Builder::new().prefix(".understudy-").make_in(folder, |name| {
+            OpenOptions::new().write(true).create_new(true).mode(mode).open(name)
         })?;
     if let Some(mode) = kept {
-        temporary
-            .as_file()
-            .set_permissions(Permissions::from_mode(mode))?;
+        temporary.as_file().set_permissions(Permissions::from_mode(mode))?;
     }
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;
@@ -209,13 +180,7 @@ fn write_atomic(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
 fn lock(path: &Path) -> io::Result<HeldLock> {
     let open = || {
         let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
     };
     let file = with_folder(path, open)?;
     let started = Instant::now();
@@ -271,25 +236,13 @@ mod tests {
     fn a_private_file_is_private_whatever_it_was() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("new/auth.json");
-        OsFiles
-            .write_atomic(&path, b"one", Access::Private)
-            .expect("written");
-        assert_eq!(
-            (mode(&path), mode(path.parent().expect("a folder"))),
-            (0o600, 0o700)
-        );
+        OsFiles.write_atomic(&path, b"one", Access::Private).expect("written");
+        assert_eq!((mode(&path), mode(path.parent().expect("a folder"))), (0o600, 0o700));
         fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("changed");
-        OsFiles
-            .write_atomic(&path, b"two", Access::Private)
-            .expect("written");
+        OsFiles.write_atomic(&path, b"two", Access::Private).expect("written");
         assert_eq!(mode(&path), 0o600);
         assert_eq!(OsFiles.read(&path, 3).as_deref(), Ok(b"two".as_slice()));
-        assert_eq!(
-            OsFiles
-                .list(path.parent().expect("a folder"))
-                .map(|all| all.len()),
-            Ok(1)
-        );
+        assert_eq!(OsFiles.list(path.parent().expect("a folder")).map(|all| all.len()), Ok(1));
     }
 
     #[test]
@@ -300,31 +253,21 @@ mod tests {
         fs::write(&real, "old").expect("written");
         fs::set_permissions(&real, Permissions::from_mode(0o640)).expect("changed");
         symlink(&real, &link).expect("linked");
-        OsFiles
-            .write_atomic(&link, b"new", Access::Shared)
-            .expect("written");
+        OsFiles.write_atomic(&link, b"new", Access::Shared).expect("written");
         assert_eq!(fs::read(&real).expect("read"), b"new");
         assert_eq!(mode(&real), 0o640);
-        assert_eq!(
-            OsFiles.real_path(&link),
-            Ok(fs::canonicalize(&real).expect("resolved"))
-        );
+        assert_eq!(OsFiles.real_path(&link), Ok(fs::canonicalize(&real).expect("resolved")));
     }
 
     #[test]
     fn errors_have_their_kind_and_the_systems_text() {
         let folder = tempfile::tempdir().expect("a folder");
-        let missing = OsFiles
-            .read(&folder.path().join("none"), 10)
-            .expect_err("missing");
+        let missing = OsFiles.read(&folder.path().join("none"), 10).expect_err("missing");
         assert!(missing.is_not_found());
         assert_eq!(missing.text, "No such file or directory (os error 2)");
         let path = folder.path().join("big");
         fs::write(&path, [0; 11]).expect("written");
-        assert_eq!(
-            OsFiles.read(&path, 10).expect_err("big").kind,
-            FileErrorKind::TooLarge
-        );
+        assert_eq!(OsFiles.read(&path, 10).expect_err("big").kind, FileErrorKind::TooLarge);
         assert_eq!(OsFiles.read(&path, 11).map(|bytes| bytes.len()), Ok(11));
         let denied = OsFiles.write_atomic(Path::new("/proc/none/x"), b"", Access::Shared);
         let denied = denied.expect_err("no such place");
@@ -339,14 +282,8 @@ mod tests {
         let path = folder.path().join("a/b/rollout.jsonl");
         OsFiles.append(&path, b"one\n").expect("appended");
         OsFiles.append(&path, b"two\n").expect("appended");
-        assert_eq!(
-            OsFiles.read_at(&path, 4, 100).as_deref(),
-            Ok(b"two\n".as_slice())
-        );
-        assert_eq!(
-            OsFiles.read_at(&path, 100, 4).as_deref(),
-            Ok(b"".as_slice())
-        );
+        assert_eq!(OsFiles.read_at(&path, 4, 100).as_deref(), Ok(b"two\n".as_slice()));
+        assert_eq!(OsFiles.read_at(&path, 100, 4).as_deref(), Ok(b"".as_slice()));
         let moved = folder.path().join("archived/rollout.jsonl");
         OsFiles.rename(&path, &moved).expect("moved");
         assert_eq!(OsFiles.stat(&moved).map(|stat| stat.len), Ok(8));

@@ -53,10 +53,7 @@ pub fn host_facts(env: &Environment) -> HostFacts {
     HostFacts {
         os,
         os_version,
-        arch: rustix::system::uname()
-            .machine()
-            .to_string_lossy()
-            .into_owned(),
+        arch: rustix::system::uname().machine().to_string_lossy().into_owned(),
         terminal: terminal(env),
         shell: shell(env),
     }
@@ -89,14 +86,8 @@ fn linux_system(release: &str) -> (String, String) {
         })
     };
     let id = field("ID").unwrap_or_default();
-    let name = SYSTEMS
-        .iter()
-        .find(|(known, _)| *known == id)
-        .map_or("Linux", |(_, name)| *name);
-    (
-        name.to_owned(),
-        three_numbers(field("VERSION_ID").unwrap_or_default()),
-    )
+    let name = SYSTEMS.iter().find(|(known, _)| *known == id).map_or("Linux", |(_, name)| *name);
+    (name.to_owned(), three_numbers(field("VERSION_ID").unwrap_or_default()))
 }
 
 /// `12` as `12.0.0` and `24.04` as `24.4.0`, the way the reference writes versions; what is no
@@ -141,9 +132,7 @@ mod tests {
     use super::*;
 
     fn env(vars: &[(&str, &str)]) -> Environment {
-        vars.iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
@@ -151,16 +140,8 @@ mod tests {
         let check = |release: &str, name: &str, version: &str| {
             assert_eq!(linux_system(release), (name.to_owned(), version.to_owned()));
         };
-        check(
-            "NAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nID=debian\n",
-            "Debian",
-            "12.0.0",
-        );
-        check(
-            "ID=ubuntu\nVERSION_ID=\"22.04\"\nID_LIKE=debian",
-            "Ubuntu",
-            "22.4.0",
-        );
+        check("NAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nID=debian\n", "Debian", "12.0.0");
+        check("ID=ubuntu\nVERSION_ID=\"22.04\"\nID_LIKE=debian", "Ubuntu", "22.4.0");
         check("ID=alpine\nVERSION_ID=3.20.1", "Alpine Linux", "3.20.1");
         check("ID=mine\nVERSION_ID=2025.1-rc", "Linux", "2025.1-rc");
         check("ID=arch", "Arch Linux", "Unknown");
@@ -170,18 +151,9 @@ mod tests {
     #[test]
     fn the_terminal_is_the_first_that_says_its_name() {
         let check = |vars: &[(&str, &str)], token: &str| assert_eq!(terminal(&env(vars)), token);
-        check(
-            &[("TERM_PROGRAM", "vscode"), ("TERM_PROGRAM_VERSION", "1.9")],
-            "vscode/1.9",
-        );
-        check(
-            &[("TERM_PROGRAM", "tmux"), ("WEZTERM_VERSION", "2")],
-            "tmux",
-        );
-        check(
-            &[("WEZTERM_VERSION", "2024"), ("TERM", "xterm")],
-            "WezTerm/2024",
-        );
+        check(&[("TERM_PROGRAM", "vscode"), ("TERM_PROGRAM_VERSION", "1.9")], "vscode/1.9");
+        check(&[("TERM_PROGRAM", "tmux"), ("WEZTERM_VERSION", "2")], "tmux");
+        check(&[("WEZTERM_VERSION", "2024"), ("TERM", "xterm")], "WezTerm/2024");
         check(&[("ITERM_PROFILE", "x"), ("VTE_VERSION", "1")], "iTerm.app");
         check(&[("VTE_VERSION", "7600"), ("WT_SESSION", "a")], "VTE/7600");
         check(&[("TERM", "xterm")], "xterm");
@@ -200,10 +172,7 @@ mod tests {
     #[test]
     fn this_machine_has_a_processor() {
         let facts = host_facts(&Environment::default());
-        assert!(
-            ["x86_64", "aarch64", "arm64"].contains(&facts.arch.as_str()),
-            "{facts:?}"
-        );
+        assert!(["x86_64", "aarch64", "arm64"].contains(&facts.arch.as_str()), "{facts:?}");
         assert_eq!(facts.terminal, "unknown");
     }
 }

@@ -6,7 +6,9 @@
 mod environment;
 mod files;
 mod host;
+mod zone;
 
-pub use environment::{HomeError, codex_home, environment, seed, zone};
+pub use environment::{HomeError, codex_home, environment, seed};
 pub use files::OsFiles;
 pub use host::host_facts;
+pub use zone::zone;

@@ -46,14 +46,7 @@ impl Backend {
     pub(crate) fn new(http: Http, files: Arc<dyn Files>) -> Self {
         let (sender, answers) = mpsc::channel(ANSWERS_WAITING_MAX);
         let lane = Lane::new(files, sender.clone());
-        Self {
-            http,
-            lane,
-            sender,
-            answers,
-            running: BTreeMap::new(),
-            bytes: Bytes::new(),
-        }
+        Self { http, lane, sender, answers, running: BTreeMap::new(), bytes: Bytes::new() }
     }
 
     /// Begins a call. Must be called on a tokio runtime.
@@ -82,10 +75,7 @@ impl Backend {
         tokio::spawn(async move {
             if exchange.await.is_err_and(|ended| ended.is_panic()) {
                 let text = "an HTTP exchange panicked".to_owned();
-                let failure = HttpFailure {
-                    kind: HttpFailureKind::Request,
-                    text,
-                };
+                let failure = HttpFailure { kind: HttpFailureKind::Request, text };
                 let _over = sender.send((id, Answer::Failed(failure))).await;
             }
         });

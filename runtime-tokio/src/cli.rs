@@ -22,7 +22,7 @@ pub(crate) enum Request {
 
 /// What a server is started with.
 pub(crate) struct Start {
-    settings: Vec<String>,
+    settings: Settings,
 }
 
 /// An app server for coding agents: JSON-RPC, one message a line, on standard input and output.
@@ -94,73 +94,61 @@ impl Cli {
     fn request(self, by_hand: bool) -> Request {
         match self.command {
             Some(Command::Demo { json }) => Request::Demo { json },
-            Some(Command::AppServer { settings, .. }) => Request::Serve(Start {
-                settings: raw(self.settings, settings),
-            }),
+            Some(Command::AppServer { settings, .. }) => {
+                Request::Serve(Start { settings: self.settings.and(settings) })
+            }
             None if by_hand => {
                 use std::io::Write;
                 let _closed = write!(stderr(), "{}", Self::command().render_help());
                 Request::Done(ExitCode::from(2))
             }
-            None => {
-                let behind = Settings {
-                    config: vec![],
-                    enable: vec![],
-                    disable: vec![],
-                };
-                Request::Serve(Start {
-                    settings: raw(self.settings, behind),
-                })
-            }
+            None => Request::Serve(Start { settings: self.settings }),
         }
     }
 }
 
-/// All settings as `key=value`, the later ones stronger: before the subcommand, behind it, then
-/// all features on, then all off (config.md §1.4).
-fn raw(before: Settings, behind: Settings) -> Vec<String> {
-    let plain = before.config.into_iter().chain(behind.config);
-    let on = before.enable.into_iter().chain(behind.enable);
-    let off = before.disable.into_iter().chain(behind.disable);
-    plain
-        .chain(on.map(|name| format!("features.{name}=true")))
-        .chain(off.map(|name| format!("features.{name}=false")))
-        .collect()
+impl Settings {
+    /// These before the subcommand, `behind` it; the later ones are stronger.
+    fn and(mut self, behind: Settings) -> Self {
+        self.config.extend(behind.config);
+        self.enable.extend(behind.enable);
+        self.disable.extend(behind.disable);
+        self
+    }
 }
 
 impl Start {
     /// Everything that the machine is told of this process.
     pub(crate) fn setup(&self) -> Result<Setup, String> {
-        let overrides = overrides(&self.settings)
-            .map_err(|error| format!("error parsing -c overrides: {error}"))?;
+        let overrides = overrides(&self.settings)?;
         let home = understudy_std::codex_home().map_err(|error| error.to_string())?;
         let cwd = std::env::current_dir()
             .map_err(|error| format!("the working folder cannot be used: {error}"))?;
         let env = understudy_std::environment();
         let host = understudy_std::host_facts(&env);
-        let zone = understudy_std::zone();
-        Ok(Setup {
-            env: Arc::new(env),
-            overrides,
-            host,
-            zone,
-            ..Setup::new(home, cwd)
-        })
+        let zone = understudy_std::zone(&env);
+        Ok(Setup { env: Arc::new(env), overrides, host, zone, ..Setup::new(home, cwd) })
     }
 }
 
-fn overrides(settings: &[String]) -> Result<Overrides, String> {
-    match settings {
-        [] => Ok(Overrides::default()),
-        [first, ..] => Err(format!("{first} cannot be read by this build")),
+/// Only what `-c` says is called a parse error (config.md §1.8).
+fn overrides(settings: &Settings) -> Result<Overrides, String> {
+    let mut overrides = Overrides::parse(&settings.config)
+        .map_err(|error| format!("error parsing -c overrides: {error}"))?;
+    for name in &settings.enable {
+        overrides = overrides.enable(name).map_err(|error| error.to_string())?;
     }
+    for name in &settings.disable {
+        overrides = overrides.disable(name).map_err(|error| error.to_string())?;
+    }
+    Ok(overrides)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn settings(line: &str) -> Vec<String> {
+    fn settings(line: &str) -> Settings {
         let cli = Cli::try_parse_from(line.split(' ')).expect("a good command line");
         match cli.request(false) {
             Request::Serve(start) => start.settings,
@@ -176,31 +164,31 @@ mod tests {
     #[test]
     fn settings_before_and_behind_the_command_are_merged() {
         let all = settings("understudy -c a=1 --disable x app-server -c b=2 --enable y -c c=3");
-        assert_eq!(
-            all,
-            ["a=1", "b=2", "c=3", "features.y=true", "features.x=false"]
-        );
-        assert_eq!(settings("understudy --config a=1"), ["a=1"]);
-        assert_eq!(
-            settings("understudy app-server --analytics-default-enabled").len(),
-            0
-        );
+        assert_eq!(all.config, ["a=1", "b=2", "c=3"]);
+        assert_eq!((all.enable, all.disable), (vec!["y".to_owned()], vec!["x".to_owned()]));
+        assert_eq!(settings("understudy --config a=1").config, ["a=1"]);
+        let plain = settings("understudy app-server --analytics-default-enabled");
+        assert!(plain.config.is_empty());
+    }
+
+    #[test]
+    fn settings_that_cannot_be_read_are_named() {
+        let said = |line| overrides(&settings(line)).err();
+        assert_eq!(said("understudy -c a=1 app-server"), None);
+        let missing = "error parsing -c overrides: Invalid override (missing '='): a";
+        assert_eq!(said("understudy -c a").as_deref(), Some(missing));
+        let unknown = "Unknown feature flag: nonsense";
+        assert_eq!(said("understudy --enable nonsense").as_deref(), Some(unknown));
     }
 
     #[test]
     fn wrong_use_is_refused() {
-        for line in [
-            "understudy --analytics-default-enabled app-server",
-            "understudy nonsense",
-        ] {
+        for line in ["understudy --analytics-default-enabled app-server", "understudy nonsense"] {
             let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
             assert!(error.use_stderr(), "{line}");
         }
         let version = Cli::try_parse_from(["understudy", "--version"]).expect_err("said");
-        assert_eq!(
-            version.to_string(),
-            "understudy 0.1.0 (serves protocol 0.94.0)\n"
-        );
+        assert_eq!(version.to_string(), "understudy 0.1.0 (serves protocol 0.94.0)\n");
     }
 
     #[test]

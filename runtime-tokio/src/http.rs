@@ -57,25 +57,15 @@ impl Http {
         answers: &mpsc::Sender<(CallId, Answer)>,
     ) -> Result<(), HttpFailure> {
         let started = Instant::now();
-        let total = request
-            .total_limit
-            .and_then(|limit| started.checked_add(limit));
-        let head = request
-            .head_limit
-            .and_then(|limit| started.checked_add(limit));
+        let total = request.total_limit.and_then(|limit| started.checked_add(limit));
+        let head = request.head_limit.and_then(|limit| started.checked_add(limit));
         let first = [head, total].into_iter().flatten().min();
         let mut response = within(first, self.send(request)).await??;
-        if answers
-            .send((id, Answer::Head(head_of(&response))))
-            .await
-            .is_err()
-        {
+        if answers.send((id, Answer::Head(head_of(&response)))).await.is_err() {
             return Ok(());
         }
         loop {
-            let chunk = within(total, response.chunk())
-                .await?
-                .map_err(body_failure)?;
+            let chunk = within(total, response.chunk()).await?.map_err(body_failure)?;
             let Some(bytes) = chunk else { return Ok(()) };
             if answers.send((id, Answer::Bytes(bytes))).await.is_err() {
                 return Ok(());
@@ -89,9 +79,7 @@ impl Http {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
         };
-        let mut builder = client
-            .request(method, &request.url)
-            .headers(headers(&request)?);
+        let mut builder = client.request(method, &request.url).headers(headers(&request)?);
         if request.method == Method::Post || request.body_len() > 0 {
             builder = builder.body(body(&request));
         }
@@ -145,10 +133,7 @@ fn head_of(response: &Response) -> HttpHead {
 }
 
 fn failure(kind: HttpFailureKind, text: impl Into<String>) -> HttpFailure {
-    HttpFailure {
-        kind,
-        text: text.into(),
-    }
+    HttpFailure { kind, text: text.into() }
 }
 
 fn send_failure(error: reqwest::Error) -> HttpFailure {
@@ -169,15 +154,8 @@ fn send_failure(error: reqwest::Error) -> HttpFailure {
 }
 
 fn body_failure(error: reqwest::Error) -> HttpFailure {
-    let kind = if error.is_timeout() {
-        HttpFailureKind::Timeout
-    } else {
-        HttpFailureKind::Body
-    };
-    tracing::debug!(
-        cause = root(&error).map(tracing::field::display),
-        "a body broke off"
-    );
+    let kind = if error.is_timeout() { HttpFailureKind::Timeout } else { HttpFailureKind::Body };
+    tracing::debug!(cause = root(&error).map(tracing::field::display), "a body broke off");
     failure(kind, BODY_BROKE_OFF)
 }
 
@@ -240,10 +218,7 @@ fn roots() -> Result<RootCertStore, String> {
 
 fn add_file(store: &mut RootCertStore, variable: &str, path: &Path) -> Result<(), String> {
     let said = |reason: &dyn std::fmt::Display| {
-        format!(
-            "{variable}: certificates in {} cannot be used: {reason}",
-            path.display()
-        )
+        format!("{variable}: certificates in {} cannot be used: {reason}", path.display())
     };
     let pem = std::fs::read(path).map_err(|error| said(&error))?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
@@ -270,19 +245,9 @@ mod tests {
     #[test]
     fn a_certificate_file_that_is_no_use_says_why() {
         let missing = added(None).expect_err("missing");
-        assert!(
-            missing.starts_with("UNDERSTUDY_CA_FILE: certificates in /"),
-            "{missing}"
-        );
-        assert!(
-            missing.ends_with("No such file or directory (os error 2)"),
-            "{missing}"
-        );
-        assert!(
-            added(Some("text"))
-                .expect_err("empty")
-                .ends_with("there is none in it")
-        );
+        assert!(missing.starts_with("UNDERSTUDY_CA_FILE: certificates in /"), "{missing}");
+        assert!(missing.ends_with("No such file or directory (os error 2)"), "{missing}");
+        assert!(added(Some("text")).expect_err("empty").ends_with("there is none in it"));
         let broken = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
         assert!(added(Some(broken)).is_err());
     }

@@ -30,11 +30,7 @@ struct Queue {
 
 impl Lane {
     pub(crate) fn new(files: Arc<dyn Files>, answers: mpsc::Sender<(CallId, Answer)>) -> Self {
-        Self {
-            files,
-            answers,
-            queue: Arc::default(),
-        }
+        Self { files, answers, queue: Arc::default() }
     }
 
     /// Queues a job, and finds it a thread if none is at work.

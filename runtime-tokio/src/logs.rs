@@ -9,9 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Logs by `RUST_LOG`, errors only without it; colours on a terminal that did not refuse them.
 pub(crate) fn init() {
     let errors = || Targets::new().with_default(LevelFilter::ERROR);
-    let wanted = std::env::var("RUST_LOG")
-        .ok()
-        .filter(|wanted| !wanted.trim().is_empty());
+    let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.trim().is_empty());
     let (filter, bad) = match wanted.as_deref().map(str::parse::<Targets>) {
         None => (errors(), None),
         Some(Ok(targets)) => (targets, None),
@@ -21,10 +19,7 @@ pub(crate) fn init() {
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal() && !plain);
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(lines)
-        .init();
+    tracing_subscriber::registry().with(filter).with(lines).init();
     if let Some(error) = bad {
         tracing::error!("RUST_LOG is not understood: {error}");
     }

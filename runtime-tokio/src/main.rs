@@ -35,16 +35,11 @@ fn serve(start: Start) -> Result<ExitStatus, String> {
     let setup = start.setup()?;
     let said = |error: std::io::Error| error.to_string();
     // One thread does everything but file jobs, name lookups and terminals: small and quick.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(said)?;
     let served = runtime.block_on(async {
         let watchdog = Watchdog::default();
-        let services = Services {
-            signals: Some(signals(&watchdog)?),
-            ..Services::default()
-        };
+        let services = Services { signals: Some(signals(&watchdog)?), ..Services::default() };
         let reader = HostInput::new(watchdog.clone())?;
         let writer = HostOutput::new(watchdog)?;
         serve_with(setup, Streams { reader, writer }, services).await

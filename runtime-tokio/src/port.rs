@@ -65,9 +65,7 @@ impl<R, W> TokioPort<R, W> {
 
 impl<R, W> fmt::Debug for TokioPort<R, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokioPort")
-            .field("timers", &self.timers)
-            .finish_non_exhaustive()
+        f.debug_struct("TokioPort").field("timers", &self.timers).finish_non_exhaustive()
     }
 }
 
@@ -156,17 +154,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Port for TokioPort<R, W> {
                 return Err(denied("nobody gives tokens here"));
             };
             let late = |_| Err(denied("the refresh took too long"));
-            tokio::time::timeout(limit, answer)
-                .await
-                .unwrap_or_else(late)
+            tokio::time::timeout(limit, answer).await.unwrap_or_else(late)
         });
         self.asks.insert(task.id(), id);
     }
 }
 
 fn denied(message: &str) -> RefreshDenied {
-    RefreshDenied {
-        code: INTERNAL_ERROR,
-        message: message.to_owned(),
-    }
+    RefreshDenied { code: INTERNAL_ERROR, message: message.to_owned() }
 }

@@ -38,20 +38,13 @@ pub struct Services {
 
 impl Default for Services {
     fn default() -> Self {
-        Self {
-            http: Http::new(),
-            files: Arc::new(OsFiles),
-            refresher: None,
-            signals: None,
-        }
+        Self { http: Http::new(), files: Arc::new(OsFiles), refresher: None, signals: None }
     }
 }
 
 impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Services")
-            .field("http", &self.http)
-            .finish_non_exhaustive()
+        f.debug_struct("Services").field("http", &self.http).finish_non_exhaustive()
     }
 }
 

@@ -23,9 +23,7 @@ impl Timers {
         self.cancel(id);
         let now = Instant::now();
         // A delay beyond the clock's end is one that nobody lives to see.
-        let due = now
-            .checked_add(delay)
-            .unwrap_or(now + Duration::from_secs(1 << 31));
+        let due = now.checked_add(delay).unwrap_or(now + Duration::from_secs(1 << 31));
         self.due.insert(id, due);
         self.by_due.insert((due, id));
     }

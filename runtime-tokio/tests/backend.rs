@@ -25,12 +25,7 @@ use understudy_tokio::{Http, Refresher, TokioPort};
 type TestPort = TokioPort<Empty, Sink>;
 
 fn port(files: impl Files + 'static, refresher: Option<Refresher>) -> TestPort {
-    TokioPort::new(
-        (empty(), sink()),
-        (Http::new(), Arc::new(files)),
-        None,
-        refresher,
-    )
+    TokioPort::new((empty(), sink()), (Http::new(), Arc::new(files)), None, refresher)
 }
 
 fn plain() -> TestPort {
@@ -41,10 +36,7 @@ fn request(url: String) -> HttpRequest {
     HttpRequest {
         method: Method::Post,
         url,
-        headers: vec![(
-            "Authorization".into(),
-            HeaderText::Secret(Secret::new("Bearer top")),
-        )],
+        headers: vec![("Authorization".into(), HeaderText::Secret(Secret::new("Bearer top")))],
         body: vec!["one,".into(), "two".into()],
         head_limit: None,
         total_limit: None,
@@ -80,9 +72,7 @@ async fn next(port: &mut TestPort) -> (CallId, Said) {
             (id, said)
         })
     });
-    tokio::time::timeout(Duration::from_secs(5), said)
-        .await
-        .expect("an outcome in time")
+    tokio::time::timeout(Duration::from_secs(5), said).await.expect("an outcome in time")
 }
 
 /// A server for one connection; its thread gives back what `serve` does.
@@ -119,21 +109,12 @@ async fn an_exchange_goes_over_whole() {
     });
     let mut port = plain();
     port.start(CallId(1), Call::Http(request(url)));
-    assert_eq!(
-        next(&mut port).await,
-        (CallId(1), Said::Head(307, Some("yes".into())))
-    );
-    assert_eq!(
-        next(&mut port).await,
-        (CallId(1), Said::Bytes(b"hello".into()))
-    );
+    assert_eq!(next(&mut port).await, (CallId(1), Said::Head(307, Some("yes".into()))));
+    assert_eq!(next(&mut port).await, (CallId(1), Said::Bytes(b"hello".into())));
     assert_eq!(next(&mut port).await, (CallId(1), Said::End));
     let request = server.join().expect("the server").to_lowercase();
-    for part in [
-        "post /v1/responses?key=hidden",
-        "authorization: bearer top",
-        "content-length: 7",
-    ] {
+    for part in ["post /v1/responses?key=hidden", "authorization: bearer top", "content-length: 7"]
+    {
         assert!(request.contains(part), "{part} is not in {request}");
     }
 }
@@ -156,37 +137,18 @@ async fn a_body_that_breaks_off_is_called_what_clients_know() {
 #[tokio::test]
 async fn failures_have_their_kind_and_no_secrets() {
     let mut port = plain();
-    let free = TcpListener::bind("127.0.0.1:0")
-        .expect("a port")
-        .local_addr()
-        .expect("an address");
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let mut bad_header = request("http://127.0.0.1:1/".into());
-    bad_header
-        .headers
-        .push(("x".into(), HeaderText::Secret(Secret::new("hidden\n"))));
+    bad_header.headers.push(("x".into(), HeaderText::Secret(Secret::new("hidden\n"))));
     for (id, request, wanted) in [
-        (
-            1,
-            request(format!("http://{free}/?key=hidden")),
-            HttpFailureKind::Connect,
-        ),
-        (
-            2,
-            request("no url, hidden".into()),
-            HttpFailureKind::Request,
-        ),
+        (1, request(format!("http://{free}/?key=hidden")), HttpFailureKind::Connect),
+        (2, request("no url, hidden".into()), HttpFailureKind::Request),
         (3, bad_header, HttpFailureKind::Request),
-        (
-            4,
-            request("ftp://127.0.0.1/?key=hidden".into()),
-            HttpFailureKind::Request,
-        ),
+        (4, request("ftp://127.0.0.1/?key=hidden".into()), HttpFailureKind::Request),
     ] {
         port.start(CallId(id), Call::Http(request));
         let (answered, said) = next(&mut port).await;
-        let Said::Failed(kind, text) = said else {
-            panic!("{id}: {said:?}")
-        };
+        let Said::Failed(kind, text) = said else { panic!("{id}: {said:?}") };
         assert_eq!((answered, kind), (CallId(id), wanted), "{text}");
         assert!(!text.contains("hidden"), "{text}");
     }
@@ -196,9 +158,7 @@ async fn failures_have_their_kind_and_no_secrets() {
 async fn limits_end_a_call() {
     let hang = |mut stream: TcpStream| {
         read_request(&mut stream, "one,two");
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
-            .expect("sent");
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n").expect("sent");
         thread::sleep(Duration::from_millis(400));
     };
     let silent = |_stream: TcpStream| thread::sleep(Duration::from_millis(400));
@@ -208,24 +168,12 @@ async fn limits_end_a_call() {
 
     let (url, _silent) = server(silent);
     let started = Instant::now();
-    port.start(
-        CallId(1),
-        Call::Http(HttpRequest {
-            head_limit: limit,
-            ..request(url)
-        }),
-    );
+    port.start(CallId(1), Call::Http(HttpRequest { head_limit: limit, ..request(url) }));
     assert_eq!(next(&mut port).await.1, timeout);
     assert!(started.elapsed() < Duration::from_millis(390));
 
     let (url, _hang) = server(hang);
-    port.start(
-        CallId(2),
-        Call::Http(HttpRequest {
-            total_limit: limit,
-            ..request(url)
-        }),
-    );
+    port.start(CallId(2), Call::Http(HttpRequest { total_limit: limit, ..request(url) }));
     assert_eq!(next(&mut port).await.1, Said::Head(200, None));
     assert_eq!(next(&mut port).await.1, timeout);
 }
@@ -235,14 +183,10 @@ async fn a_stream_that_nobody_polls_is_not_read() {
     let (url, server) = server(|mut stream| {
         read_request(&mut stream, "one,two");
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").expect("sent");
-        stream
-            .set_write_timeout(Some(Duration::from_millis(300)))
-            .expect("a limit");
+        stream.set_write_timeout(Some(Duration::from_millis(300))).expect("a limit");
         let chunk = vec![b'x'; 1 << 20];
         // Ends when the connection takes no more, or is gone.
-        (0..256)
-            .take_while(|_| stream.write_all(&chunk).is_ok())
-            .count()
+        (0..256).take_while(|_| stream.write_all(&chunk).is_ok()).count()
     });
     let mut port = plain();
     port.start(CallId(1), Call::Http(request(url)));
@@ -256,9 +200,7 @@ async fn a_stream_that_nobody_polls_is_not_read() {
 async fn a_cancelled_call_is_silent_and_its_connection_closed() {
     let (url, server) = server(|mut stream| {
         read_request(&mut stream, "one,two");
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")
-            .expect("sent");
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx").expect("sent");
         stream.read(&mut [0; 1]).expect("the end")
     });
     let mut port = plain();
@@ -279,16 +221,9 @@ async fn file_jobs_run_in_the_order_they_started() {
     let mut port = plain();
     for n in 0..50_u64 {
         let bytes = n.to_string().into_bytes();
-        let job = FileJob::Write {
-            path: path.clone(),
-            bytes,
-            access: Access::Shared,
-        };
+        let job = FileJob::Write { path: path.clone(), bytes, access: Access::Shared };
         port.start(CallId(2 * n), Call::Files(job));
-        let job = FileJob::Read {
-            path: path.clone(),
-            limit: 10,
-        };
+        let job = FileJob::Read { path: path.clone(), limit: 10 };
         port.start(CallId(2 * n + 1), Call::Files(job));
     }
     for n in 0..50_u64 {
@@ -338,18 +273,8 @@ async fn a_job_that_panics_fails_and_the_next_one_runs() {
     panic::set_hook(Box::new(|_| {}));
     let mut port = port(Broken, None);
     let path = PathBuf::from("x");
-    port.start(
-        CallId(1),
-        Call::Files(FileJob::Read {
-            path: path.clone(),
-            limit: 1,
-        }),
-    );
-    let write = FileJob::Write {
-        path,
-        bytes: Vec::new(),
-        access: Access::Shared,
-    };
+    port.start(CallId(1), Call::Files(FileJob::Read { path: path.clone(), limit: 1 }));
+    let write = FileJob::Write { path, bytes: Vec::new(), access: Access::Shared };
     port.start(CallId(2), Call::Files(write));
     let failed = Said::Failed(HttpFailureKind::Request, "a job on files panicked".into());
     assert_eq!(next(&mut port).await, (CallId(1), failed));
@@ -358,22 +283,14 @@ async fn a_job_that_panics_fails_and_the_next_one_runs() {
 
 #[tokio::test]
 async fn refreshes_are_answered_whatever_the_refresher_does() {
-    let ask = |limit| RefreshAuth {
-        previous_account_id: None,
-        limit,
-    };
+    let ask = |limit| RefreshAuth { previous_account_id: None, limit };
     let refresher: Refresher = Box::new(|ask| {
         Box::pin(async move {
             if ask.limit < Duration::from_secs(1) {
                 tokio::time::sleep(Duration::from_secs(60)).await;
             }
             let access_token = Secret::new("fresh");
-            Ok(FreshTokens {
-                access_token,
-                id_token: None,
-                account_id: None,
-                plan_type: None,
-            })
+            Ok(FreshTokens { access_token, id_token: None, account_id: None, plan_type: None })
         })
     });
     let mut port = port(OsFiles, Some(refresher));

@@ -34,7 +34,7 @@ pub(crate) enum StoreWork {
 
 impl StoreJob {
     pub(crate) fn run(self, files: &dyn Files) -> Result<(), FileError> {
-        let _lock = files.lock(&lock_path(&self.path))?;
+        let _lock = files.lock(&self.path)?;
         match self.work {
             StoreWork::SaveApiKey(key) => {
                 let old = read(files, &self.path)?;
@@ -47,11 +47,6 @@ impl StoreJob {
             },
         }
     }
-}
-
-/// The lock file beside the record: the record itself is replaced, so it cannot be the lock.
-fn lock_path(path: &Path) -> PathBuf {
-    path.with_extension("json.lock")
 }
 
 fn read(files: &dyn Files, path: &Path) -> Result<Option<Vec<u8>>, FileError> {

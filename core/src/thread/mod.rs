@@ -25,10 +25,11 @@ use crate::clock::Now;
 use crate::turn::Turn;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::refusal::Refusal;
+use crate::wire::v2::id::parse_uuid;
 use crate::wire::v2::item::UserInput;
 use crate::wire::v2::thread::{SessionSource, Thread as ThreadView, ThreadStatus};
 
-pub(crate) use conversation::{Conversation, Settings};
+pub(crate) use conversation::Conversation;
 pub(crate) use start::Starting;
 pub use start::{ThreadSetting, ThreadSettingJob};
 
@@ -93,7 +94,7 @@ impl Thread {
 
 /// Reads a thread's id as clients write it, in any of a UUID's spellings (protocol.md §1.3).
 pub(crate) fn parse_id(text: &str) -> Result<ThreadId, Refusal> {
-    Uuid::try_parse(text)
+    parse_uuid(text)
         .map(ThreadId)
         .map_err(|err| Refusal::invalid(format!("invalid thread id: {err}")))
 }

@@ -64,10 +64,7 @@ struct Arrivals {
 impl Arrivals {
     fn new() -> io::Result<Self> {
         let interrupts = signal(SignalKind::interrupt())?;
-        Ok(Self {
-            interrupts,
-            terminations: signal(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupts, terminations: signal(SignalKind::terminate())? })
     }
 
     /// The number of the next signal.
@@ -76,9 +73,7 @@ impl Arrivals {
             if self.interrupts.poll_recv(cx).is_ready() {
                 Poll::Ready(SignalKind::interrupt().as_raw_value())
             } else {
-                self.terminations
-                    .poll_recv(cx)
-                    .map(|_| SignalKind::terminate().as_raw_value())
+                self.terminations.poll_recv(cx).map(|_| SignalKind::terminate().as_raw_value())
             }
         })
         .await

@@ -71,12 +71,7 @@ impl HostInput {
 
     fn over(fd: OwnedFd, watchdog: Watchdog) -> io::Result<Self> {
         let (way, switched) = way_for(fd, Duty::Read)?;
-        Ok(Self {
-            way,
-            untried: true,
-            watchdog,
-            _switched: switched,
-        })
+        Ok(Self { way, untried: true, watchdog, _switched: switched })
     }
 }
 
@@ -112,11 +107,8 @@ fn poll_filled(
     read: impl Fn(&OwnedFd, &mut [u8]) -> Result<usize, Errno>,
 ) -> Poll<io::Result<()>> {
     loop {
-        let ready = if std::mem::take(&mut untried) {
-            None
-        } else {
-            Some(ready!(fd.poll_read_ready(cx))?)
-        };
+        let ready =
+            if std::mem::take(&mut untried) { None } else { Some(ready!(fd.poll_read_ready(cx))?) };
         match read(fd.get_ref(), buffer.initialize_unfilled()) {
             Ok(n) => {
                 buffer.advance(n);
@@ -153,11 +145,7 @@ impl HostOutput {
 
     fn over(fd: OwnedFd, watchdog: Watchdog) -> io::Result<Self> {
         let (way, switched) = way_for(fd, Duty::Write)?;
-        Ok(Self {
-            way,
-            watchdog,
-            _switched: switched,
-        })
+        Ok(Self { way, watchdog, _switched: switched })
     }
 }
 
@@ -171,11 +159,7 @@ impl AsyncWrite for HostOutput {
             Way::Thread(worker) => worker.poll_write(cx, bytes),
             Way::Pipe(fd) => poll_taken(fd, cx, || write(fd.get_ref(), bytes)),
             Way::Socket(fd) => poll_taken(fd, cx, || {
-                send(
-                    fd.get_ref(),
-                    bytes,
-                    SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-                )
+                send(fd.get_ref(), bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
             }),
         };
         let done = ready!(done);
@@ -239,11 +223,7 @@ fn opened_anew(fd: &OwnedFd, duty: Duty) -> io::Result<OwnedFd> {
         return Err(io::ErrorKind::Unsupported.into());
     }
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    Ok(rustix::fs::open(
-        path,
-        access | OFlags::NONBLOCK | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?)
+    Ok(rustix::fs::open(path, access | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 fn switch(fd: OwnedFd) -> io::Result<(OwnedFd, Option<Switched>)> {
@@ -271,10 +251,7 @@ mod tests {
         let feeder = std::thread::spawn(feed);
         let mut bytes = Vec::new();
         let read = input.read_to_end(&mut bytes);
-        timeout(Duration::from_secs(5), read)
-            .await
-            .expect("an end")
-            .expect("bytes");
+        timeout(Duration::from_secs(5), read).await.expect("an end").expect("bytes");
         feeder.join().expect("the feeder");
         bytes
     }
@@ -320,10 +297,8 @@ mod tests {
     #[tokio::test]
     async fn the_mode_of_a_shared_pipe_is_not_touched() {
         let (reader, writer) = io::pipe().expect("a pipe");
-        let (shared_reader, shared_writer) = (
-            reader.try_clone().expect("a copy"),
-            writer.try_clone().expect("a copy"),
-        );
+        let (shared_reader, shared_writer) =
+            (reader.try_clone().expect("a copy"), writer.try_clone().expect("a copy"));
         let input = HostInput::over(reader.into(), Watchdog::tame()).expect("a stream");
         let output = HostOutput::over(writer.into(), Watchdog::tame()).expect("a stream");
         assert!(is_blocking(&shared_reader) && is_blocking(&shared_writer));
@@ -356,17 +331,8 @@ mod tests {
             File::from(from).read_exact(&mut bytes).expect("bytes");
             bytes
         });
-        output
-            .write_all(&vec![b'x'; 500_000])
-            .await
-            .expect("written");
-        assert!(
-            reader
-                .join()
-                .expect("the reader")
-                .iter()
-                .all(|byte| *byte == b'x')
-        );
+        output.write_all(&vec![b'x'; 500_000]).await.expect("written");
+        assert!(reader.join().expect("the reader").iter().all(|byte| *byte == b'x'));
         sleep(Duration::from_millis(1)).await;
         assert!(output.write(b"x").await.is_err());
     }
@@ -377,10 +343,7 @@ mod tests {
         let path = folder.path().join("output");
         let file = File::create(&path).expect("made");
         let mut output = HostOutput::over(file.into(), Watchdog::tame()).expect("a stream");
-        output
-            .write_all(&vec![b'x'; 200_000])
-            .await
-            .expect("written");
+        output.write_all(&vec![b'x'; 200_000]).await.expect("written");
         assert_eq!(fs::metadata(&path).expect("facts").len(), 200_000);
     }
 }

@@ -21,9 +21,7 @@ pub struct Watchdog {
 impl Default for Watchdog {
     /// A watchdog that sleeps.
     fn default() -> Self {
-        Self {
-            once: Arc::new(Once::new()),
-        }
+        Self { once: Arc::new(Once::new()) }
     }
 }
 

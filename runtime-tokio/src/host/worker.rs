@@ -39,15 +39,8 @@ impl Worker {
         let (to_thread, work) = blocking::channel();
         let (done, from_thread) = mpsc::channel(1);
         let name = format!("host-{duty:?}").to_lowercase();
-        thread::Builder::new()
-            .name(name)
-            .spawn(move || run(&fd, duty, &work, &done))?;
-        Ok(Self {
-            to_thread,
-            from_thread,
-            idle: Some(Vec::new()),
-            left: 0..0,
-        })
+        thread::Builder::new().name(name).spawn(move || run(&fd, duty, &work, &done))?;
+        Ok(Self { to_thread, from_thread, idle: Some(Vec::new()), left: 0..0 })
     }
 
     pub(super) fn poll_read(
@@ -65,11 +58,7 @@ impl Worker {
         }
         let n = self.left.len().min(buffer.remaining());
         let from = self.left.start;
-        if let Some(bytes) = self
-            .idle
-            .as_ref()
-            .and_then(|chunk| chunk.get(from..from + n))
-        {
+        if let Some(bytes) = self.idle.as_ref().and_then(|chunk| chunk.get(from..from + n)) {
             buffer.put_slice(bytes);
             self.left.start += n;
         }
@@ -91,9 +80,7 @@ impl Worker {
     }
 
     fn ask(&self, chunk: Vec<u8>) -> io::Result<()> {
-        self.to_thread
-            .send(chunk)
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.to_thread.send(chunk).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {

@@ -15,13 +15,8 @@ const END: Duration = Duration::from_millis(3500);
 
 fn understudy(home: &tempfile::TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
-    command
-        .env("CODEX_HOME", home.path())
-        .env_remove("RUST_LOG");
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.env("CODEX_HOME", home.path()).env_remove("RUST_LOG");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -48,17 +43,10 @@ fn end_of(child: &mut Child) -> ExitStatus {
 fn wrong_use_and_questions_have_their_codes() {
     let home = home();
     let run = |arguments: &[&str]| {
-        let output = understudy(&home)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output();
+        let output = understudy(&home).args(arguments).stdin(Stdio::null()).output();
         let output = output.expect("run");
         let text = |bytes| String::from_utf8(bytes).expect("text");
-        (
-            output.status.code(),
-            text(output.stdout),
-            text(output.stderr),
-        )
+        (output.status.code(), text(output.stdout), text(output.stderr))
     };
     let (code, stdout, _) = run(&["--version"]);
     assert_eq!(code, Some(0));
@@ -73,16 +61,10 @@ fn wrong_use_and_questions_have_their_codes() {
 #[test]
 fn a_home_that_is_missing_is_fatal_and_said_so() {
     let mut command = understudy(&home());
-    let output = command
-        .env("CODEX_HOME", "/none/of/this")
-        .output()
-        .expect("run");
+    let output = command.env("CODEX_HOME", "/none/of/this").output().expect("run");
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).expect("text");
-    assert!(
-        stderr.starts_with("Error: CODEX_HOME /none/of/this cannot be used: "),
-        "{stderr}"
-    );
+    assert!(stderr.starts_with("Error: CODEX_HOME /none/of/this cannot be used: "), "{stderr}");
     assert_eq!(output.stdout, b"");
 }
 
@@ -99,20 +81,11 @@ fn the_end_of_input_is_the_end_whatever_input_is() {
         Stdio::from(OwnedFd::from(socket)),
     ];
     for input in inputs {
-        let mut child = understudy(&home)
-            .arg("app-server")
-            .stdin(input)
-            .spawn()
-            .expect("run");
+        let mut child = understudy(&home).arg("app-server").stdin(input).spawn().expect("run");
         drop(child.stdin.take());
         assert_eq!(end_of(&mut child).code(), Some(0));
         let mut said = String::new();
-        child
-            .stderr
-            .take()
-            .expect("a pipe")
-            .read_to_string(&mut said)
-            .expect("text");
+        child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
         assert_eq!(said, "");
     }
 }
@@ -142,11 +115,7 @@ fn the_death_of_the_parent_is_the_end() {
         .stdin(input)
         .output()
         .expect("run");
-    let pid: i32 = String::from_utf8(output.stdout)
-        .expect("text")
-        .trim()
-        .parse()
-        .expect("a pid");
+    let pid: i32 = String::from_utf8(output.stdout).expect("text").trim().parse().expect("a pid");
     let pid = Pid::from_raw(pid).expect("a pid");
     let started = Instant::now();
     while test_kill_process(pid).is_ok() && !is_zombie(pid) {
