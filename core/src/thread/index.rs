@@ -35,12 +35,7 @@ impl<'f> ThreadIndex<'f> {
 
     /// The beginning of the file at `path`, whose facts are `stat`; `part` names its folder. None
     /// if the file is no rollout.
-    pub fn head(
-        &mut self,
-        part: &str,
-        path: &Path,
-        stat: Stat,
-    ) -> Result<Option<Head>, FileError> {
+    pub fn head(&mut self, part: &str, path: &Path, stat: Stat) -> Result<Option<Head>, FileError> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if !self.parts.contains_key(part) {
             let loaded = Part::load(self.files, &self.file(part));

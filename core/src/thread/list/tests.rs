@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::files::MemoryFiles;
+use crate::files::{Access, Entry, FileLock, MemoryFiles, Stat};
 use crate::thread::rollout::name::RolloutName;
 
 const HOME: &str = "/h";
@@ -25,18 +25,22 @@ struct Written {
 }
 
 impl Written {
+    /// No id stands in two names: two threads of one id at one time have the same place in a list.
+    fn thread(&self) -> Uuid {
+        let begun = u128::from(self.begun.unsigned_abs());
+        Uuid::from_u128(begun << 16 | u128::from(self.archived) << 8 | u128::from(self.id))
+    }
+
     fn path(&self) -> PathBuf {
         let begun = jiff::Timestamp::from_second(1_760_000_000 + self.begun * 60).expect("a time");
-        let id = Uuid::from_u128(u128::from(self.id));
-        let name = RolloutName::new(begun, &jiff::tz::TimeZone::UTC, id);
+        let name = RolloutName::new(begun, &jiff::tz::TimeZone::UTC, self.thread());
         let home = Path::new(HOME);
         if self.archived { name.path_in_archive(home) } else { name.path_in_sessions(home) }
     }
 
     fn text(&self) -> String {
         let source = ["cli", "vscode", "exec", "mcp"][usize::from(self.source % 4)];
-        let id = Uuid::from_u128(u128::from(self.id)).to_string();
-        let meta = json!({"id": id, "timestamp": "2026-01-29T10:00:00.099Z", "cwd": "/w",
+        let meta = json!({"id": self.thread(), "timestamp": "2026-01-29T10:00:00.099Z", "cwd": "/w",
             "originator": "o", "cli_version": "0.0.0", "source": source,
             "model_provider": self.provider.map(|provider| format!("p{}", provider % 3))});
         let text = format!("question {}", self.preview);
@@ -51,6 +55,44 @@ impl Written {
                 + "\n"
         };
         lines.into_iter().map(line).collect()
+    }
+}
+
+/// Files of which several change within one second, and few within one long list.
+#[derive(Clone, Default)]
+struct SlowFiles(MemoryFiles);
+
+impl Files for SlowFiles {
+    fn stat(&self, path: &Path) -> Result<Stat, FileError> {
+        let stat = self.0.stat(path)?;
+        Ok(Stat { modified_ns: stat.modified_ns * 400_000_000, ..stat })
+    }
+    fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+        self.0.read(path, limit)
+    }
+    fn read_at(&self, path: &Path, offset: u64, len: usize) -> Result<Vec<u8>, FileError> {
+        self.0.read_at(path, offset, len)
+    }
+    fn list(&self, path: &Path) -> Result<Vec<Entry>, FileError> {
+        self.0.list(path)
+    }
+    fn write_atomic(&self, path: &Path, bytes: &[u8], access: Access) -> Result<(), FileError> {
+        self.0.write_atomic(path, bytes, access)
+    }
+    fn append(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        self.0.append(path, bytes)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> Result<(), FileError> {
+        self.0.remove(path)
+    }
+    fn real_path(&self, path: &Path) -> Result<PathBuf, FileError> {
+        self.0.real_path(path)
+    }
+    fn lock(&self, path: &Path) -> Result<Box<dyn FileLock>, FileError> {
+        self.0.lock(path)
     }
 }
 
@@ -118,10 +160,10 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Every thread that the list shows, in order, with its place; no index, no walk.
-fn plain(files: &MemoryFiles, job: &ThreadListJob) -> Vec<(Cursor, StoredThread)> {
+fn plain(files: &SlowFiles, job: &ThreadListJob) -> Vec<(Cursor, StoredThread)> {
     let mut all = Vec::new();
     let root = Path::new(HOME).join(if job.archived { "archived_sessions" } else { "sessions" });
-    for path in files.paths() {
+    for path in files.0.paths() {
         let name = path.file_name().and_then(|name| RolloutName::parse(name.to_str()?));
         let Some(name) = name.filter(|_| path.starts_with(&root)) else { continue };
         let stat = files.stat(&path).expect("a file");
@@ -142,7 +184,7 @@ fn plain(files: &MemoryFiles, job: &ThreadListJob) -> Vec<(Cursor, StoredThread)
 }
 
 /// What the pages from `job` on show together.
-fn walk(files: &MemoryFiles, job: &ThreadListJob) -> Vec<StoredThread> {
+fn walk(files: &SlowFiles, job: &ThreadListJob) -> Vec<StoredThread> {
     let (mut all, mut job) = (Vec::new(), job.clone());
     loop {
         let page = job.run(files).expect("a page");
@@ -159,30 +201,34 @@ fn index_files(files: &MemoryFiles) -> Vec<PathBuf> {
     files.paths().into_iter().filter(|path| path.starts_with("/h/.understudy")).collect()
 }
 
-fn take(step: Step, files: &MemoryFiles) {
+fn take(step: Step, files: &SlowFiles) {
     let sessions: Vec<_> =
-        files.paths().into_iter().filter(|path| !path.starts_with("/h/.understudy")).collect();
+        files.0.paths().into_iter().filter(|path| !path.starts_with("/h/.understudy")).collect();
     let pick = |at: u16| sessions.get(usize::from(at) % sessions.len().max(1));
     match step {
-        Step::Put(written) => files.put(written.path(), written.text()),
+        Step::Put(written) => files.0.put(written.path(), written.text()),
         Step::Grow(at) => {
-            let line = concat!(r#"{"timestamp":"","type":"event_msg","payload":"#, r#"{"type":"user_message"}}"#, "\n");
+            let line = concat!(
+                r#"{"timestamp":"","type":"event_msg","payload":"#,
+                r#"{"type":"user_message"}}"#,
+                "\n"
+            );
             pick(at).map(|path| files.append(path, line.as_bytes()).expect("appended"));
         }
         Step::Remove(at) => {
             pick(at).map(|path| files.remove(path).expect("removed"));
         }
         Step::Touch(at) => {
-            pick(at).map(|path| files.put(path, files.content(path).expect("content")));
+            pick(at).map(|path| files.0.put(path, files.0.content(path).expect("content")));
         }
         Step::DropIndex => {
-            index_files(files).iter().for_each(|path| files.remove(path).expect("removed"));
+            index_files(&files.0).iter().for_each(|path| files.remove(path).expect("removed"));
         }
         Step::BreakIndex(at) => {
-            for path in index_files(files) {
-                let mut content = files.content(&path).expect("content");
+            for path in index_files(&files.0) {
+                let mut content = files.0.content(&path).expect("content");
                 content.truncate(usize::from(at) % content.len().max(1));
-                files.put(path, content);
+                files.0.put(path, content);
             }
         }
         Step::List(job) => {
@@ -193,7 +239,8 @@ fn take(step: Step, files: &MemoryFiles) {
             assert!(page.next_cursor.is_some() || page.threads.len() == shown.len());
         }
         Step::Walk(job) => {
-            let expected: Vec<_> = plain(files, &job).into_iter().map(|(_, thread)| thread).collect();
+            let expected: Vec<_> =
+                plain(files, &job).into_iter().map(|(_, thread)| thread).collect();
             assert_eq!(walk(files, &job), expected);
         }
     }
@@ -203,7 +250,7 @@ proptest! {
     /// Whatever other programs do to files and index between lists, a list shows what is there.
     #[test]
     fn lists_show_what_is_there(steps in proptest::collection::vec(step(), 1..60)) {
-        let files = MemoryFiles::new();
+        let files = SlowFiles::default();
         for step in steps {
             take(step, &files);
         }

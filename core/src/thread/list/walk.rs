@@ -48,9 +48,12 @@ impl<'f> Walk<'f> {
         };
         let mut days = Days::new(files, home, archived, after.map(|cursor| cursor.at.date()))?;
         Ok(match sort_key {
-            ThreadSortKey::CreatedAt => {
-                Walk::Created(ByCreation { days, folder: PathBuf::new(), names: Vec::new(), cursor })
-            }
+            ThreadSortKey::CreatedAt => Walk::Created(ByCreation {
+                days,
+                folder: PathBuf::new(),
+                names: Vec::new(),
+                cursor,
+            }),
             ThreadSortKey::UpdatedAt => Walk::Updated(ByChange::new(&mut days, cursor)?),
         })
     }

@@ -69,10 +69,9 @@ impl Search {
         self.records += 1;
         match StoredLine::read(line).map(|line| line.record) {
             Some(Record::SessionMeta(payload)) if self.meta.is_none() => {
-                self.meta = serde_json::from_str(payload).ok().map(|meta| SessionMeta {
-                    base_instructions: None,
-                    ..meta
-                });
+                self.meta = serde_json::from_str(payload)
+                    .ok()
+                    .map(|meta| SessionMeta { base_instructions: None, ..meta });
             }
             Some(Record::ResponseItem(item)) if self.preview.is_none() => {
                 let said = ItemPeek::new(item).and_then(|item| item.user_text());

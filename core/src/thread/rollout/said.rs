@@ -106,7 +106,8 @@ mod tests {
     use super::*;
 
     fn text_of(texts: &[&str]) -> Option<String> {
-        let parts: Vec<_> = texts.iter().map(|t| json!({"type": "input_text", "text": t})).collect();
+        let parts: Vec<_> =
+            texts.iter().map(|t| json!({"type": "input_text", "text": t})).collect();
         let item = json!({"type": "message", "role": "user", "content": parts}).to_string();
         ItemPeek::new(&item)?.user_text()
     }
