@@ -4,7 +4,7 @@
 //! the files that it shows. A page by time of change asks for the facts of every file, and looks
 //! into those that it shows.
 
-mod walk;
+pub(super) mod walk;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -151,7 +151,7 @@ impl ThreadListJob {
         } else {
             self.sources.iter().any(|kind| is_of_kind(source, *kind))
         };
-        head.has_user_message && by_provider && by_source
+        head.is_listed && by_provider && by_source
     }
 }
 

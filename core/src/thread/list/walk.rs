@@ -46,7 +46,7 @@ impl<'f> Walk<'f> {
             // Any day may hold a file that changed lately.
             ThreadSortKey::UpdatedAt => None,
         };
-        let mut days = Days::new(files, home, archived, after.map(|cursor| cursor.at.date()))?;
+        let mut days = Days::new(files, home, archived, after.map(|cursor| cursor.at.date()));
         Ok(match sort_key {
             ThreadSortKey::CreatedAt => Walk::Created(ByCreation {
                 days,
@@ -153,7 +153,7 @@ fn candidate(folder: &Path, name: RolloutName, at: DateTime, stat: Option<Stat>)
 }
 
 /// The folders that files lie in, newest day first.
-struct Days<'f> {
+pub(in crate::thread) struct Days<'f> {
     files: &'f dyn Files,
     /// Days after this one are left out.
     newest: Option<Date>,
@@ -162,19 +162,20 @@ struct Days<'f> {
 }
 
 impl<'f> Days<'f> {
-    fn new(
+    /// `newest` leaves out the days after it; the archive knows no days.
+    pub(in crate::thread) fn new(
         files: &'f dyn Files,
         home: &Path,
         archived: bool,
         newest: Option<Date>,
-    ) -> Result<Self, FileError> {
+    ) -> Self {
         let root = home.join(if archived { ARCHIVED } else { SESSIONS });
         // The archive is flat: it is one day, whatever its files are called.
         let place = if archived { vec![0, 0, 0] } else { Vec::new() };
-        Ok(Self { files, newest: newest.filter(|_| !archived), open: vec![(root, place)] })
+        Self { files, newest: newest.filter(|_| !archived), open: vec![(root, place)] }
     }
 
-    fn next(&mut self) -> Result<Option<PathBuf>, FileError> {
+    pub(in crate::thread) fn next(&mut self) -> Result<Option<PathBuf>, FileError> {
         while let Some((folder, place)) = self.open.pop() {
             if place.len() == 3 {
                 return Ok(Some(folder));
@@ -201,7 +202,10 @@ impl<'f> Days<'f> {
     }
 }
 
-fn none_if_missing<T: Default>(listed: Result<T, FileError>) -> Result<T, FileError> {
+/// A folder that is not there holds nothing.
+pub(in crate::thread) fn none_if_missing<T: Default>(
+    listed: Result<T, FileError>,
+) -> Result<T, FileError> {
     match listed {
         Err(error) if error.is_not_found() => Ok(T::default()),
         listed => listed,

@@ -10,7 +10,7 @@ use super::read::{HEAD, Line, LineReader};
 use super::said::{ItemPeek, preview};
 use crate::files::{FileError, Files};
 
-/// Records among which the meta line has to be, and usually the first message of the user.
+/// Records among which the first message of the user usually is.
 const RECORDS: usize = 10;
 
 /// Records after those that are searched for the first message of the user.
@@ -21,10 +21,10 @@ const MORE_RECORDS: usize = 200;
 pub struct Head {
     /// What the thread is, without its instructions.
     pub meta: SessionMeta,
-    /// What the user said first; empty if that cannot be told.
+    /// What the user said first; empty if nothing.
     pub preview: String,
-    /// Whether the user has said something, without which no list shows the thread.
-    pub has_user_message: bool,
+    /// Whether lists show the thread: it begins with what it is, and the user has said something.
+    pub is_listed: bool,
 }
 
 impl Head {
@@ -39,8 +39,7 @@ impl Head {
                 None => break,
             }
         }
-        let Search { meta, preview, has_user_message, .. } = found;
-        Ok(meta.map(|meta| Self { meta, preview: preview.unwrap_or_default(), has_user_message }))
+        Ok(found.head())
     }
 }
 
@@ -48,16 +47,20 @@ impl Head {
 struct Search {
     records: usize,
     meta: Option<SessionMeta>,
-    preview: Option<String>,
-    has_user_message: bool,
+    /// Something else came before the meta line.
+    is_out_of_order: bool,
+    /// What the user said, as the model sees it.
+    said: Option<String>,
+    /// The same as an event tells it.
+    told: Option<String>,
 }
 
 impl Search {
     fn is_over(&self) -> bool {
-        let is_whole = self.meta.is_some() && self.has_user_message;
+        let has_all = self.meta.is_some() && self.told.is_some();
         match self.records {
-            ..RECORDS => is_whole && self.preview.is_some(),
-            RECORDS.. => is_whole || self.meta.is_none() || self.records >= RECORDS + MORE_RECORDS,
+            ..RECORDS => has_all && self.said.is_some(),
+            RECORDS.. => has_all || self.meta.is_none() || self.records >= RECORDS + MORE_RECORDS,
         }
     }
 
@@ -67,20 +70,40 @@ impl Search {
             return;
         }
         self.records += 1;
-        match StoredLine::read(line).map(|line| line.record) {
-            Some(Record::SessionMeta(payload)) if self.meta.is_none() => {
+        let record = StoredLine::read(line).map_or(Record::Unknown, |line| line.record);
+        match record {
+            Record::SessionMeta(payload) if self.meta.is_none() => {
                 self.meta = serde_json::from_str(payload)
                     .ok()
                     .map(|meta| SessionMeta { base_instructions: None, ..meta });
             }
-            Some(Record::ResponseItem(item)) if self.preview.is_none() => {
-                let said = ItemPeek::new(item).and_then(|item| item.user_text());
-                self.preview = said.map(|said| preview(&said));
+            Record::ResponseItem(item) if self.said.is_none() => {
+                self.said = ItemPeek::new(item).and_then(|item| item.user_text());
             }
-            Some(Record::Event(event)) => {
-                self.has_user_message |= kind_of(event).as_deref() == Some("user_message");
-            }
+            Record::Event(event) if self.told.is_none() => self.told = user_message(event),
             _ => {}
         }
+        let is_known = !matches!(record, Record::Unknown | Record::Note(_));
+        self.is_out_of_order |= is_known && self.meta.is_none();
     }
+
+    fn head(self) -> Option<Head> {
+        let Self { meta, is_out_of_order, said, told, .. } = self;
+        let is_listed = !is_out_of_order && told.is_some();
+        // The event stands in where the item lies too far behind, or was made by other means.
+        let preview = said.or(told).map(|said| preview(&said)).unwrap_or_default();
+        meta.map(|meta| Head { meta, preview, is_listed })
+    }
+}
+
+/// The text of an event that tells of the user's input; none for other events.
+fn user_message(event: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct UserMessage {
+        #[serde(default)]
+        message: String,
+    }
+    let is_input = kind_of(event).as_deref() == Some("user_message");
+    is_input
+        .then(|| serde_json::from_str(event).map_or(String::new(), |it: UserMessage| it.message))
 }

@@ -104,3 +104,22 @@ impl<'f> LineReader<'f> {
         Ok(())
     }
 }
+
+/// Appends whole lines so that they stay whole: if the file ends within a line, that one is ended
+/// first. For the first append to a file that was found, or after an append that failed.
+pub fn append(files: &dyn Files, path: &Path, lines: &[u8]) -> Result<(), FileError> {
+    if ends_whole(files, path)? {
+        return files.append(path, lines);
+    }
+    files.append(path, &[b"\n", lines].concat())
+}
+
+fn ends_whole(files: &dyn Files, path: &Path) -> Result<bool, FileError> {
+    let len = match files.stat(path) {
+        Ok(stat) => stat.len,
+        Err(error) if error.is_not_found() => 0,
+        Err(error) => return Err(error),
+    };
+    let Some(last) = len.checked_sub(1) else { return Ok(true) };
+    Ok(files.read_at(path, last, 1)? == b"\n")
+}

@@ -58,6 +58,14 @@ impl<'a> ItemPeek<'a> {
         self.said().is_some()
     }
 
+    /// The text of a mark that a turn was stopped.
+    pub fn abort_mark(&self) -> Option<String> {
+        let content = self.content.filter(|_| self.is_message_by("user"))?;
+        let parts: Vec<PartPeek<'a>> = serde_json::from_str(content.get()).ok()?;
+        let text: String = parts.iter().filter_map(|part| part.text.as_deref()).collect();
+        starts_with(&text, "<turn_aborted>").then_some(text)
+    }
+
     /// Text that the user wrote, its parts joined.
     pub fn user_text(&self) -> Option<String> {
         let parts = self.said()?;
@@ -93,10 +101,14 @@ fn is_instructions(text: &str) -> bool {
 
 /// So do facts about the session.
 fn is_session_text(text: &str) -> bool {
-    let text = text.trim_start().as_bytes();
-    ["<environment_context>", "<turn_aborted>", "<user_shell_command>"].iter().any(|prefix| {
-        text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-    })
+    ["<environment_context>", "<turn_aborted>", "<user_shell_command>"]
+        .iter()
+        .any(|prefix| starts_with(text, prefix))
+}
+
+fn starts_with(text: &str, prefix: &str) -> bool {
+    let start = text.trim_start().as_bytes().get(..prefix.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
 #[cfg(test)]
