@@ -78,7 +78,7 @@ mod rng;
 mod secret;
 mod session;
 mod setup;
-mod thread;
+pub mod thread;
 mod tools;
 mod turn;
 pub mod wire;

@@ -99,6 +99,21 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// Model requests that one attempt may send because of 401 (auth.md §13.1 I28).
 pub const UNAUTHORIZED_REQUESTS_MAX: u32 = 3;
 
+/// Longest line of a stored thread that is read: one input line of the host with room for its
+/// escapes. A longer one is skipped and counted with those that cannot be decoded.
+pub const ROLLOUT_LINE_BYTES_MAX: usize = 2 * LINE_BYTES_MAX;
+
+/// Threads of one page of a list, at most; a larger limit is taken for this one (protocol.md §3.2).
+pub const THREAD_PAGE_MAX: usize = 100;
+
+/// Files that one page of a list looks into (engine.md §8.5). A page that meets this bound ends
+/// there, short, with a cursor from which the next one goes on.
+pub const THREAD_SCAN_MAX: usize = 10_000;
+
+/// One file of the index of stored threads, which is about 400 bytes a thread and one file a day; a
+/// larger one is thrown away and begun again.
+pub const THREAD_INDEX_BYTES_MAX: u64 = 16 << 20;
+
 /// The longest pause before a request to the model is repeated on our own account.
 pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(60);
 

@@ -6,10 +6,17 @@
 //! Invariant: the history holds each item as the JSON that goes out, shared and never changed, so
 //! that a request is made without copying it.
 
+pub mod archive;
 mod audience;
 mod conversation;
+pub mod index;
 mod instructions;
+pub mod list;
+pub mod locate;
+pub mod name;
+pub mod rollout;
 mod start;
+pub mod stored;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
