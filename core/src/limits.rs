@@ -81,6 +81,12 @@ pub const CATALOGUE_LIMIT: Duration = Duration::from_secs(5);
 /// Age at which the stored model list is fetched again (engine.md §9.3).
 pub const CATALOGUE_FRESH: Duration = Duration::from_secs(300);
 
+/// Lines of a thread whose file cannot be written; beyond it they are dropped, and that is said.
+pub const UNSAVED_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of a file that a copy holds at a time.
+pub const COPY_BYTES: usize = 1 << 20;
+
 /// Threads open at once; `thread/start` beyond it is refused.
 pub const THREADS_MAX: usize = 10_000;
 
@@ -105,6 +111,8 @@ pub const ROLLOUT_LINE_BYTES_MAX: usize = 2 * LINE_BYTES_MAX;
 
 /// Threads of one page of a list, at most; a larger limit is taken for this one (protocol.md §3.2).
 pub const THREAD_PAGE_MAX: usize = 100;
+/// Threads on a page when nobody says how many (protocol.md §3.2).
+pub const THREAD_PAGE_DEFAULT: usize = 25;
 
 /// Files that one page of a list looks into (engine.md §8.5). A page that meets this bound ends
 /// there, short, with a cursor from which the next one goes on.

@@ -24,6 +24,39 @@ impl Machine {
             Method::GetUserAgent => self.without_params(ticket, params, Self::get_user_agent),
 
             Method::ThreadStart => self.with_params(ticket, params, Self::start_thread),
+            Method::ThreadResume => self.with_params(ticket, params, Self::resume_thread),
+            Method::ThreadFork => self.with_params(ticket, params, Self::fork_thread),
+            Method::ThreadArchive => self.with_params(ticket, params, Self::archive_thread),
+            Method::ThreadNameSet => self.with_params(ticket, params, Self::set_thread_name),
+            Method::ThreadUnarchive => self.with_params(ticket, params, Self::unarchive_thread),
+            Method::ThreadRollback => self.with_params(ticket, params, Self::roll_back_thread),
+            Method::ThreadList => self.with_params(ticket, params, Self::list_threads),
+            Method::ThreadRead => self.with_params(ticket, params, Self::read_thread),
+            Method::NewConversation => self.with_params(ticket, params, Self::new_conversation),
+            Method::GetConversationSummary => {
+                self.with_params(ticket, params, Self::conversation_summary);
+            }
+            Method::ListConversations => {
+                self.with_params(ticket, params, Self::list_conversations);
+            }
+            Method::ResumeConversation => {
+                self.with_params(ticket, params, Self::resume_conversation);
+            }
+            Method::ForkConversation => self.with_params(ticket, params, Self::fork_conversation),
+            Method::ArchiveConversation => {
+                self.with_params(ticket, params, Self::archive_conversation);
+            }
+            Method::SendUserMessage => self.with_params(ticket, params, Self::send_user_message),
+            Method::SendUserTurn => self.with_params(ticket, params, Self::send_user_turn),
+            Method::InterruptConversation => {
+                self.with_params(ticket, params, Self::interrupt_conversation);
+            }
+            Method::AddConversationListener => {
+                self.with_params(ticket, params, Self::add_listener);
+            }
+            Method::RemoveConversationListener => {
+                self.with_params(ticket, params, Self::remove_listener);
+            }
             Method::ThreadLoadedList => {
                 self.with_params(ticket, params, Self::list_loaded_threads);
             }
@@ -81,15 +114,7 @@ impl Machine {
                 machine.account(ticket, AccountRequest::UserInfo);
             }),
 
-            Method::ThreadResume
-            | Method::ThreadFork
-            | Method::ThreadArchive
-            | Method::ThreadList
-            | Method::ThreadNameSet
-            | Method::ThreadUnarchive
-            | Method::ThreadRollback
-            | Method::ThreadRead
-            | Method::SkillsList
+            Method::SkillsList
             | Method::AppList
             | Method::SkillsConfigWrite
             | Method::ReviewStart
@@ -103,17 +128,6 @@ impl Machine {
             | Method::ConfigValueWrite
             | Method::ConfigBatchWrite
             | Method::ConfigRequirementsRead
-            | Method::NewConversation
-            | Method::GetConversationSummary
-            | Method::ListConversations
-            | Method::ResumeConversation
-            | Method::ForkConversation
-            | Method::ArchiveConversation
-            | Method::SendUserMessage
-            | Method::SendUserTurn
-            | Method::InterruptConversation
-            | Method::AddConversationListener
-            | Method::RemoveConversationListener
             | Method::GitDiffToRemote
             | Method::GetUserSavedConfig
             | Method::SetDefaultModel

@@ -110,6 +110,23 @@ impl From<&TokenUsageInfo> for legacy::TokenUsageInfo {
     }
 }
 
+impl From<legacy::TokenUsageInfo> for TokenUsageInfo {
+    fn from(info: legacy::TokenUsageInfo) -> Self {
+        let read = |usage: legacy::TokenUsage| TokenUsage {
+            input_tokens: usage.input_tokens,
+            cached_input_tokens: usage.cached_input_tokens,
+            output_tokens: usage.output_tokens,
+            reasoning_output_tokens: usage.reasoning_output_tokens,
+            total_tokens: usage.total_tokens,
+        };
+        Self {
+            total_token_usage: read(info.total_token_usage),
+            last_token_usage: read(info.last_token_usage),
+            model_context_window: info.model_context_window,
+        }
+    }
+}
+
 impl ModelRecord {
     /// The entry of `model/list`.
     pub(crate) fn view(&self, is_default: bool) -> Model {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::voice::Voice;
+use crate::model::items::OutputItem;
 use crate::wire::legacy::event::{EventMsg, EventNotification, UserMessageEvent};
 use crate::wire::legacy::turn_item::{AgentMessageContent, TurnItem};
 use crate::wire::response_item::WebSearchAction;
@@ -58,6 +59,27 @@ pub(super) fn afterwards(
             let action = older_action(action.as_ref());
             let event = EventMsg::WebSearchEnd { call_id, query, action };
             vec![("codex/event/web_search_end", event)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The events that stand for an item in a thread's file (engine.md §8.2).
+pub(super) fn stored_events(item: &OutputItem, shows_raw: bool) -> Vec<EventMsg<'_>> {
+    match item {
+        OutputItem::Message(message) if message.role == "assistant" => message
+            .output_texts()
+            .map(|text| EventMsg::AgentMessage { message: Cow::Borrowed(text) })
+            .collect(),
+        OutputItem::Reasoning(reasoning) => {
+            let summaries = reasoning
+                .summary_texts()
+                .map(|text| EventMsg::AgentReasoning { text: Cow::Borrowed(text) });
+            let raw = reasoning
+                .content_texts()
+                .filter(|_| shows_raw)
+                .map(|text| EventMsg::AgentReasoningRawContent { text: Cow::Borrowed(text) });
+            summaries.chain(raw).collect()
         }
         _ => Vec::new(),
     }

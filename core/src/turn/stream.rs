@@ -24,7 +24,7 @@ impl Turn {
         match events::decode(data) {
             ResponseEvent::TextDelta(delta) => self.items.message_delta(out, &self.voice, &delta),
             ResponseEvent::ItemAdded(item) => self.items.begin(out, &self.voice, &item),
-            ResponseEvent::ItemDone { item, .. } => self.on_item(out, &item),
+            ResponseEvent::ItemDone { item, .. } => self.on_item(out, conversation, item),
             ResponseEvent::SummaryPartAdded { index } => {
                 self.items.summary_part(out, &self.voice, index);
             }
@@ -36,6 +36,7 @@ impl Turn {
             }
             ResponseEvent::Completed { usage, .. } => {
                 sampling.is_whole = true;
+                sampling.commit(conversation, out.now.wall);
                 conversation.add_usage(usage);
                 conversation.tell_tokens(out, &self.voice, Changed::Usage);
             }
@@ -49,15 +50,21 @@ impl Turn {
         }
     }
 
-    fn on_item(&mut self, out: &mut Outside, item: &OutputItem) {
-        self.items.finish(out, &self.voice, item);
-        if let OutputItem::Message(message) = item
+    fn on_item(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        item: Box<OutputItem>,
+    ) {
+        self.items.finish(out, &self.voice, &item);
+        self.items.store(conversation, &self.id, out.now.wall);
+        if let OutputItem::Message(message) = &*item
             && message.role == "assistant"
         {
             self.last_agent_message = message.output_texts().last().map(str::to_owned);
         }
         let Some(sampling) = &mut self.sampling else { return };
-        sampling.finished.extend(item.history_json());
-        sampling.outputs.extend(tools::answer(item));
+        sampling.outputs.extend(tools::answer(&item));
+        sampling.finished.push(item);
     }
 }

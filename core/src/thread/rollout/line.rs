@@ -104,7 +104,8 @@ pub enum TruncationMode {
 }
 
 /// What only this server knows, so that turns read back carry what was shown live (protocol.md §9,
-/// G23). Payload of an `understudy` line, which the reference skips.
+/// G23). Rides on another line ([`SideNotes`]), or is the payload of an `understudy` line of its own;
+/// the reference skips both.
 ///
 /// Between `TurnStarted` and `TurnCompleted` stands at most one `user_message` event, that of the
 /// input which began the turn; input that comes in later is in the items alone.
@@ -206,6 +207,20 @@ pub struct StoredLine<'a> {
     pub timestamp: Cow<'a, str>,
     /// What it holds.
     pub record: Record<'a>,
+    /// What this server noted beside it.
+    pub notes: SideNotes<'a>,
+}
+
+/// Notes that ride on a line of another kind, as its member `understudy`, which the reference
+/// skips: the file keeps the reference's lines and no others.
+#[derive(Debug, Default, Deserialize)]
+pub struct SideNotes<'a> {
+    /// What was noted before the line.
+    #[serde(default, borrow)]
+    pub before: Vec<&'a RawValue>,
+    /// What was noted after it.
+    #[serde(default, borrow)]
+    pub after: Vec<&'a RawValue>,
 }
 
 /// What a line holds; payloads as JSON text.
@@ -235,12 +250,14 @@ struct Envelope<'a> {
     kind: Cow<'a, str>,
     #[serde(borrow)]
     payload: &'a RawValue,
+    #[serde(default, borrow)]
+    understudy: Option<SideNotes<'a>>,
 }
 
 impl<'a> StoredLine<'a> {
     /// Reads one line without its end; none if it is not of the format.
     pub fn read(line: &'a [u8]) -> Option<Self> {
-        let Envelope { timestamp, kind, payload } = serde_json::from_slice(line).ok()?;
+        let Envelope { timestamp, kind, payload, understudy } = serde_json::from_slice(line).ok()?;
         let payload = payload.get();
         let record = match kind.as_ref() {
             "session_meta" => Record::SessionMeta(payload),
@@ -251,7 +268,7 @@ impl<'a> StoredLine<'a> {
             "understudy" => Record::Note(payload),
             _ => Record::Unknown,
         };
-        Some(Self { timestamp, record })
+        Some(Self { timestamp, record, notes: understudy.unwrap_or_default() })
     }
 }
 

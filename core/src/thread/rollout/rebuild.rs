@@ -150,7 +150,14 @@ impl<'j> Rebuild<'j> {
             return;
         }
         self.is_blank = false;
-        let is_decoded = StoredLine::read(line).is_some_and(|line| self.record(line.record));
+        let is_decoded = StoredLine::read(line).is_some_and(|line| {
+            let notes = |rebuild: &mut Self, notes: &[&RawValue]| {
+                notes.iter().all(|note| rebuild.record(Record::Note(note.get())))
+            };
+            let before = notes(self, &line.notes.before);
+            let record = self.record(line.record);
+            before & record & notes(self, &line.notes.after)
+        });
         self.undecodable += usize::from(!is_decoded);
     }
 
