@@ -201,7 +201,7 @@ fn plain(files: &SlowFiles, job: &ThreadListJob) -> Vec<(Cursor, StoredThread)> 
             all.push((Cursor { at, id: name.id }, thread));
         }
     }
-    all.sort_by(|a, b| b.0.cmp(&a.0));
+    all.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
     all
 }
 
@@ -235,13 +235,19 @@ fn take(step: Step, files: &SlowFiles, going: &mut Option<ThreadListJob>) {
                 r#"{"type":"user_message"}}"#,
                 "\n"
             );
-            pick(at).map(|path| files.append(path, line.as_bytes()).expect("appended"));
+            if let Some(path) = pick(at) {
+                files.append(path, line.as_bytes()).expect("appended");
+            }
         }
         Step::Remove(at) => {
-            pick(at).map(|path| files.remove(path).expect("removed"));
+            if let Some(path) = pick(at) {
+                files.remove(path).expect("removed");
+            }
         }
         Step::Touch(at) => {
-            pick(at).map(|path| files.0.put(path, files.0.content(path).expect("content")));
+            if let Some(path) = pick(at) {
+                files.0.put(path, files.0.content(path).expect("content"));
+            }
         }
         Step::DropIndex => {
             index_files(&files.0).iter().for_each(|path| files.remove(path).expect("removed"));
