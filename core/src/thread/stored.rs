@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use uuid::Uuid;
 
 use super::rollout::head::Head;
 use super::rollout::meta::{GitFacts, view_of_source};
 use super::rollout::name::RolloutName;
 use crate::files::{FileError, Files, Stat};
-use crate::wire::legacy::conversation::SessionSource;
+use crate::wire::legacy::conversation::{ConversationGitInfo, ConversationSummary, SessionSource};
+use crate::wire::legacy::id::ThreadId;
 use crate::wire::v2::thread::{Thread, ThreadStatus};
 
 /// A thread as its file shows it, without its turns.
@@ -23,6 +25,8 @@ pub struct StoredThread {
     pub preview: String,
     /// Where its model runs.
     pub model_provider: String,
+    /// When it began, as the file spells it; empty if it does not say.
+    pub begun_text: String,
     /// When it began.
     pub created_at: Timestamp,
     /// When its file last changed.
@@ -50,6 +54,7 @@ impl StoredThread {
             path: path.to_owned(),
             preview: head.preview,
             model_provider: meta.model_provider.unwrap_or_else(|| default_provider.to_owned()),
+            begun_text: meta.timestamp,
             created_at: begun.unwrap_or(updated_at),
             updated_at,
             cwd: meta.cwd,
@@ -89,6 +94,27 @@ impl StoredThread {
             project_id: None,
             turns: Vec::new(),
         }
+    }
+
+    /// The thread as the older methods show it; none if its id is not a UUID.
+    pub fn summary(&self) -> Option<ConversationSummary> {
+        let begun = (!self.begun_text.is_empty()).then(|| self.begun_text.clone());
+        Some(ConversationSummary {
+            conversation_id: ThreadId(Uuid::try_parse(&self.id).ok()?),
+            path: self.path.to_string_lossy().into_owned(),
+            preview: self.preview.clone(),
+            timestamp: begun,
+            updated_at: Some(format!("{:.0}", self.updated_at)),
+            model_provider: self.model_provider.clone(),
+            cwd: self.cwd.clone(),
+            cli_version: self.cli_version.clone(),
+            source: self.source.clone(),
+            git_info: self.git.clone().map(|git| ConversationGitInfo {
+                sha: git.commit_hash,
+                branch: git.branch,
+                origin_url: git.repository_url,
+            }),
+        })
     }
 }
 

@@ -58,13 +58,29 @@ impl Written {
     }
 }
 
-/// Files of which several change within one second, and few within one long list.
+/// Files of which several change within one second, and few within one long list. Folders change
+/// when what they hold does.
 #[derive(Clone, Default)]
 struct SlowFiles(MemoryFiles);
+
+impl SlowFiles {
+    /// A number that changes whenever a name comes or goes in the folder.
+    fn names_in(&self, folder: &Path) -> Result<i128, FileError> {
+        let mut names: Vec<_> = self.0.list(folder)?.into_iter().map(|entry| entry.name).collect();
+        names.sort();
+        let bytes = names.iter().flat_map(|name| name.bytes().chain([0]));
+        Ok(bytes.fold(7, |sum: i128, byte| {
+            sum.wrapping_mul(0x0100_0000_01b3).wrapping_add(byte.into())
+        }))
+    }
+}
 
 impl Files for SlowFiles {
     fn stat(&self, path: &Path) -> Result<Stat, FileError> {
         let stat = self.0.stat(path)?;
+        if stat.is_dir {
+            return Ok(Stat { modified_ns: self.names_in(path)?, ..stat });
+        }
         Ok(Stat { modified_ns: stat.modified_ns * 400_000_000, ..stat })
     }
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
@@ -106,6 +122,9 @@ enum Step {
     BreakIndex(u16),
     List(ThreadListJob),
     Walk(ThreadListJob),
+    /// Lists a page, and after the next steps the page behind it.
+    Begin(ThreadListJob),
+    GoOn,
 }
 
 fn job() -> impl Strategy<Value = ThreadListJob> {
@@ -129,6 +148,7 @@ fn job() -> impl Strategy<Value = ThreadListJob> {
             model_providers,
             sources,
             default_provider: "p0".into(),
+            order: None,
         },
     )
 }
@@ -156,6 +176,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<u16>().prop_map(Step::BreakIndex),
         4 => job().prop_map(Step::List),
         2 => job().prop_map(Step::Walk),
+        2 => job().prop_map(Step::Begin),
+        4 => Just(Step::GoOn),
     ]
 }
 
@@ -179,7 +201,7 @@ fn plain(files: &SlowFiles, job: &ThreadListJob) -> Vec<(Cursor, StoredThread)> 
             all.push((Cursor { at, id: name.id }, thread));
         }
     }
-    all.sort_by(|a, b| b.0.cmp(&a.0));
+    all.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
     all
 }
 
@@ -190,7 +212,7 @@ fn walk(files: &SlowFiles, job: &ThreadListJob) -> Vec<StoredThread> {
         let page = job.run(files).expect("a page");
         assert!(page.threads.len() <= job.limit);
         all.extend(page.threads);
-        job.cursor = page.next_cursor;
+        (job.cursor, job.order) = (page.next_cursor, page.order);
         if job.cursor.is_none() {
             return all;
         }
@@ -201,7 +223,7 @@ fn index_files(files: &MemoryFiles) -> Vec<PathBuf> {
     files.paths().into_iter().filter(|path| path.starts_with("/h/.understudy")).collect()
 }
 
-fn take(step: Step, files: &SlowFiles) {
+fn take(step: Step, files: &SlowFiles, going: &mut Option<ThreadListJob>) {
     let sessions: Vec<_> =
         files.0.paths().into_iter().filter(|path| !path.starts_with("/h/.understudy")).collect();
     let pick = |at: u16| sessions.get(usize::from(at) % sessions.len().max(1));
@@ -213,13 +235,19 @@ fn take(step: Step, files: &SlowFiles) {
                 r#"{"type":"user_message"}}"#,
                 "\n"
             );
-            pick(at).map(|path| files.append(path, line.as_bytes()).expect("appended"));
+            if let Some(path) = pick(at) {
+                files.append(path, line.as_bytes()).expect("appended");
+            }
         }
         Step::Remove(at) => {
-            pick(at).map(|path| files.remove(path).expect("removed"));
+            if let Some(path) = pick(at) {
+                files.remove(path).expect("removed");
+            }
         }
         Step::Touch(at) => {
-            pick(at).map(|path| files.0.put(path, files.0.content(path).expect("content")));
+            if let Some(path) = pick(at) {
+                files.0.put(path, files.0.content(path).expect("content"));
+            }
         }
         Step::DropIndex => {
             index_files(&files.0).iter().for_each(|path| files.remove(path).expect("removed"));
@@ -238,6 +266,19 @@ fn take(step: Step, files: &SlowFiles) {
             assert_eq!(page.threads, shown[..shown.len().min(job.limit)]);
             assert!(page.next_cursor.is_some() || page.threads.len() == shown.len());
         }
+        Step::Begin(job) => {
+            let page = job.run(files).expect("a page");
+            *going = Some(ThreadListJob { cursor: page.next_cursor, order: page.order, ..job });
+        }
+        Step::GoOn => {
+            let Some(job) = going.take().filter(|job| job.cursor.is_some()) else { return };
+            let cursor = job.cursor.as_deref().expect("a cursor").parse().expect("a cursor");
+            let page = job.run(files).expect("a page");
+            let behind = plain(files, &job).into_iter().filter(|(place, _)| *place < cursor);
+            let expected: Vec<_> = behind.map(|(_, thread)| thread).take(job.limit).collect();
+            assert_eq!(page.threads, expected);
+            *going = Some(ThreadListJob { cursor: page.next_cursor, order: page.order, ..job });
+        }
         Step::Walk(job) => {
             let expected: Vec<_> =
                 plain(files, &job).into_iter().map(|(_, thread)| thread).collect();
@@ -251,8 +292,9 @@ proptest! {
     #[test]
     fn lists_show_what_is_there(steps in proptest::collection::vec(step(), 1..60)) {
         let files = SlowFiles::default();
+        let mut going = None;
         for step in steps {
-            take(step, &files);
+            take(step, &files, &mut going);
         }
     }
 }
@@ -267,6 +309,7 @@ fn base_job() -> ThreadListJob {
         model_providers: None,
         sources: Vec::new(),
         default_provider: "p0".into(),
+        order: None,
     }
 }
 
@@ -350,4 +393,32 @@ fn an_index_that_cannot_be_written_does_no_harm() {
     });
     assert_eq!(base_job().run(&files).expect("a page").threads.len(), 1);
     assert_eq!(index_files(&files), Vec::<PathBuf>::new());
+}
+
+/// Pages behind the first ask for the files that they show, and for one more.
+#[test]
+fn a_walk_by_change_asks_for_each_file_once() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use crate::files::FileOp;
+
+    let files = SlowFiles::default();
+    for id in 0..60 {
+        let written = visible(i64::from(id) * 100, id);
+        files.0.put(written.path(), written.text());
+    }
+    let job = ThreadListJob { sort_key: ThreadSortKey::UpdatedAt, limit: 5, ..base_job() };
+    let first = job.run(&files).expect("a page");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    files.0.inject(move |op, path| {
+        let is_thread = path.extension().is_some_and(|extension| extension == "jsonl");
+        counted.fetch_add(usize::from(op == FileOp::Stat && is_thread), Ordering::Relaxed);
+        None
+    });
+    let job = ThreadListJob { cursor: first.next_cursor, order: first.order, ..job };
+    let second = job.run(&files).expect("a page");
+    assert_eq!((second.threads.len(), asked.load(Ordering::Relaxed)), (5, 6));
+    assert_ne!(second.threads, first.threads);
 }

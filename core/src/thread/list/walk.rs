@@ -1,11 +1,12 @@
 //! The files of stored threads in the order of a list.
 
-use std::collections::BinaryHeap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
+use uuid::Uuid;
 
 use super::Cursor;
 use crate::files::{Entry, FileError, Files, Stat};
@@ -30,7 +31,7 @@ pub(super) enum Walk<'f> {
     /// By the time in their names, day by day.
     Created(ByCreation<'f>),
     /// By the time of their last change.
-    Updated(ByChange),
+    Updated(ByChange<'f>),
 }
 
 impl<'f> Walk<'f> {
@@ -54,8 +55,38 @@ impl<'f> Walk<'f> {
                 names: Vec::new(),
                 cursor,
             }),
-            ThreadSortKey::UpdatedAt => Walk::Updated(ByChange::new(&mut days, cursor)?),
+            ThreadSortKey::UpdatedAt => {
+                let order = Arc::new(ChangeOrder::new(&mut days, home, archived)?);
+                Walk::Updated(ByChange::new(files, order, cursor, false))
+            }
         })
+    }
+
+    /// By an order that was found before; none if it need not be the order of what is behind the
+    /// cursor any more.
+    pub(super) fn again(
+        files: &'f dyn Files,
+        home: &Path,
+        archived: bool,
+        order: &Arc<ChangeOrder>,
+        cursor: Cursor,
+    ) -> Option<Self> {
+        let is_same = order.home == home && order.archived == archived;
+        let holds = is_same && order.holds_behind(files, cursor);
+        holds.then(|| Walk::Updated(ByChange::new(files, Arc::clone(order), Some(cursor), true)))
+    }
+
+    /// The order, if it was one by time of change.
+    pub(super) fn order(&self) -> Option<Arc<ChangeOrder>> {
+        match self {
+            Walk::Created(_) => None,
+            Walk::Updated(walk) => Some(Arc::clone(&walk.order)),
+        }
+    }
+
+    /// Whether a file turned up that belongs elsewhere than the order says.
+    pub(super) fn is_overtaken(&self) -> bool {
+        matches!(self, Walk::Updated(ByChange { is_overtaken: true, .. }))
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Candidate>, FileError> {
@@ -96,49 +127,124 @@ impl ByCreation<'_> {
     }
 }
 
-pub(super) struct ByChange {
-    folders: Vec<PathBuf>,
-    found: BinaryHeap<Changed>,
+/// All files by the time of their last change, as they once were.
+///
+/// A file that changes after that moves before every cursor of the walk, so what is behind a cursor
+/// stays as it was, but for files that come, go, or are given an older time.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ChangeOrder {
+    home: PathBuf,
+    archived: bool,
+    /// Every folder, with the time of its last change from before it was listed.
+    opened: Vec<(PathBuf, i128)>,
+    /// Those folders that files lie in.
+    days: Vec<PathBuf>,
+    /// Oldest first.
+    files: Vec<Changed>,
 }
 
 /// Ordered by place: the time of change in whole seconds, then the thread.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Changed {
     seconds: i64,
-    id: uuid::Uuid,
+    id: Uuid,
     name: RolloutName,
-    folder: usize,
+    day: usize,
     len: u64,
     modified_ns: i128,
 }
 
-impl ByChange {
-    fn new(days: &mut Days<'_>, cursor: Option<Cursor>) -> Result<Self, FileError> {
+impl ChangeOrder {
+    fn new(days: &mut Days<'_>, home: &Path, archived: bool) -> Result<Self, FileError> {
         let (mut folders, mut found) = (Vec::new(), Vec::new());
-        let cursor = cursor.and_then(|Cursor { at, id }| {
-            at.to_zoned(TimeZone::UTC).ok().map(|zoned| (zoned.timestamp().as_second(), id))
-        });
         while let Some(folder) = days.next()? {
-            for (name, stat) in none_if_missing(days.files.list_files(&folder))? {
+            days.note_opened(&folder);
+            for (name, Stat { len, modified_ns, .. }) in
+                none_if_missing(days.files.list_files(&folder))?
+            {
                 let Some(name) = RolloutName::parse(&name) else { continue };
-                let Stat { len, modified_ns, .. } = stat;
-                let seconds = i64::try_from(modified_ns.div_euclid(1_000_000_000)).unwrap_or(0);
-                if cursor.is_none_or(|cursor| (seconds, name.id) < cursor) {
-                    let folder = folders.len();
-                    found.push(Changed { seconds, id: name.id, name, folder, len, modified_ns });
-                }
+                let (seconds, day) = (seconds_of(modified_ns), folders.len());
+                found.push(Changed { seconds, id: name.id, name, day, len, modified_ns });
             }
             folders.push(folder);
         }
-        Ok(Self { folders, found: found.into() })
+        found.sort_unstable();
+        let (home, opened) = (home.to_owned(), std::mem::take(&mut days.opened));
+        Ok(Self { home, archived, opened, days: folders, files: found })
+    }
+
+    /// Whether what is behind the cursor is still in this order, as far as folders tell.
+    fn holds_behind(&self, files: &dyn Files, cursor: Cursor) -> bool {
+        // Strictly: within the second of the newest file, a change could go behind the cursor.
+        let is_behind_changes = self.files.last().is_some_and(|newest| {
+            place_of(cursor).is_some_and(|(seconds, _)| seconds < newest.seconds)
+        });
+        let is_unchanged = |(folder, modified_ns): &(PathBuf, i128)| {
+            files.stat(folder).is_ok_and(|stat| stat.modified_ns == *modified_ns)
+        };
+        is_behind_changes && self.opened.iter().all(is_unchanged)
+    }
+}
+
+pub(super) struct ByChange<'f> {
+    files: &'f dyn Files,
+    order: Arc<ChangeOrder>,
+    cursor: Option<(i64, Uuid)>,
+    /// Files of the order that are still to come.
+    left: usize,
+    /// The order is from before, so files have to be asked whether they are as they were.
+    is_from_before: bool,
+    is_overtaken: bool,
+}
+
+impl<'f> ByChange<'f> {
+    fn new(
+        files: &'f dyn Files,
+        order: Arc<ChangeOrder>,
+        cursor: Option<Cursor>,
+        is_from_before: bool,
+    ) -> Self {
+        let cursor = cursor.and_then(place_of);
+        let left = cursor.map_or(order.files.len(), |cursor| {
+            order.files.partition_point(|file| (file.seconds, file.id) < cursor)
+        });
+        Self { files, order, cursor, left, is_from_before, is_overtaken: false }
     }
 
     fn next(&mut self) -> Option<Candidate> {
-        let Changed { seconds, name, folder, len, modified_ns, .. } = self.found.pop()?;
-        let at = Timestamp::from_second(seconds).unwrap_or_default();
-        let stat = Stat { len, is_dir: false, modified_ns };
-        Some(candidate(self.folders.get(folder)?, name, TimeZone::UTC.to_datetime(at), Some(stat)))
+        loop {
+            self.left = self.left.checked_sub(1)?;
+            let file = self.order.files.get(self.left)?;
+            let Changed { seconds, name, day, len, modified_ns, .. } = *file;
+            let at = Timestamp::from_second(seconds).unwrap_or_default();
+            let stat = Stat { len, is_dir: false, modified_ns };
+            let at = TimeZone::UTC.to_datetime(at);
+            let candidate = candidate(self.order.days.get(day)?, name, at, Some(stat));
+            if !self.is_from_before {
+                return Some(candidate);
+            }
+            match self.files.stat(&candidate.path) {
+                Ok(stat) if stat.modified_ns == modified_ns => {
+                    return Some(Candidate { stat: Some(stat), ..candidate });
+                }
+                // It has moved before the cursor, or it has gone.
+                Ok(stat) => {
+                    let place = (seconds_of(stat.modified_ns), name.id);
+                    self.is_overtaken |= self.cursor.is_none_or(|cursor| place < cursor);
+                }
+                Err(_) => self.is_overtaken = true,
+            }
+        }
     }
+}
+
+fn seconds_of(modified_ns: i128) -> i64 {
+    i64::try_from(modified_ns.div_euclid(1_000_000_000)).unwrap_or(0)
+}
+
+fn place_of(cursor: Cursor) -> Option<(i64, Uuid)> {
+    let zoned = cursor.at.to_zoned(TimeZone::UTC).ok()?;
+    Some((zoned.timestamp().as_second(), cursor.id))
 }
 
 fn candidate(folder: &Path, name: RolloutName, at: DateTime, stat: Option<Stat>) -> Candidate {
@@ -159,6 +265,9 @@ pub(in crate::thread) struct Days<'f> {
     newest: Option<Date>,
     /// Folders still to be opened, with the numbers of their path; the next one is at the end.
     open: Vec<(PathBuf, Vec<i16>)>,
+    /// Folders that were opened, with the time of their last change from before that; only kept
+    /// for [`ChangeOrder`].
+    opened: Vec<(PathBuf, i128)>,
 }
 
 impl<'f> Days<'f> {
@@ -172,7 +281,12 @@ impl<'f> Days<'f> {
         let root = home.join(if archived { ARCHIVED } else { SESSIONS });
         // The archive is flat: it is one day, whatever its files are called.
         let place = if archived { vec![0, 0, 0] } else { Vec::new() };
-        Self { files, newest: newest.filter(|_| !archived), open: vec![(root, place)] }
+        Self {
+            files,
+            newest: newest.filter(|_| !archived),
+            open: vec![(root, place)],
+            opened: Vec::new(),
+        }
     }
 
     pub(in crate::thread) fn next(&mut self) -> Result<Option<PathBuf>, FileError> {
@@ -180,6 +294,7 @@ impl<'f> Days<'f> {
             if place.len() == 3 {
                 return Ok(Some(folder));
             }
+            self.note_opened(&folder);
             let mut inside = Vec::new();
             for Entry { name, is_dir } in none_if_missing(self.files.list(&folder))? {
                 let Some(number) = name.parse().ok().filter(|_| is_dir) else { continue };
@@ -193,6 +308,12 @@ impl<'f> Days<'f> {
             self.open.append(&mut inside);
         }
         Ok(None)
+    }
+
+    fn note_opened(&mut self, folder: &Path) {
+        if let Ok(stat) = self.files.stat(folder) {
+            self.opened.push((folder.to_owned(), stat.modified_ns));
+        }
     }
 
     fn is_too_new(&self, place: &[i16]) -> bool {

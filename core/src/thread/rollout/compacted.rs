@@ -53,10 +53,10 @@ fn cut_to_tokens(text: String, tokens: usize) -> String {
     if text.len() <= budget {
         return text;
     }
-    let left = text.floor_char_boundary(budget / 2);
-    let right = text.ceil_char_boundary(text.len() - (budget - budget / 2));
-    let (start, end) = (text.get(..left), text.get(right..));
+    // Whole characters only.
+    let start = (0..=budget / 2).rev().find_map(|at| text.get(..at)).unwrap_or_default();
+    let from = text.len() - (budget - budget / 2);
+    let end = (from..=text.len()).find_map(|at| text.get(at..)).unwrap_or_default();
     let cut = (text.len() - budget).div_ceil(BYTES_PER_TOKEN);
-    let (start, end) = (start.unwrap_or_default(), end.unwrap_or_default());
     format!("{start}\u{2026}{cut} tokens truncated\u{2026}{end}")
 }

@@ -70,7 +70,9 @@ impl HistoryBuilder {
         let mut items = compacted_history(initial, before, &compacted.message);
         let summary = items.pop();
         self.entries.clear();
-        items.iter().for_each(|item| drop(self.push(item)));
+        for item in items {
+            self.push(&item);
+        }
         self.entries.extend(summary.map(|item| Entry { item, kind: Kind::Summary }));
     }
 

@@ -10,7 +10,7 @@ use super::line::*;
 use super::meta::{BaseInstructions, GitFacts, SessionMeta};
 use super::read::{Line, LineReader, append};
 use super::rebuild::{RebuildError, RebuildJob, Rebuilt};
-use crate::files::{Files, MemoryFiles};
+use crate::files::MemoryFiles;
 use crate::wire::legacy::conversation::SessionSource;
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason, UserMessageEvent};
 use crate::wire::legacy::policy::SandboxPolicy;
