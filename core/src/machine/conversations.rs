@@ -12,11 +12,11 @@ use crate::thread::stored::StoredThread;
 use crate::thread::{Thread, ThreadId};
 use crate::wire::legacy::conversation::{
     AddConversationListenerParams, AddConversationSubscriptionResponse, ArchiveConversationParams,
-    ForkConversationParams, GetConversationSummaryParams, GetConversationSummaryResponse, InputItem, InterruptConversationParams,
-    InterruptConversationResponse, ListConversationsParams, ListConversationsResponse, NewConversationParams,
-    NewConversationResponse, RemoveConversationListenerParams, ResumeConversationParams,
-    ResumeConversationResponse, SendUserMessageParams, SendUserTurnParams,
-    SessionConfiguredNotification,
+    ForkConversationParams, GetConversationSummaryParams, GetConversationSummaryResponse,
+    InputItem, InterruptConversationParams, InterruptConversationResponse, ListConversationsParams,
+    ListConversationsResponse, NewConversationParams, NewConversationResponse,
+    RemoveConversationListenerParams, ResumeConversationParams, ResumeConversationResponse,
+    SendUserMessageParams, SendUserTurnParams, SessionConfiguredNotification,
 };
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::legacy::id::Id;
@@ -53,11 +53,7 @@ impl Machine {
     }
 
     /// `path` outranks `conversationId`, which outranks `history`.
-    pub(super) fn resume_conversation(
-        &mut self,
-        ticket: Ticket,
-        params: ResumeConversationParams,
-    ) {
+    pub(super) fn resume_conversation(&mut self, ticket: Ticket, params: ResumeConversationParams) {
         let history = params.history.filter(|items| !items.is_empty());
         let source = match (params.path, params.conversation_id, history) {
             (Some(path), _, _) => Source::Path(path.into()),
@@ -121,7 +117,12 @@ impl Machine {
         );
         self.out.reply(
             opening.ticket,
-            ResumeConversationResponse { conversation_id: id, model, initial_messages, rollout_path },
+            ResumeConversationResponse {
+                conversation_id: id,
+                model,
+                initial_messages,
+                rollout_path,
+            },
         );
     }
 
@@ -235,6 +236,7 @@ impl Machine {
             model_providers: params.model_providers,
             sources: Vec::new(),
             default_provider: self.default_provider(),
+            order: self.list_order.take(),
         };
         self.ask(Question::List(job), Asked::Conversations(ticket));
     }
@@ -270,6 +272,7 @@ impl Machine {
     ) {
         match page {
             Ok(page) => {
+                self.list_order = page.order.filter(|_| page.next_cursor.is_some());
                 let items = page.threads.iter().filter_map(StoredThread::summary).collect();
                 let next_cursor = page.next_cursor;
                 self.out.reply(ticket, ListConversationsResponse { items, next_cursor });
@@ -306,7 +309,9 @@ impl Machine {
             )),
             (Read::Failed(text), path) => {
                 let place = path.map_or_else(|| id.to_string(), |p| p.display().to_string());
-                Refusal::internal(format!("failed to load conversation summary from {place}: {text}"))
+                Refusal::internal(format!(
+                    "failed to load conversation summary from {place}: {text}"
+                ))
             }
         };
         self.out.refuse(ticket, &refusal);

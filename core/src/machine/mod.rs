@@ -31,6 +31,7 @@ use crate::owner::{CallOwner, TimerOwner};
 use crate::pending::Ticket;
 use crate::session::Session;
 use crate::setup::Setup;
+use crate::thread::list::ChangeOrder;
 use crate::thread::open::Opening;
 use crate::thread::{ThreadId, Threads};
 use crate::turn::Next;
@@ -54,6 +55,8 @@ pub struct Machine {
     threads: Threads,
     opening: BTreeMap<CallId, Opening>,
     asked: BTreeMap<CallId, Asked>,
+    /// What the last page of threads left behind for the next one.
+    list_order: Option<Arc<ChangeOrder>>,
     /// Questions that wait until a thread is stored.
     unstored: Vec<(ThreadId, Asked)>,
     /// Listeners by the older method.
@@ -99,6 +102,7 @@ impl Machine {
             threads: Threads::new(),
             opening: BTreeMap::new(),
             asked: BTreeMap::new(),
+            list_order: None,
             unstored: Vec::new(),
             subscriptions: BTreeMap::new(),
             errands: BTreeMap::new(),

@@ -35,18 +35,35 @@ use crate::wire::v2::turn::Turn;
 #[derive(Debug)]
 pub(super) enum Asked {
     List(Ticket),
-    Read { ticket: Ticket, id: ThreadId },
+    Read {
+        ticket: Ticket,
+        id: ThreadId,
+    },
     /// A page for the older method.
     Conversations(Ticket),
     /// One thread for the older method.
-    Summary { ticket: Ticket, id: uuid::Uuid, path: Option<std::path::PathBuf> },
+    Summary {
+        ticket: Ticket,
+        id: uuid::Uuid,
+        path: Option<std::path::PathBuf>,
+    },
     Archive(Ticket),
     Unarchive(Ticket),
-    Name { ticket: Ticket, thread: ThreadId, name: String },
+    Name {
+        ticket: Ticket,
+        thread: ThreadId,
+        name: String,
+    },
     /// Turns of a thread that is open: for a client that attaches to it.
-    Attach { ticket: Ticket, thread: ThreadId },
+    Attach {
+        ticket: Ticket,
+        thread: ThreadId,
+    },
     /// The same after a rollback.
-    RolledBack { ticket: Ticket, thread: ThreadId },
+    RolledBack {
+        ticket: Ticket,
+        thread: ThreadId,
+    },
 }
 
 impl Machine {
@@ -336,7 +353,8 @@ impl Machine {
 
     /// Answers with the turns of an open thread; the one that runs is shown as it stands.
     fn answer_turns(&mut self, asked: Asked, mut turns: Vec<Turn>) {
-        let (Asked::Attach { thread: id, .. } | Asked::RolledBack { thread: id, .. }) = asked else {
+        let (Asked::Attach { thread: id, .. } | Asked::RolledBack { thread: id, .. }) = asked
+        else {
             return;
         };
         let Some(thread) = self.threads.get_mut(&id) else { return self.refuse_asked(asked, id) };
@@ -457,6 +475,7 @@ impl Machine {
             model_providers: params.model_providers,
             sources: params.source_kinds.unwrap_or_default(),
             default_provider: self.default_provider(),
+            order: self.list_order.take(),
         };
         self.ask(Question::List(job), Asked::List(ticket));
     }
@@ -472,6 +491,7 @@ impl Machine {
     ) {
         match page {
             Ok(page) => {
+                self.list_order = page.order.filter(|_| page.next_cursor.is_some());
                 let mut data: Vec<_> = page.threads.iter().map(|stored| stored.view()).collect();
                 for view in &mut data {
                     let open = thread::parse_id(&view.id).ok().and_then(|id| self.threads.get(&id));

@@ -29,7 +29,8 @@ use crate::setup::Setup;
 use crate::turn::{Changed, Voice};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::v2::common::{
-    ModeKind, Settings as ModeSettings,CollaborationMode, Json, NetworkAccess, SandboxPolicy};
+    CollaborationMode, Json, ModeKind, NetworkAccess, SandboxPolicy, Settings as ModeSettings,
+};
 use crate::wire::v2::turn::TurnStartParams;
 
 /// Settings that a turn may change for itself and all later ones.

@@ -10,7 +10,8 @@ use crate::limits;
 /// Commit, branch and origin of the repository that `cwd` is in; none outside of one.
 pub(super) fn facts(files: &dyn Files, cwd: &Path) -> Option<GitFacts> {
     let cwd = files.real_path(cwd).ok()?;
-    let dot_git = cwd.ancestors().map(|dir| dir.join(".git")).find(|path| files.stat(path).is_ok())?;
+    let dot_git =
+        cwd.ancestors().map(|dir| dir.join(".git")).find(|path| files.stat(path).is_ok())?;
     let dir = git_dir(files, &dot_git)?;
     let common = match text(files, &dir.join("commondir")) {
         Some(relative) => dir.join(relative.trim()),

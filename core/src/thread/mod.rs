@@ -9,16 +9,16 @@
 pub mod archive;
 mod audience;
 mod conversation;
+mod git;
 pub mod index;
 mod instructions;
 pub mod list;
 pub mod locate;
 pub mod name;
-pub mod rollout;
 pub mod open;
 pub mod question;
-mod git;
 pub mod recorder;
+pub mod rollout;
 pub mod stored;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -27,12 +27,12 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::pending::Ticket;
 use crate::turn::Turn;
 use crate::wire::PROTOCOL_VERSION;
+use crate::wire::legacy::conversation::SessionSource;
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::id::parse_uuid;
-use crate::pending::Ticket;
-use crate::wire::legacy::conversation::SessionSource;
 use crate::wire::v2::thread::{Thread as ThreadView, ThreadStatus};
 use crate::wire::v2::turn::TurnStartParams;
 use rollout::meta::{GitFacts, view_of_source};
@@ -40,7 +40,6 @@ use rollout::meta::{GitFacts, view_of_source};
 pub(crate) use audience::Audience;
 pub(crate) use conversation::Conversation;
 pub(crate) use recorder::Recorder;
-
 
 /// Names a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

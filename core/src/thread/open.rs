@@ -35,11 +35,10 @@ use crate::wire::legacy::event::EventMsg;
 use crate::wire::refusal::Refusal;
 use crate::wire::response_item::ResponseItem;
 use crate::wire::v2::item::UserInput;
-use crate::wire::v2::turn::Turn;
 use crate::wire::v2::thread::{
-    ApprovalsReviewer, ThreadForkParams, ThreadResumeParams, ThreadStartParams,
-    ThreadStartResponse,
+    ApprovalsReviewer, ThreadForkParams, ThreadResumeParams, ThreadStartParams, ThreadStartResponse,
 };
+use crate::wire::v2::turn::Turn;
 
 /// What a thread is opened from.
 #[derive(Clone, Debug, PartialEq)]
@@ -260,12 +259,8 @@ impl ThreadSettingJob {
         let path = match source {
             Ok(path) => path,
             Err(ThreadId(id)) => locate(files, &self.home, id, false)
-                .map_err(|err| {
-                    Refusal::invalid(format!("failed to locate thread id {id}: {err}"))
-                })?
-                .ok_or_else(|| {
-                    Refusal::invalid(format!("no rollout found for thread id {id}"))
-                })?,
+                .map_err(|err| Refusal::invalid(format!("failed to locate thread id {id}: {err}")))?
+                .ok_or_else(|| Refusal::invalid(format!("no rollout found for thread id {id}")))?,
         };
         let fault = |text: &str| {
             Refusal::invalid(format!("failed to load rollout `{}`: {text}", path.display()))

@@ -6,14 +6,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::voice::Changed;
-use super::{legacy, Body, Next, Phase, Streaming, Turn};
+use super::{Body, Next, Phase, Streaming, Turn, legacy};
 use crate::auth::{CallCredential, Source};
 use crate::effect::{Call, HttpRequest, Method};
 use crate::input::{HttpFailure, HttpHead, Outcome};
 use crate::limits;
 use crate::model::errors::{self, Disconnect, ErrorInfo, ErrorScene, ModelError};
-use crate::model::items::OutputItem;
 use crate::model::headers::{self, AccountFacts, RequestFacts};
+use crate::model::items::OutputItem;
 use crate::model::request::{self, LoginKind};
 use crate::model::retry::{self, Budget};
 use crate::model::sse::SseParser;
@@ -49,7 +49,8 @@ impl Sampling {
     /// readers go by (engine.md §8.4).
     pub(super) fn commit(&mut self, conversation: &mut Conversation, at: Timestamp) {
         for item in self.finished.drain(..) {
-            for event in legacy::stored_events(&item, conversation.config.show_raw_agent_reasoning) {
+            for event in legacy::stored_events(&item, conversation.config.show_raw_agent_reasoning)
+            {
                 conversation.store_event(at, &event);
             }
             if let Some(json) = item.history_json() {

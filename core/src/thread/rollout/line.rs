@@ -257,7 +257,8 @@ struct Envelope<'a> {
 impl<'a> StoredLine<'a> {
     /// Reads one line without its end; none if it is not of the format.
     pub fn read(line: &'a [u8]) -> Option<Self> {
-        let Envelope { timestamp, kind, payload, understudy } = serde_json::from_slice(line).ok()?;
+        let Envelope { timestamp, kind, payload, understudy } =
+            serde_json::from_slice(line).ok()?;
         let payload = payload.get();
         let record = match kind.as_ref() {
             "session_meta" => Record::SessionMeta(payload),
