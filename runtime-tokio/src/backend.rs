@@ -4,18 +4,24 @@
 //! cancelled. Answers wait in a bounded queue: when nobody polls, sockets are not read.
 //! Never: decides what to send where, or whether to try again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use understudy_core::files::{FileAnswer, Files};
-use understudy_core::{Call, CallId, HttpFailure, HttpFailureKind, HttpHead, HttpRequest, Outcome};
+use understudy_core::files::{FileAnswer, FileError, Files, Keyring};
+use understudy_core::{
+    Call, CallId, Feed, HttpFailure, HttpFailureKind, HttpHead, HttpRequest, Listen, ListenFailure,
+    Outcome, Visit,
+};
 
+use crate::hold::Hold;
 use crate::http::Http;
 use crate::lane::Lane;
+use crate::listener::Listener;
+use crate::rest::{Rest, Unfinished, rest};
 
 /// Answers that wait to be polled for; a call that has one more waits with its socket unread.
 const ANSWERS_WAITING_MAX: usize = 16;
@@ -30,37 +36,123 @@ pub(crate) enum Answer {
     /// The job panicked.
     Lost,
     Files(Box<FileAnswer>),
+    Listening,
+    ListenFailed(ListenFailure),
+    Visit(Visit),
+    Held(Result<(), FileError>),
+}
+
+impl Answer {
+    /// Whether more may follow, as [`Outcome::is_last`] has it.
+    fn is_last(&self) -> bool {
+        match self {
+            Answer::Head(_)
+            | Answer::Bytes(_)
+            | Answer::Listening
+            | Answer::Visit(_)
+            | Answer::Held(_) => false,
+            Answer::End
+            | Answer::Failed(_)
+            | Answer::Lost
+            | Answer::Files(_)
+            | Answer::ListenFailed(_) => true,
+        }
+    }
+}
+
+/// What a call that runs can be stopped by.
+enum Running {
+    Http(AbortHandle),
+    /// A job is not stopped half way.
+    Files,
+    Listener(Listener),
+    /// Dropped to let go.
+    Hold {
+        _hold: Hold,
+    },
+    /// It has its last answer, which was not polled for yet.
+    Ended,
 }
 
 /// Runs calls and hands out their answers.
 pub(crate) struct Backend {
     http: Http,
+    files: Arc<dyn Files>,
     lane: Lane,
     sender: mpsc::Sender<(CallId, Answer)>,
     answers: mpsc::Receiver<(CallId, Answer)>,
-    /// Calls whose last answer is still to come; file jobs cannot be aborted.
-    running: BTreeMap<CallId, Option<AbortHandle>>,
+    /// Answers that were known when their call was started.
+    ready: VecDeque<(CallId, Answer)>,
+    /// Calls whose last answer was not handed out yet.
+    running: BTreeMap<CallId, Running>,
+    unfinished: Unfinished,
     /// What the outcome last handed out borrows from.
     bytes: Bytes,
 }
 
 impl Backend {
-    pub(crate) fn new(http: Http, files: Arc<dyn Files>) -> Self {
+    /// A backend without calls, and what waits for answers to browsers that outlive it.
+    pub(crate) fn new(
+        http: Http,
+        files: Arc<dyn Files>,
+        keyring: Arc<dyn Keyring>,
+    ) -> (Self, Rest) {
         let (sender, answers) = mpsc::channel(ANSWERS_WAITING_MAX);
-        let lane = Lane::new(files, sender.clone());
-        Self { http, lane, sender, answers, running: BTreeMap::new(), bytes: Bytes::new() }
+        let (unfinished, rest) = rest();
+        let backend = Self {
+            http,
+            lane: Lane::new(Arc::clone(&files), keyring, sender.clone()),
+            files,
+            sender,
+            answers,
+            ready: VecDeque::new(),
+            running: BTreeMap::new(),
+            unfinished,
+            bytes: Bytes::new(),
+        };
+        (backend, rest)
     }
 
     /// Begins a call. Must be called on a tokio runtime.
     pub(crate) fn start(&mut self, id: CallId, call: Call) {
-        let abort = match call {
-            Call::Http(request) => Some(self.start_http(id, request)),
+        let running = match call {
+            Call::Http(request) => Running::Http(self.start_http(id, request)),
             Call::Files(job) => {
                 self.lane.start(id, job);
-                None
+                Running::Files
+            }
+            Call::Listen(listen) => self.listen(id, listen),
+            Call::Hold(path) => {
+                let files = Arc::clone(&self.files);
+                Running::Hold { _hold: Hold::start(id, path, files, self.sender.clone()) }
             }
         };
-        self.running.insert(id, abort);
+        self.running.insert(id, running);
+    }
+
+    fn listen(&mut self, id: CallId, listen: Listen) -> Running {
+        match Listener::bind(id, listen, self.sender.clone(), self.unfinished.clone()) {
+            Ok(listener) => {
+                self.ready.push_back((id, Answer::Listening));
+                Running::Listener(listener)
+            }
+            Err(failure) => {
+                self.ready.push_back((id, Answer::ListenFailed(failure)));
+                Running::Ended
+            }
+        }
+    }
+
+    /// Hands something to a call that still runs.
+    pub(crate) fn feed(&mut self, id: CallId, feed: Feed) {
+        match (self.running.get(&id), feed) {
+            (Some(Running::Listener(listener)), Feed::Answer(visit, page)) => {
+                listener.answer(visit, page);
+            }
+            (_, Feed::Answer(visit, _)) => {
+                tracing::debug!(call = id.0, visit = visit.0, "an answer for nobody");
+            }
+        }
     }
 
     fn start_http(&self, id: CallId, request: HttpRequest) -> AbortHandle {
@@ -86,7 +178,7 @@ impl Backend {
 
     /// Stops a call; no answer of it is handed out any more.
     pub(crate) fn cancel(&mut self, id: CallId) {
-        if let Some(Some(abort)) = self.running.remove(&id) {
+        if let Some(Running::Http(abort)) = self.running.remove(&id) {
             abort.abort();
         }
     }
@@ -104,18 +196,30 @@ impl Backend {
             Answer::Failed(failure) => Outcome::HttpFailed(failure),
             Answer::Lost => Outcome::Lost,
             Answer::Files(answer) => Outcome::Files(answer),
+            Answer::Listening => Outcome::Listening,
+            Answer::ListenFailed(failure) => Outcome::ListenFailed(failure),
+            Answer::Visit(visit) => Outcome::Visit(visit),
+            Answer::Held(held) => Outcome::Held(held),
         };
         Poll::Ready((id, outcome))
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<(CallId, Answer)> {
+        for running in self.running.values_mut() {
+            if let Running::Listener(listener) = running {
+                listener.poll_accept(cx);
+            }
+        }
         loop {
-            // The backend holds a sender itself, so the queue does not end.
-            let Some((id, answer)) = ready!(self.answers.poll_recv(cx)) else {
-                return Poll::Pending;
+            let (id, answer) = match self.ready.pop_front() {
+                Some(ready) => ready,
+                None => match ready!(self.answers.poll_recv(cx)) {
+                    Some(answer) => answer,
+                    // The backend holds a sender itself, so the queue does not end.
+                    None => return Poll::Pending,
+                },
             };
-            let is_last = !matches!(answer, Answer::Head(_) | Answer::Bytes(_));
-            let runs = if is_last {
+            let runs = if answer.is_last() {
                 self.running.remove(&id).is_some()
             } else {
                 self.running.contains_key(&id)
@@ -129,8 +233,10 @@ impl Backend {
 
 impl Drop for Backend {
     fn drop(&mut self) {
-        for abort in self.running.values().flatten() {
-            abort.abort();
+        for running in self.running.values() {
+            if let Running::Http(abort) = running {
+                abort.abort();
+            }
         }
     }
 }

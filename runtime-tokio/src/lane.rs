@@ -11,13 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use understudy_core::CallId;
-use understudy_core::files::{FileJob, Files};
+use understudy_core::files::{Disk, FileJob, Files, Keyring};
 
 use crate::backend::Answer;
 
 /// One session's queue of file jobs.
 pub(crate) struct Lane {
     files: Arc<dyn Files>,
+    keyring: Arc<dyn Keyring>,
     answers: mpsc::Sender<(CallId, Answer)>,
     queue: Arc<Mutex<Queue>>,
 }
@@ -29,8 +30,12 @@ struct Queue {
 }
 
 impl Lane {
-    pub(crate) fn new(files: Arc<dyn Files>, answers: mpsc::Sender<(CallId, Answer)>) -> Self {
-        Self { files, answers, queue: Arc::default() }
+    pub(crate) fn new(
+        files: Arc<dyn Files>,
+        keyring: Arc<dyn Keyring>,
+        answers: mpsc::Sender<(CallId, Answer)>,
+    ) -> Self {
+        Self { files, keyring, answers, queue: Arc::default() }
     }
 
     /// Queues a job, and finds it a thread if none is at work.
@@ -41,11 +46,13 @@ impl Lane {
             return;
         }
         queue.running = true;
-        let (files, answers) = (Arc::clone(&self.files), self.answers.clone());
+        let (files, keyring) = (Arc::clone(&self.files), Arc::clone(&self.keyring));
+        let answers = self.answers.clone();
         let shared = Arc::clone(&self.queue);
         spawn_blocking(move || {
             while let Some((id, job)) = next(&shared) {
-                let answer = run(job, files.as_ref());
+                let disk = Disk { files: files.as_ref(), keyring: keyring.as_ref() };
+                let answer = run(job, disk);
                 // Nobody listens when the session is over; the jobs are done all the same.
                 let _over = answers.blocking_send((id, answer));
             }
@@ -67,8 +74,8 @@ fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
 }
 
 /// Runs one job. One that panics, which is our mistake, fails like any other call.
-fn run(job: FileJob, files: &dyn Files) -> Answer {
-    match catch_unwind(AssertUnwindSafe(|| job.run(files))) {
+fn run(job: FileJob, disk: Disk<'_>) -> Answer {
+    match catch_unwind(AssertUnwindSafe(|| job.run(disk))) {
         Ok(answer) => Answer::Files(Box::new(answer)),
         Err(_) => Answer::Lost,
     }

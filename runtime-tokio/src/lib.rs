@@ -6,9 +6,12 @@
 //! answer to token refreshes).
 
 mod backend;
+mod hold;
 mod http;
 mod lane;
+mod listener;
 mod port;
+mod rest;
 mod serve;
 mod timers;
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -12,13 +11,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::task::{self, JoinSet};
 use understudy_core::driver::{Closed, Port, Refreshed};
-use understudy_core::files::Files;
 use understudy_core::{
-    AskId, Call, CallId, Now, Outcome, RefreshAuth, RefreshDenied, Signal, TimerId,
+    AskId, Call, CallId, Feed, Now, Outcome, RefreshAuth, RefreshDenied, Signal, TimerId,
 };
 
 use crate::backend::Backend;
-use crate::http::Http;
+use crate::rest::Rest;
+use crate::serve::{Services, Streams};
 use crate::timers::Timers;
 
 /// Answers an in-process host's token refreshes ([`understudy_core::Refresh::Embedder`]).
@@ -42,24 +41,27 @@ pub struct TokioPort<R, W> {
 }
 
 impl<R, W> TokioPort<R, W> {
-    /// A port over two streams; signals come through `signals`, refreshes go to `refresher`.
-    pub fn new(
-        (reader, writer): (R, W),
-        (http, files): (Http, Arc<dyn Files>),
-        signals: Option<mpsc::Receiver<Signal>>,
-        refresher: Option<Refresher>,
-    ) -> Self {
-        Self {
-            reader,
-            writer,
-            backend: Backend::new(http, files),
+    /// A port over two streams.
+    pub fn new(streams: Streams<R, W>, services: Services) -> Self {
+        Self::with_rest(streams, services).0
+    }
+
+    /// The same, and what waits for what the session still does when the port is gone.
+    pub(crate) fn with_rest(streams: Streams<R, W>, services: Services) -> (Self, Rest) {
+        let Services { http, files, keyring, refresher, signals } = services;
+        let (backend, rest) = Backend::new(http, files, keyring);
+        let port = Self {
+            reader: streams.reader,
+            writer: streams.writer,
+            backend,
             timers: Timers::default(),
             signals,
             refresher,
             refreshes: JoinSet::new(),
             asks: BTreeMap::new(),
             epoch: Instant::now(),
-        }
+        };
+        (port, rest)
     }
 }
 
@@ -132,6 +134,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Port for TokioPort<R, W> {
 
     fn start(&mut self, id: CallId, call: Call) {
         self.backend.start(id, call);
+    }
+
+    fn feed(&mut self, id: CallId, feed: Feed) {
+        self.backend.feed(id, feed);
     }
 
     fn cancel(&mut self, id: CallId) {

@@ -8,9 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use understudy_core::files::Files;
+use understudy_core::driver::EXIT_FLUSH_LIMIT;
+use understudy_core::files::{Files, Keyring};
 use understudy_core::{Driver, ExitStatus, Machine, Now, Setup, Signal};
-use understudy_std::OsFiles;
+use understudy_std::{OsFiles, OsKeyring};
 
 use crate::http::Http;
 use crate::port::{Refresher, TokioPort};
@@ -30,6 +31,8 @@ pub struct Services {
     pub http: Http,
     /// Where files are.
     pub files: Arc<dyn Files>,
+    /// Where secrets are, for users who keep their credentials there.
+    pub keyring: Arc<dyn Keyring>,
     /// Answers token refreshes of a setup with [`understudy_core::Refresh::Embedder`].
     pub refresher: Option<Refresher>,
     /// Asks the session to end.
@@ -38,7 +41,13 @@ pub struct Services {
 
 impl Default for Services {
     fn default() -> Self {
-        Self { http: Http::new(), files: Arc::new(OsFiles), refresher: None, signals: None }
+        Self {
+            http: Http::new(),
+            files: Arc::new(OsFiles),
+            keyring: Arc::new(OsKeyring::default()),
+            refresher: None,
+            signals: None,
+        }
     }
 }
 
@@ -76,13 +85,10 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let port = TokioPort::new(
-        (streams.reader, streams.writer),
-        (services.http, services.files),
-        services.signals,
-        services.refresher,
-    );
+    let (port, rest) = TokioPort::with_rest(streams, services);
     let now = Now::new(Duration::ZERO, Timestamp::now());
     let machine = Machine::new(setup, understudy_std::seed()?, now);
-    Ok(Driver::new(machine, port).await)
+    let status = Driver::new(machine, port).await;
+    rest.finished(EXIT_FLUSH_LIMIT).await;
+    Ok(status)
 }

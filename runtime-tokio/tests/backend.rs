@@ -20,12 +20,13 @@ use understudy_core::{
     RefreshAuth, Secret,
 };
 use understudy_std::OsFiles;
-use understudy_tokio::{Http, Refresher, TokioPort};
+use understudy_tokio::{Refresher, Services, Streams, TokioPort};
 
 type TestPort = TokioPort<Empty, Sink>;
 
 fn port(files: impl Files + 'static, refresher: Option<Refresher>) -> TestPort {
-    TokioPort::new((empty(), sink()), (Http::new(), Arc::new(files)), None, refresher)
+    let services = Services { files: Arc::new(files), refresher, ..Services::default() };
+    TokioPort::new(Streams { reader: empty(), writer: sink() }, services)
 }
 
 fn plain() -> TestPort {
@@ -69,6 +70,7 @@ async fn next(port: &mut TestPort) -> (CallId, Said) {
                     other => panic!("an answer to nothing: {other:?}"),
                 },
                 Outcome::Lost => Said::Lost,
+                other => panic!("not asked for here: {other:?}"),
             };
             (id, said)
         })
