@@ -43,7 +43,8 @@ fn every_direct_dependency_has_its_reason() {
     let named = quoted(reasons);
     let workspace: toml::Table = text("Cargo.toml").parse().unwrap();
     for member in workspace["workspace"]["members"].as_array().unwrap() {
-        let manifest = text(&format!("{}/Cargo.toml", member.as_str().unwrap()));
+        let member = member.as_str().unwrap();
+        let manifest = text(&format!("{member}/Cargo.toml"));
         let manifest: toml::Table = manifest.parse().unwrap();
         for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
             let listed = manifest.get(kind).and_then(toml::Value::as_table);
