@@ -272,6 +272,10 @@ impl Machine {
         let voice = Voice::new(&thread.conversation, "".into());
         let mut view = thread.view();
         view.turns = turns;
+        let opening_kind = opening.kind;
+        if opening_kind != OpenKind::Start {
+            say_started(&voice, &mut self.out);
+        }
         match opening.dialect {
             OpenDialect::V2 { .. } => {
                 let mut response = thread.open_response();
@@ -284,10 +288,9 @@ impl Machine {
             }
             OpenDialect::Legacy => self.reply_conversation(opening, &thread, events),
         }
-        voice.event(&mut self.out, "codex/event/mcp_startup_complete", || {
-            let (ready, failed, cancelled) = (Vec::new(), Vec::new(), Vec::new());
-            EventMsg::McpStartupComplete { ready, failed, cancelled }
-        });
+        if opening_kind == OpenKind::Start {
+            say_started(&voice, &mut self.out);
+        }
         self.threads.insert(id, thread);
         self.refresh_catalogue();
     }
@@ -701,4 +704,13 @@ impl Machine {
         });
         self.ask_when_stored(id, |_| Asked::RolledBack { ticket, thread: id });
     }
+}
+
+/// Says that the thread's MCP servers are started: of a new thread after its reply, of others before
+/// it, as the reference does.
+fn say_started(voice: &Voice, out: &mut crate::outside::Outside) {
+    voice.event(out, "codex/event/mcp_startup_complete", || {
+        let (ready, failed, cancelled) = (Vec::new(), Vec::new(), Vec::new());
+        EventMsg::McpStartupComplete { ready, failed, cancelled }
+    });
 }
