@@ -137,3 +137,17 @@ pub const HOST_ERROR_CHARS_MAX: usize = 2_000;
 /// Segments of a dotted key on the command line or in a request; settings are walked recursively.
 /// A longer key is refused.
 pub const CONFIG_KEY_SEGMENTS_MAX: usize = 64;
+
+/// Text of a patch; a longer one is refused. Models write a few thousand lines at most.
+pub const PATCH_BYTES_MAX: usize = 16 << 20;
+/// Sections of a patch; one with more is refused.
+pub const PATCH_SECTIONS_MAX: usize = 2_000;
+/// A file that a patch touches; a larger one cannot be patched, and a diff leaves it out.
+pub const PATCH_FILE_BYTES_MAX: u64 = 32 << 20;
+/// All files of a patch together, which are held until it is decided; one with more is refused.
+pub const PATCH_READ_BYTES_MAX: usize = 128 << 20;
+/// Lines that one patch may compare with lines of files (a long line counts more), so that a
+/// malicious one cannot keep a thread busy; one that needs more is refused. A second or two.
+pub const PATCH_SEARCH_STEPS_MAX: u64 = 200_000_000;
+/// Contents that are kept for the diff of a turn. Beyond it no more files are taken into the diff.
+pub const TURN_DIFF_BYTES_MAX: usize = 64 << 20;
