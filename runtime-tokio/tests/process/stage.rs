@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use understudy_tokio::demo::authority::{Authority, Issued, field};
@@ -338,6 +339,18 @@ impl Drop for Stage {
             eprintln!("log: {}", line.chars().take(300).collect::<String>());
         }
     }
+}
+
+/// Waits until something holds that nobody tells of.
+pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) -> Outcome {
+    let end = Instant::now() + WAIT_LIMIT;
+    while !holds() {
+        if Instant::now() > end {
+            return Err(Trouble(format!("in vain: {what}")));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 /// The text at this place; trouble if there is none.
