@@ -247,10 +247,14 @@ impl Auth {
 
     /// The login's time is over.
     pub(crate) fn login_expired(&mut self, out: &mut Outside) {
-        // What the store has in hand cannot be taken back: the login is as good as done.
+        self.end_unsaved_login(out, &Ended::TimedOut);
+    }
+
+    /// What the store has in hand cannot be taken back: such a login is as good as done.
+    pub(super) fn end_unsaved_login(&mut self, out: &mut Outside, ended: &Ended) {
         let is_saving = |login: &Login| matches!(login.stage, Stage::Saving(..));
         if !self.login.as_ref().is_some_and(is_saving) {
-            self.end_login(out, &Ended::TimedOut);
+            self.end_login(out, ended);
         }
     }
 

@@ -73,6 +73,15 @@ impl ManagedRefresh {
         out.cancel(self.hold);
     }
 
+    /// Whether the authority has nothing of it in hand, nor given anything that is still to be
+    /// stored.
+    pub(super) fn has_asked_nobody(&self) -> bool {
+        match self.step {
+            Step::Locking | Step::Reading(_) | Step::Pausing(_) => true,
+            Step::Asking(_) | Step::Doubting(..) | Step::Saving(..) => false,
+        }
+    }
+
     fn read_store(&self, out: &mut Outside) -> CallId {
         self.job(out, StoreWork::Load)
     }
@@ -169,7 +178,7 @@ impl Auth {
             }
         };
         match (stored, refusal) {
-            (Stored::Newer(newer), _) => self.end_managed(out, ManagedOutcome::Fresh(newer)),
+            (Stored::Newer(newer), _) => self.end_managed(out, ManagedOutcome::Adopted(newer)),
             (Stored::Another, _) => {
                 let text = SIGNED_OUT_ELSEWHERE.to_owned();
                 self.end_managed(out, ManagedOutcome::Refused(text));

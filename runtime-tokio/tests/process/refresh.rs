@@ -192,6 +192,43 @@ fn tokens_that_another_process_refreshed_are_used() {
 }
 
 #[test]
+fn tokens_of_another_process_that_are_refused_too_are_refreshed() {
+    let authority = Authority::default();
+    let (scene, _) = Scene::signed_in(&authority, RECENTLY);
+    scene.play(|stage| {
+        stage.write_record(&authority.issue().record("org-1", &days_ago(0)))?;
+        authority.expire();
+        let thread = stage.thread()?;
+        assert_eq!(stage.turn(&thread, "hi")?["status"], "completed");
+        assert_eq!((stage.bearers().len(), authority.asked(Ask::Refresh)), (3, 1));
+        stage.write_record(&authority.issue().record("org-1", &days_ago(0)))?;
+        authority.expire();
+        stage.host.ask("account/rateLimits/read", Value::Null)?;
+        assert_eq!((authority.asked(Ask::Usage), authority.asked(Ask::Refresh)), (3, 2));
+        assert_stored_well(stage, &authority)
+    });
+}
+
+#[test]
+fn the_end_of_the_input_begins_no_refresh() {
+    let authority = Authority::default();
+    let (scene, issued) = signed_in(&authority);
+    scene.play(|stage| {
+        let lock = std::fs::File::create(stage.scratch.home().join("auth.refresh.lock"))?;
+        lock.lock()?;
+        authority.expire();
+        let asked = stage.host.post("account/read", json!({"refreshToken": true}))?;
+        stage.host.listen(Duration::from_millis(50))?;
+        stage.host.close_input();
+        stage.host.reply_to(&asked.into())?;
+        stage.host.wait_exit(EXIT_LIMIT)?;
+        assert_eq!(authority.asked(Ask::Refresh), 0);
+        assert!(authority.is_good_refresh(&issued.refresh));
+        Ok(())
+    });
+}
+
+#[test]
 fn a_refusal_is_not_believed_when_the_store_has_other_tokens() {
     let authority = Authority::default();
     let (scene, _) = Scene::signed_in(&authority, RECENTLY);

@@ -14,7 +14,7 @@ use understudy_tokio::demo::tokens::api_key;
 
 use crate::browser::{self, Loading, PORT, PortTurn};
 use crate::signin::{begin, completions, failed, signed_in};
-use crate::stage::{LOGIN, Outcome, Scene, Stage, WAIT_LIMIT, text, tokens};
+use crate::stage::{EXIT_LIMIT, LOGIN, Outcome, Scene, Stage, WAIT_LIMIT, text, tokens};
 
 const NOT_COMPLETED: &str = "Login server error: Login was not completed";
 
@@ -267,10 +267,30 @@ fn a_logout_during_an_exchange_is_a_logout() -> Outcome {
 fn the_end_of_the_server_is_the_end_of_its_login() -> Outcome {
     let _turn = PortTurn::take()?;
     Scene::of(&Authority::default()).play(|stage| {
-        begin(stage)?;
+        let login = begin(stage)?;
         stage.host.close_input();
-        stage.host.wait_exit(crate::stage::EXIT_LIMIT)?;
+        assert_eq!(failed(stage, &login.id)?, NOT_COMPLETED);
+        stage.host.wait_exit(EXIT_LIMIT)?;
         TcpListener::bind((Ipv4Addr::LOCALHOST, PORT))?;
+        Ok(())
+    });
+    Ok(())
+}
+
+#[test]
+fn a_browser_gets_its_page_although_the_server_ends() -> Outcome {
+    let _turn = PortTurn::take()?;
+    let (authority, gate) = (Authority::default(), Gate::new());
+    authority.hold(Ask::Code, &gate);
+    Scene::of(&authority).play(|stage| {
+        let login = begin(stage)?;
+        let loading = Loading::begin("GET", &browser::authorize(&login.url)?)?;
+        stage.backend.wait_for(1, WAIT_LIMIT, asks_token)?;
+        stage.host.close_input();
+        assert_eq!(failed(stage, &login.id)?, NOT_COMPLETED);
+        assert!(loading.page()?.body.contains("not signed in"));
+        stage.host.wait_exit(EXIT_LIMIT)?;
+        gate.open();
         Ok(())
     });
     Ok(())
