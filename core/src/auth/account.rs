@@ -4,7 +4,7 @@
 //! sees the effect of those before it; everything else goes on (auth.md §13.1 I40).
 
 use super::credential::{Credential, External};
-use super::login::Ended;
+use super::login::{Completion, Ended};
 use super::record::NewRecord;
 use super::rules::{self, LoginKind};
 use super::store::{StoreAnswer, StoreDone, StoreJob, StoreKind, StoreWork};
@@ -64,6 +64,8 @@ pub(super) enum Storing {
     Logout {
         ticket: Ticket,
         dialect: Dialect,
+        /// Of the login that the logout ended.
+        completion: Option<Completion>,
     },
 }
 
@@ -265,15 +267,18 @@ impl Auth {
 
     // --- signing out ---
 
-    /// Memory is cleared first and in any case; the reply waits for the store (auth.md §12 G14).
+    /// Memory is cleared first and in any case; the reply waits for the store (auth.md §12 G14). A
+    /// login under way ends before that, lest it be saved while the store is being emptied.
     fn logout(&mut self, out: &mut Outside, ticket: Ticket, dialect: Dialect) {
+        let completion = self.close_login(out, &Ended::Canceled);
         self.revoke(out);
         let gone = Woken::Fail("auth refresh request canceled: signed out".to_owned());
         self.replace(out, Credential::None, &gone);
         if self.policy.place.kind == StoreKind::Ephemeral {
-            return self.signed_out(out, ticket, dialect, Ok(()));
+            self.signed_out(out, ticket, dialect, Ok(()));
+            return completion.into_iter().for_each(|completion| completion.announce(out));
         }
-        self.store(out, StoreWork::Delete, Storing::Logout { ticket, dialect });
+        self.store(out, StoreWork::Delete, Storing::Logout { ticket, dialect, completion });
     }
 
     /// Asks the authority to take the tokens of a login back. Nobody waits for it (auth.md §14.2).
@@ -301,7 +306,6 @@ impl Auth {
             Err(err) => out.refuse(ticket, &Refusal::internal(format!("logout failed: {err}"))),
         }
         self.announce(out, dialect);
-        self.end_login(out, &Ended::Canceled);
     }
 
     // --- the store ---
@@ -330,8 +334,9 @@ impl Auth {
                 out.refuse(ticket, &Refusal::internal(text));
             }
             (Some(Storing::Login), done) => self.login_saved(out, done),
-            (Some(Storing::Logout { ticket, dialect }), done) => {
+            (Some(Storing::Logout { ticket, dialect, completion }), done) => {
                 self.signed_out(out, ticket, dialect, done);
+                completion.into_iter().for_each(|completion| completion.announce(out));
             }
         }
         while self.storing.is_none() {

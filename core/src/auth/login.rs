@@ -4,7 +4,7 @@
 //! Owns: the one login that is under way. States: [`Stage`].
 //!
 //! Invariants: a login that was accepted gets exactly one completion, and it is given in
-//! [`Auth::end_login`] alone; after that nothing of it is saved, because its calls are cancelled and
+//! [`Completion::announce`] alone; after that nothing of it is saved, because its calls are cancelled and
 //! their answers find nobody (auth.md §12 G1). Every route of the listener wants the login's state.
 //!
 //! Never: opens a browser, serves a byte (the backend does), or touches the credential before the
@@ -75,6 +75,32 @@ struct Device {
     id: Secret,
     user_code: String,
     interval: Duration,
+}
+
+/// The one completion of a login that was accepted.
+#[derive(Debug)]
+pub(super) struct Completion {
+    id: Uuid,
+    dialect: Dialect,
+    error: Option<String>,
+}
+
+impl Completion {
+    pub(super) fn announce(self, out: &mut Outside) {
+        let Self { id, dialect, error } = self;
+        let success = error.is_none();
+        match dialect {
+            Dialect::V2 => {
+                let login_id = Some(id.to_string());
+                let params = AccountLoginCompletedNotification { login_id, success, error };
+                out.notify("account/login/completed", params);
+            }
+            Dialect::Legacy => {
+                let params = LoginChatGptCompleteNotification { login_id: Id(id), success, error };
+                out.notify("loginChatGptComplete", params);
+            }
+        }
+    }
 }
 
 /// Why a login ends without success.
@@ -188,7 +214,14 @@ impl Auth {
 
     /// The one place where a login ends without success. Whatever still comes of it finds nobody.
     pub(super) fn end_login(&mut self, out: &mut Outside, ended: &Ended) {
-        let Some(mut login) = self.login.take() else { return };
+        if let Some(completion) = self.close_login(out, ended) {
+            completion.announce(out);
+        }
+    }
+
+    /// Ends a login; its completion, if it was accepted, is still to be announced.
+    pub(super) fn close_login(&mut self, out: &mut Outside, ended: &Ended) -> Option<Completion> {
+        let mut login = self.login.take()?;
         let is_device = login.is_device();
         if let (Some(visit), Some(listener)) = (login.visit(), login.listener) {
             let page = pages::failure(&ended.text(true));
@@ -204,16 +237,24 @@ impl Auth {
                 let text = format!("failed to request device code: {}", ended.text(true));
                 out.refuse(ticket, &Refusal::internal(text));
             }
-            _ => announce_end(out, &login.id, login.dialect, Some(ended.text(is_device))),
+            _ => {
+                let (id, dialect, error) = (login.id, login.dialect, Some(ended.text(is_device)));
+                return Some(Completion { id, dialect, error });
+            }
         }
+        None
     }
 
     /// The login's time is over.
     pub(crate) fn login_expired(&mut self, out: &mut Outside) {
-        // What the store has in hand cannot be taken back: the login is as good as done.
+        self.end_unsaved_login(out, &Ended::TimedOut);
+    }
+
+    /// What the store has in hand cannot be taken back: such a login is as good as done.
+    pub(super) fn end_unsaved_login(&mut self, out: &mut Outside, ended: &Ended) {
         let is_saving = |login: &Login| matches!(login.stage, Stage::Saving(..));
         if !self.login.as_ref().is_some_and(is_saving) {
-            self.end_login(out, &Ended::TimedOut);
+            self.end_login(out, ended);
         }
     }
 
@@ -530,7 +571,7 @@ impl Auth {
         }
         stop(out, &mut login);
         self.replace(out, Credential::Managed(*managed), &Woken::Retry);
-        announce_end(out, &login.id, login.dialect, None);
+        Completion { id: login.id, dialect: login.dialect, error: None }.announce(out);
         self.announce(out, login.dialect);
     }
 }
@@ -561,21 +602,5 @@ fn stop(out: &mut Outside, login: &mut Login) {
     }
     for timer in [login.limit.take(), login.retry.take()].into_iter().flatten() {
         out.cancel_timer(timer);
-    }
-}
-
-/// The login's one completion.
-fn announce_end(out: &mut Outside, id: &Uuid, dialect: Dialect, error: Option<String>) {
-    let success = error.is_none();
-    match dialect {
-        Dialect::V2 => {
-            let login_id = Some(id.to_string());
-            let params = AccountLoginCompletedNotification { login_id, success, error };
-            out.notify("account/login/completed", params);
-        }
-        Dialect::Legacy => {
-            let params = LoginChatGptCompleteNotification { login_id: Id(*id), success, error };
-            out.notify("loginChatGptComplete", params);
-        }
     }
 }

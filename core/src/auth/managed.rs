@@ -73,6 +73,15 @@ impl ManagedRefresh {
         out.cancel(self.hold);
     }
 
+    /// Whether the authority has nothing of it in hand, nor given anything that is still to be
+    /// stored.
+    pub(super) fn has_asked_nobody(&self) -> bool {
+        match self.step {
+            Step::Locking | Step::Reading(_) | Step::Pausing(_) => true,
+            Step::Asking(_) | Step::Doubting(..) | Step::Saving(..) => false,
+        }
+    }
+
     fn read_store(&self, out: &mut Outside) -> CallId {
         self.job(out, StoreWork::Load)
     }
@@ -82,8 +91,9 @@ impl ManagedRefresh {
         out.start(Call::Files(FileJob::Credentials(job)), CallOwner::Auth(AuthCall::RefreshStore))
     }
 
-    /// What the store holds now, compared with what is being refreshed.
-    fn compare(&self, stored: &Credential) -> Stored {
+    /// What the store holds now, compared with what is being refreshed. Once ours were refused, any
+    /// other tokens of the account are better than ours, whatever their age says.
+    fn compare(&self, stored: &Credential, is_refused: bool) -> Stored {
         if self.place.kind == StoreKind::Ephemeral {
             return Stored::Same;
         }
@@ -91,7 +101,7 @@ impl ManagedRefresh {
             Credential::Managed(stored) if stored.account_id == self.origin.account_id => {
                 // Older tokens than ours are there when ours could not be saved.
                 let is_newer = stored.last_refresh > self.origin.last_refresh;
-                if stored.access != self.origin.access && is_newer {
+                if stored.access != self.origin.access && (is_newer || is_refused) {
                     Stored::Newer(Box::new(stored.clone()))
                 } else {
                     Stored::Same
@@ -160,7 +170,7 @@ impl Auth {
     ) {
         let Some(managed) = self.running() else { return };
         let stored = match found {
-            Ok(stored) => managed.compare(&stored),
+            Ok(stored) => managed.compare(&stored, refusal.is_some()),
             // A store that cannot be read is no proof that the user has signed out.
             Err(error) => {
                 tracing::warn!(%error, "the stored credentials cannot be read");
@@ -168,7 +178,7 @@ impl Auth {
             }
         };
         match (stored, refusal) {
-            (Stored::Newer(newer), _) => self.end_managed(out, ManagedOutcome::Fresh(newer)),
+            (Stored::Newer(newer), _) => self.end_managed(out, ManagedOutcome::Adopted(newer)),
             (Stored::Another, _) => {
                 let text = SIGNED_OUT_ELSEWHERE.to_owned();
                 self.end_managed(out, ManagedOutcome::Refused(text));

@@ -96,6 +96,8 @@ impl AuthCall {
 pub(crate) enum Woken {
     /// Send again with the credentials in force.
     Retry,
+    /// The same; but they are another process's, and it is not known whether they are still good.
+    Adopted,
     /// There are no new tokens, for this reason.
     Fail(String),
 }
@@ -205,6 +207,16 @@ impl Auth {
         env: &Environment,
     ) -> Result<CallCredential, String> {
         bearer::choose(provider, env, &self.credential, self.generation)
+    }
+
+    /// The server is about to end: nothing is begun any more. What is half way, and would be lost,
+    /// goes on: tokens that the authority has in hand, a record that the store has.
+    pub(crate) fn close(&mut self, out: &mut Outside) {
+        self.end_unsaved_login(out, &Ended::Canceled);
+        if self.refresh.as_ref().is_some_and(Refreshing::has_asked_nobody) {
+            let text = "auth refresh request canceled: the server is ending".to_owned();
+            self.abandon_refresh(out, &Woken::Fail(text));
+        }
     }
 
     /// How the user is signed in, as far as it decides where requests go (auth.md §10.4).

@@ -29,6 +29,16 @@ pub(super) struct Refreshing {
     waiters: Vec<(Waiter, Need)>,
 }
 
+impl Refreshing {
+    /// Whether it can be left without losing anything.
+    pub(super) fn has_asked_nobody(&self) -> bool {
+        match &self.way {
+            Way::Host(_) => false,
+            Way::Managed(managed) => managed.has_asked_nobody(),
+        }
+    }
+}
+
 /// How a refresh is done.
 #[derive(Debug)]
 pub(super) enum Way {
@@ -203,14 +213,12 @@ impl Auth {
     pub(super) fn managed_refreshed(&mut self, out: &mut Outside, outcome: ManagedOutcome) {
         let Some(refreshing) = self.take_refresh() else { return };
         let woken = match outcome {
-            ManagedOutcome::Fresh(managed) => match self.policy.workspace_fault(&managed) {
-                None => {
-                    self.not_before = None;
-                    self.renew(out, Credential::Managed(*managed));
-                    Woken::Retry
-                }
-                Some(cause) => self.give_up(refreshing.generation, cause),
-            },
+            ManagedOutcome::Fresh(managed) => {
+                self.take_managed(out, refreshing.generation, *managed, Woken::Retry)
+            }
+            ManagedOutcome::Adopted(managed) => {
+                self.take_managed(out, refreshing.generation, *managed, Woken::Adopted)
+            }
             ManagedOutcome::Refused(cause) => self.give_up(refreshing.generation, cause),
             ManagedOutcome::Failed(cause) => {
                 self.not_before = Some(out.now.mono + limits::REFRESH_PAUSE);
@@ -218,6 +226,20 @@ impl Auth {
             }
         };
         self.wake(refreshing, &woken);
+    }
+
+    fn take_managed(
+        &mut self,
+        out: &mut Outside,
+        generation: Generation,
+        managed: Managed,
+        woken: Woken,
+    ) -> Woken {
+        if let Some(cause) = self.policy.workspace_fault(&managed) {
+            return self.give_up(generation, cause);
+        }
+        self.renew(out, Credential::Managed(managed));
+        woken
     }
 
     /// Remembers that no refresh of these tokens will succeed.
@@ -264,6 +286,8 @@ impl Auth {
 #[derive(Debug)]
 pub(super) enum ManagedOutcome {
     Fresh(Box<Managed>),
+    /// Another process had new tokens already.
+    Adopted(Box<Managed>),
     /// For good: the text says what to do.
     Refused(String),
     /// In passing.

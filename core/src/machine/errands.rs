@@ -123,9 +123,10 @@ impl Machine {
     /// The refresh that a request waited for is over.
     pub(super) fn errand_woken(&mut self, id: u64, woken: &Woken) {
         let Some(errand) = self.errands.get_mut(&id) else { return };
+        errand.was_refreshed &= *woken != Woken::Adopted;
         match (woken, errand.refused.take()) {
             (Woken::Fail(_), Some(reply)) => self.finish_errand(id, reply),
-            (Woken::Retry | Woken::Fail(_), _) => self.send_errand(id),
+            (Woken::Retry | Woken::Adopted | Woken::Fail(_), _) => self.send_errand(id),
         }
     }
 

@@ -373,6 +373,10 @@ impl Machine {
             Waiter::Turn(thread) => {
                 self.with_turn(ThreadId(thread), |turn, out, conversation| match woken {
                     Woken::Retry => Next::Send,
+                    Woken::Adopted => {
+                        turn.adopt_tokens();
+                        Next::Send
+                    }
                     Woken::Fail(cause) => turn.fail_unauthorized(out, conversation, Some(cause)),
                 });
             }
@@ -397,6 +401,7 @@ impl Machine {
                 thread.conversation.flush(&mut self.out);
             }
         }
+        self.auth.close(&mut self.out);
         self.out.start_timer(limits::CLOSING_GRACE, TimerOwner::Closing);
     }
 

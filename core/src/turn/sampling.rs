@@ -344,6 +344,13 @@ impl Turn {
         }
     }
 
+    /// The tokens that came are another process's: if they are refused too, there is a refresh left.
+    pub(crate) fn adopt_tokens(&mut self) {
+        if let Some(sampling) = &mut self.sampling {
+            sampling.was_refreshed = false;
+        }
+    }
+
     /// There are no new tokens: the turn fails for the `cause`, or with the backend's own words.
     pub(crate) fn fail_unauthorized(
         &mut self,

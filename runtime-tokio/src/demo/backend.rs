@@ -26,6 +26,9 @@ const HEAD_LINES_MAX: usize = 200;
 /// Answers requests for the model, in the order in which they came.
 pub type Script = Box<dyn FnMut(&Request) -> Reply + Send>;
 
+/// Answers requests of one path.
+pub type Handler = Box<dyn FnMut(&Request) -> Reply + Send>;
+
 /// A backend that listens until it is dropped.
 pub struct Backend {
     address: SocketAddr,
@@ -34,7 +37,7 @@ pub struct Backend {
 
 struct Shared {
     script: Mutex<Script>,
-    routes: Mutex<Vec<(String, Reply)>>,
+    routes: Mutex<Vec<(String, Handler)>>,
     requests: Mutex<Vec<Request>>,
     arrived: Condvar,
     seen: Sender<Seen>,
@@ -53,7 +56,7 @@ impl Backend {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             script: Mutex::new(script),
-            routes: Mutex::new(vec![("/models".to_owned(), Reply::json(200, no_models()))]),
+            routes: Mutex::default(),
             requests: Mutex::default(),
             arrived: Condvar::new(),
             seen,
@@ -69,7 +72,9 @@ impl Backend {
                 thread::spawn(move || shared.serve(stream));
             }
         });
-        Ok(Self { address, shared })
+        let backend = Self { address, shared };
+        backend.route("/models", Reply::json(200, no_models()));
+        Ok(backend)
     }
 
     /// `http://127.0.0.1:PORT`
@@ -79,7 +84,12 @@ impl Backend {
 
     /// Answers requests whose path ends so, instead of 404.
     pub fn route(&self, path_end: &str, reply: Reply) {
-        locked(&self.shared.routes).insert(0, (path_end.to_owned(), reply));
+        self.handle(path_end, Box::new(move |_| reply.clone()));
+    }
+
+    /// The same with an answer that is chosen when the request is there.
+    pub fn handle(&self, path_end: &str, handler: Handler) {
+        locked(&self.shared.routes).insert(0, (path_end.to_owned(), handler));
     }
 
     /// Every request so far.
@@ -201,9 +211,9 @@ impl Shared {
             return (locked(&self.script))(request);
         }
         let path = request.bare_path();
-        let routes = locked(&self.routes);
-        let route = routes.iter().find(|(end, _)| path.ends_with(end));
-        route.map_or_else(|| Reply::error(404, "no such page"), |(_, reply)| reply.clone())
+        let mut routes = locked(&self.routes);
+        let route = routes.iter_mut().find(|(end, _)| path.ends_with(end.as_str()));
+        route.map_or_else(|| Reply::error(404, "no such page"), |(_, handler)| handler(request))
     }
 
     fn stream(&self, steps: Vec<Step>, writer: &mut TcpStream) -> io::Result<()> {
@@ -248,7 +258,10 @@ fn write_head(
 pub(super) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        302 => "Found",
+        400 => "Bad Request",
         401 => "Unauthorized",
+        403 => "Forbidden",
         404 => "Not Found",
         429 => "Too Many Requests",
         500 => "Internal Server Error",
@@ -289,8 +302,9 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
+    let text = String::from_utf8_lossy(&body).into_owned();
     let body = serde_json::from_slice(&body).ok();
-    Ok(Some(Request { method, path, headers, body, at: Instant::now() }))
+    Ok(Some(Request { method, path, headers, body, text, at: Instant::now() }))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! The server is the real one, started as a child process. Its [host](host::Host) and its
 //! [backend](backend::Backend) are scripted and of use to the process tests, too.
 
+pub mod authority;
 pub mod backend;
 mod caption;
 pub mod host;

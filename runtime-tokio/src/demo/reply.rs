@@ -88,6 +88,11 @@ impl Reply {
         self
     }
 
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
     /// Answers only when the gate is open.
     pub fn behind(mut self, gate: &Gate) -> Self {
         self.gate = Some(gate.clone());

@@ -21,6 +21,8 @@ pub struct Settings {
     pub stream_retries: u32,
     /// `understudy.refresh_limit_ms`: how long the host has to answer a refresh request.
     pub refresh_limit_ms: Option<u64>,
+    /// Further lines, before the first table.
+    pub lines: Vec<String>,
 }
 
 impl Scratch {
@@ -42,14 +44,20 @@ impl Scratch {
         self.root.path().join("work")
     }
 
+    /// The credential store, if it is a file.
+    pub fn auth_json(&self) -> PathBuf {
+        self.home().join("auth.json")
+    }
+
     /// Was a credential store written?
     pub fn has_auth_json(&self) -> bool {
-        self.home().join("auth.json").exists()
+        self.auth_json().exists()
     }
 
     /// Writes `config.toml`: everything that the server might ask goes to the backend on loopback.
     pub fn configure(&self, backend: &str, settings: &Settings) -> io::Result<()> {
-        let Settings { request_retries, stream_retries, refresh_limit_ms } = settings;
+        let Settings { request_retries, stream_retries, refresh_limit_ms, lines } = settings;
+        let lines = lines.join("\n");
         let limit = refresh_limit_ms
             .map(|ms| format!("[understudy]\nrefresh_limit_ms = {ms}\n"))
             .unwrap_or_default();
@@ -59,6 +67,7 @@ model_provider = "scripted"
 approval_policy = "never"
 sandbox_mode = "read-only"
 chatgpt_base_url = "{backend}/backend-api/"
+{lines}
 
 [model_providers.scripted]
 name = "Scripted backend"
@@ -91,12 +100,15 @@ remote_models = false
         }
         command.env("CODEX_HOME", self.home());
         command.env("HOME", self.root.path()).env("TMPDIR", self.root.path());
+        // The user's own keyring is none of our business.
+        command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
         command
     }
 
-    /// Files below the state folder that hold a pretended credential, whole or in part.
-    pub fn leaks(&self) -> io::Result<Vec<PathBuf>> {
-        let traces = tokens::traces();
+    /// Files below the state folder that hold a pretended credential, whole or in part, or one of
+    /// these texts.
+    pub fn leaks(&self, more: &[String]) -> io::Result<Vec<PathBuf>> {
+        let traces: Vec<String> = tokens::traces().iter().chain(more).cloned().collect();
         let mut found = Vec::new();
         let mut folders = vec![self.home()];
         while let Some(folder) = folders.pop() {
@@ -133,9 +145,9 @@ mod tests {
         let deep = scratch.home().join("sessions/2026");
         fs::create_dir_all(&deep)?;
         fs::write(deep.join("clean.jsonl"), "nothing here")?;
-        assert_eq!(scratch.leaks()?, Vec::<PathBuf>::new());
+        assert_eq!(scratch.leaks(&[])?, Vec::<PathBuf>::new());
         fs::write(deep.join("log"), format!("\u{0}x {}", tokens::api_key()))?;
-        assert_eq!(scratch.leaks()?, [PathBuf::from("sessions/2026/log")]);
+        assert_eq!(scratch.leaks(&[])?, [PathBuf::from("sessions/2026/log")]);
         Ok(())
     }
 

@@ -35,6 +35,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The body, if it is JSON.
     pub body: Option<Value>,
+    /// The body as it came.
+    pub text: String,
     /// When the last byte was read.
     pub at: std::time::Instant,
 }

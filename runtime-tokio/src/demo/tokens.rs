@@ -28,9 +28,7 @@ impl Tokens {
                 "chatgpt_account_id": account,
             },
         });
-        let part = |value: &str| URL_SAFE_NO_PAD.encode(value);
-        let id = format!("{}.{}.{}", part(HEAD), part(&claims.to_string()), part(MARK));
-        Self { access: format!("access-{n}-{MARK}"), id }
+        Self { access: opaque("access", n), id: jwt(&claims) }
     }
 
     /// What `account/login/start` takes (auth.md §8.1).
@@ -42,6 +40,17 @@ impl Tokens {
     pub fn refreshed(&self) -> Value {
         json!({"idToken": self.id, "accessToken": self.access})
     }
+}
+
+/// The `n`th pretended credential of this kind: a code, a refresh token.
+pub(super) fn opaque(kind: &str, n: u32) -> String {
+    format!("{kind}-{n}-{MARK}")
+}
+
+/// An unsigned JWT with these claims.
+pub(super) fn jwt(claims: &Value) -> String {
+    let part = |value: &str| URL_SAFE_NO_PAD.encode(value);
+    format!("{}.{}.{}", part(HEAD), part(&claims.to_string()), part(MARK))
 }
 
 const HEAD: &str = r#"{"alg":"none","typ":"JWT"}"#;

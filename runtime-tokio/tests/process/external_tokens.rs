@@ -147,7 +147,7 @@ fn a_silent_host_fails_the_turn_and_its_late_answer_does_nothing() {
 
 #[test]
 fn logout_ends_an_open_refresh_and_no_ghost_comes_back() {
-    Scene::script(|_| expired()).stores_a_key().play(|stage| {
+    Scene::script(|_| expired()).stores().play(|stage| {
         let thread = stage.ready(&tokens(1))?;
         stage.begin(&thread, "hi")?;
         let asked = stage.host.asked(REFRESH)?;
@@ -231,7 +231,7 @@ fn an_answer_finds_its_turn_while_a_slow_request_waits() {
 
 #[test]
 fn other_logins_are_blocked_until_the_logout() {
-    Scene::silent().stores_a_key().play(|stage| {
+    Scene::silent().stores().play(|stage| {
         stage.sign_in(&tokens(1))?;
         let key = json!({"type": "apiKey", "apiKey": api_key()});
         for (method, params) in [

@@ -2,11 +2,17 @@
 //!
 //! `UNDERSTUDY_TEST_SERVER` names another server's command line, for trying the tests on it.
 
+mod browser;
 mod demo;
 mod ending;
 mod external_tokens;
 mod handshake;
 mod invariants;
+mod refresh;
 mod secrets;
+mod signin;
+mod signin_ends;
 mod stage;
+mod stores;
 mod turn;
+mod two_servers;

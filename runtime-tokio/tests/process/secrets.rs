@@ -81,7 +81,7 @@ fn a_refresh_that_fails_leaves_no_trace_of_the_tokens() {
 
 #[test]
 fn a_stored_key_is_in_the_store_and_nowhere_else() {
-    Scene::replies([Reply::say(1, "fine")]).stores_a_key().play(|stage| {
+    Scene::replies([Reply::say(1, "fine")]).stores().play(|stage| {
         stage.host.ask(LOGIN, json!({"type": "apiKey", "apiKey": api_key()}))?;
         stage.host.notice("account/updated")?;
         assert!(stage.scratch.has_auth_json());

@@ -2,11 +2,15 @@
 //! every session: it ends soon after its input, keeps the rules of `invariants`, and leaves no part
 //! of a token in its log or its folder.
 
+use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use understudy_tokio::demo::authority::{Authority, Issued, field};
 use understudy_tokio::demo::backend::{Backend, Script};
 use understudy_tokio::demo::host::Host;
 use understudy_tokio::demo::reply::Reply;
@@ -29,7 +33,10 @@ pub(crate) type Outcome = Result<(), Trouble>;
 pub(crate) struct Scene {
     settings: Settings,
     script: Script,
-    stores_a_key: bool,
+    authority: Authority,
+    /// What lies in the credential file before the server starts.
+    stored: Option<Value>,
+    stores: bool,
 }
 
 impl Scene {
@@ -42,7 +49,44 @@ impl Scene {
     }
 
     pub(crate) fn script(script: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
-        Self { settings: Settings::default(), script: Box::new(script), stores_a_key: false }
+        Self {
+            settings: Settings::default(),
+            script: Box::new(script),
+            authority: Authority::default(),
+            stored: None,
+            stores: false,
+        }
+    }
+
+    /// Signing in, refreshing and the model's backend are all this authority's, and what the user
+    /// signs in with is stored in `auth.json`, which is what a store is for.
+    pub(crate) fn of(authority: &Authority) -> Self {
+        Self::script(authority.model()).authority(authority).stores()
+    }
+
+    /// The server's authority is this one.
+    pub(crate) fn authority(mut self, authority: &Authority) -> Self {
+        self.authority = authority.clone();
+        self
+    }
+
+    /// The same with a user who has signed in before.
+    pub(crate) fn signed_in(authority: &Authority, last_refresh: &str) -> (Self, Issued) {
+        let issued = authority.issue();
+        let record = issued.record("org-1", last_refresh);
+        (Self::of(authority).stored(record), issued)
+    }
+
+    /// `auth.json` holds this when the server starts.
+    pub(crate) fn stored(mut self, record: Value) -> Self {
+        self.stored = Some(record);
+        self.stores()
+    }
+
+    /// One more line of the configuration.
+    pub(crate) fn config(mut self, line: &str) -> Self {
+        self.settings.lines.push(line.to_owned());
+        self
     }
 
     /// No model is asked in this scene.
@@ -61,9 +105,9 @@ impl Scene {
         self
     }
 
-    /// A key that the user logs in with is stored in `auth.json`, which is what a store is for.
-    pub(crate) fn stores_a_key(mut self) -> Self {
-        self.stores_a_key = true;
+    /// What the user signs in with is stored in `auth.json`, which is what a store is for.
+    pub(crate) fn stores(mut self) -> Self {
+        self.stores = true;
         self
     }
 
@@ -77,10 +121,10 @@ impl Scene {
 
     /// The same on a server that has been told nothing yet.
     pub(crate) fn play_from_start(self, test: impl FnOnce(&mut Stage) -> Outcome) {
-        let stores_a_key = self.stores_a_key;
+        let stores = self.stores;
         let outcome = Stage::new(self).and_then(|mut stage| {
             test(&mut stage)?;
-            stage.end(stores_a_key)
+            stage.end(stores)
         });
         if let Err(trouble) = outcome {
             panic!("{trouble}");
@@ -114,20 +158,40 @@ impl Stage {
         let scratch = Scratch::new()?;
         let (tell, facts) = mpsc::channel();
         let backend = Backend::start(tell.clone(), scene.script)?;
+        scene.authority.serve_on(&backend);
         scratch.configure(&backend.url(), &scene.settings)?;
+        if let Some(record) = &scene.stored {
+            fs::write(scratch.auth_json(), record.to_string())?;
+        }
         let kept = Arc::new(Mutex::new(Vec::new()));
         let keeper = Arc::clone(&kept);
         let watcher = Box::new(move |fact: &Seen| locked(&keeper).push(fact.clone()));
-        let mut command = scratch.command(&server());
-        command.env("RUST_LOG", "trace");
+        let mut command = command(&scratch, &backend);
         let host = Host::start(&mut command, (tell, facts), WAIT_LIMIT, watcher)?;
         Ok(Self { host, backend, scratch, facts: kept, ended_well: false })
     }
 
+    /// Another server on the same home, initialised.
+    pub(crate) fn second_server(&self) -> Result<Host, Trouble> {
+        let mut command = command(&self.scratch, &self.backend);
+        let mut host = Host::start(&mut command, mpsc::channel(), WAIT_LIMIT, Box::new(|_| {}))?;
+        initialize(&mut host)?;
+        Ok(host)
+    }
+
     pub(crate) fn initialize(&mut self) -> Outcome {
-        let info = json!({"name": "process-test", "version": "1.0.0"});
-        self.host.ask("initialize", json!({"clientInfo": info}))?;
-        self.host.send(&json!({"method": "initialized"}))
+        initialize(&mut self.host)
+    }
+
+    /// The record in the credential file.
+    pub(crate) fn record(&self) -> Result<Value, Trouble> {
+        let text = fs::read_to_string(self.scratch.auth_json())?;
+        serde_json::from_str(&text).map_err(|error| Trouble(format!("auth.json: {error}")))
+    }
+
+    /// Puts this into the credential file, as another process does.
+    pub(crate) fn write_record(&self, record: &Value) -> Outcome {
+        Ok(fs::write(self.scratch.auth_json(), record.to_string())?)
     }
 
     /// Logs in with the host's tokens and takes in what is announced.
@@ -201,30 +265,63 @@ impl Stage {
         self.backend.model_requests().iter().map(|r| r.bearer().to_owned()).collect()
     }
 
-    fn end(&mut self, stores_a_key: bool) -> Outcome {
+    fn end(&mut self, stores: bool) -> Outcome {
         self.host.close_input();
         let status = self.host.wait_exit(EXIT_LIMIT)?;
         assert!(status.success(), "the server ended with {status}");
-        self.check_left_behind(stores_a_key)?;
+        self.check_left_behind(stores)?;
         invariants::check(&locked(&self.facts))?;
         self.ended_well = true;
         Ok(())
     }
 
     /// No part of a token is in the log or in a file; called at the end of each test.
-    fn check_left_behind(&mut self, stores_a_key: bool) -> Outcome {
+    fn check_left_behind(&mut self, stores: bool) -> Outcome {
         let log = self.host.stderr();
-        let traces = tokens::traces();
+        let made_up = self.secrets_of_logins();
+        let traces: Vec<String> = tokens::traces().iter().chain(&made_up).cloned().collect();
         if let Some(line) = log.lines().find(|line| traces.iter().any(|t| line.contains(t))) {
             return Err(Trouble(format!("the log holds a token: {line}")));
         }
-        let mut leaks = self.scratch.leaks()?;
-        leaks.retain(|path| !(stores_a_key && path == Path::new("auth.json")));
+        let mut leaks = self.scratch.leaks(&made_up)?;
+        leaks.retain(|path| !(stores && path == Path::new("auth.json")));
         if leaks.is_empty() {
             return Ok(());
         }
         Err(Trouble(format!("these files hold a token: {leaks:?}")))
     }
+
+    /// What the server made up for its logins: states, and verifiers as far as they were shown.
+    fn secrets_of_logins(&self) -> Vec<String> {
+        let urls = locked(&self.facts).iter().filter_map(login_url).collect::<Vec<_>>();
+        let states = urls.iter().filter_map(|url| field(url.split_once('?')?.1, "state"));
+        let requests = self.backend.requests();
+        let verifiers = requests.iter().filter_map(|r| field(&r.text, "code_verifier"));
+        states.chain(verifiers).filter(|text| !text.is_empty()).collect()
+    }
+}
+
+/// The address that the server sent the user to, if this is where it did.
+fn login_url(fact: &Seen) -> Option<String> {
+    let Seen::Server(line) = fact else { return None };
+    line.json.as_ref()?.pointer("/result/authUrl")?.as_str().map(str::to_owned)
+}
+
+/// The server's command line for these folders, with everything that it might ask on this backend.
+fn command(scratch: &Scratch, backend: &Backend) -> Command {
+    let mut command = scratch.command(&server());
+    command.env("RUST_LOG", "trace");
+    command.env("CODEX_APP_SERVER_LOGIN_ISSUER", backend.url());
+    // The reference knows the authority by these (auth.md §4.8), this server by its issuer too.
+    command.env("CODEX_REFRESH_TOKEN_URL_OVERRIDE", format!("{}/oauth/token", backend.url()));
+    command.env("CODEX_REVOKE_TOKEN_URL_OVERRIDE", format!("{}/oauth/revoke", backend.url()));
+    command
+}
+
+fn initialize(host: &mut Host) -> Outcome {
+    let info = json!({"name": "process-test", "version": "1.0.0"});
+    host.ask("initialize", json!({"clientInfo": info}))?;
+    host.send(&json!({"method": "initialized"}))
 }
 
 impl Drop for Stage {
@@ -242,6 +339,18 @@ impl Drop for Stage {
             eprintln!("log: {}", line.chars().take(300).collect::<String>());
         }
     }
+}
+
+/// Waits until something holds that nobody tells of.
+pub(crate) fn eventually(what: &str, holds: impl Fn() -> bool) -> Outcome {
+    let end = Instant::now() + WAIT_LIMIT;
+    while !holds() {
+        if Instant::now() > end {
+            return Err(Trouble(format!("in vain: {what}")));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
 }
 
 /// The text at this place; trouble if there is none.
