@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
-use understudy_core::files::MemoryFiles;
+use understudy_core::files::{Disk, MemoryFiles, NoKeyring};
 use understudy_core::{Call, CallId, Effect, HttpHead, Input, Machine, Now, Outcome, Setup};
 
 const CONFIG: &str = r#"
@@ -53,10 +53,11 @@ impl Bench {
                 }
                 Effect::Start(id, call) => match *call {
                     Call::Files(job) => {
-                        let answer = Box::new(job.run(&self.files));
+                        let disk = Disk { files: &self.files, keyring: &NoKeyring };
+                        let answer = Box::new(job.run(disk));
                         self.machine.handle(now(), Input::Done(id, Outcome::Files(answer)));
                     }
-                    Call::Http(_) => self.stream = Some(id),
+                    _ => self.stream = Some(id),
                 },
                 _ => {}
             }

@@ -24,10 +24,11 @@
 //!
 //! ```
 //! use std::{collections::VecDeque, io::Write, time::Duration};
-//! use understudy_core::files::MemoryFiles;
+//! use understudy_core::files::{Disk, MemoryFiles, NoKeyring};
 //! use understudy_core::{Call, Effect, Input, Machine, Now, Outcome, Setup};
 //!
 //! let files = MemoryFiles::new(); // A program has `understudy_std::OsFiles`.
+//! let disk = Disk { files: &files, keyring: &NoKeyring };
 //! let now = || Now::new(Duration::ZERO, jiff::Timestamp::UNIX_EPOCH); // Your clock.
 //! let hello = br#"{"id":1,"method":"initialize","params":{"clientInfo":{"name":"me","version":"1"}}}"#;
 //! let mut inputs = VecDeque::from([Input::Bytes(hello), Input::Bytes(b"\n"), Input::Eof]);
@@ -42,7 +43,7 @@
 //!         }
 //!         Some(Effect::Start(id, call)) => match *call {
 //!             Call::Files(job) => {
-//!                 let answer = Box::new(job.run(&files));
+//!                 let answer = Box::new(job.run(disk));
 //!                 inputs.push_front(Input::Done(id, Outcome::Files(answer)));
 //!             }
 //!             _ => inputs.push_back(Input::Done(id, Outcome::Lost)), // No network here.

@@ -35,6 +35,7 @@ impl Requests {
         ticket.id
     }
 
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn count(&self) -> usize {
         self.open
     }

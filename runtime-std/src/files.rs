@@ -46,11 +46,13 @@ impl Files for OsFiles {
         list(path).map_err(error)
     }
 
+    fn list_files(&self, path: &Path) -> Result<Vec<(String, Stat)>, FileError> {
+        list_files(path).map_err(error)
+    }
+
     fn stat(&self, path: &Path) -> Result<Stat, FileError> {
         let facts = fs::metadata(path).map_err(error)?;
-        let modified_ns =
-            i128::from(facts.mtime()) * 1_000_000_000 + i128::from(facts.mtime_nsec());
-        Ok(Stat { len: facts.len(), is_dir: facts.is_dir(), modified_ns })
+        Ok(stat(&facts))
     }
 
     fn write_atomic(&self, path: &Path, bytes: &[u8], access: Access) -> Result<(), FileError> {

@@ -11,6 +11,8 @@ mod memory;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use crate::auth::{StoreAnswer, StoreJob};
+pub use crate::machine::{StartupFound, StartupJob};
 pub use job::{FileAnswer, FileJob};
 pub use keyring::{Keyring, KeyringError, NoKeyring};
 #[cfg(any(test, feature = "sim"))]

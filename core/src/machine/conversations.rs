@@ -322,10 +322,7 @@ fn inputs(items: Vec<InputItem>) -> Vec<UserInput> {
     items
         .into_iter()
         .map(|item| match item {
-            InputItem::Text { text, text_elements } => UserInput::Text {
-                text,
-                text_elements: text_elements.into_iter().map(Into::into).collect(),
-            },
+            InputItem::Text { text, text_elements } => UserInput::Text { text, text_elements },
             InputItem::Image { image_url } => UserInput::Image { url: image_url },
             InputItem::LocalImage { path } => UserInput::LocalImage { path },
         })

@@ -207,7 +207,7 @@ impl Machine {
             Incoming::Response { id, result } => self.on_answer(&id, Ok(result)),
             Incoming::Error { id, error } => self.on_answer(&id, Err(error)),
             // Notifications of the host have no effect (protocol.md §1.2).
-            Incoming::Notification { .. } | Incoming::Blank => {}
+            Incoming::Notification | Incoming::Blank => {}
             Incoming::Unusable { id, why } => {
                 self.out.reject_line(id.as_ref(), INVALID_REQUEST, why);
             }

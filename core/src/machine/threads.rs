@@ -260,7 +260,7 @@ impl Machine {
     fn opened(
         &mut self,
         opening: Opening,
-        thread: Thread,
+        mut thread: Thread,
         turns: Vec<Turn>,
         events: Vec<EventMsg<'static>>,
     ) {
@@ -291,6 +291,8 @@ impl Machine {
         if opening_kind == OpenKind::Start {
             say_started(&voice, &mut self.out);
         }
+        let voice = Voice::new(&thread.conversation, NO_TURN.into());
+        voice.raw_items(&mut self.out, &mut thread.conversation);
         self.threads.insert(id, thread);
         self.refresh_catalogue();
     }
@@ -705,6 +707,9 @@ impl Machine {
         self.ask_when_stored(id, |_| Asked::RolledBack { ticket, thread: id });
     }
 }
+
+/// The turn of the raw items that a thread begins with (protocol.md §3, `thread/start`).
+const NO_TURN: &str = "auto-compact-0";
 
 /// Says that the thread's MCP servers are started: of a new thread after its reply, of others before
 /// it, as the reference does.

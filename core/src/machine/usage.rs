@@ -63,8 +63,6 @@ struct Credits {
 
 #[derive(Deserialize)]
 struct Additional {
-    #[serde(default)]
-    limit_name: Option<String>,
     metered_feature: String,
     #[serde(default)]
     rate_limit: Option<Limit>,

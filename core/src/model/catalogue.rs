@@ -202,12 +202,6 @@ impl ModelRecord {
         })
     }
 
-    /// Tokens at which the history is compacted before going on (engine.md §7.1).
-    pub(crate) fn compact_limit(&self) -> Option<i64> {
-        self.auto_compact_token_limit
-            .or_else(|| self.context_window.map(|window| window.saturating_mul(9) / 10))
-    }
-
     /// The system prompt, with the personality's words in its slot if the model has both.
     pub(crate) fn instructions(&self, personality: Option<&str>) -> Cow<'_, str> {
         let filled = self.model_instructions_template.as_ref().and_then(|slotted| {
@@ -252,7 +246,6 @@ fn slot_of(template: &str) -> Option<(&str, &str)> {
 pub(crate) struct Catalogue {
     /// From the backend or its stored list, by priority.
     fetched: Vec<Arc<ModelRecord>>,
-    etag: Option<Arc<str>>,
     fetched_at: Option<Timestamp>,
 }
 
@@ -260,18 +253,12 @@ impl Catalogue {
     /// Takes over a list.
     pub(crate) fn replace(&mut self, list: FetchedList) {
         self.fetched = list.models.into_iter().map(Arc::new).collect();
-        self.etag = list.etag.map(Arc::from);
         self.fetched_at = Some(list.fetched_at);
     }
 
     /// Whether the list need not be fetched. One from the future is not trusted.
     pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
         self.fetched_at.is_some_and(|then| is_fresh(then, now))
-    }
-
-    /// The list's etag: a response that names another one calls for a refresh.
-    pub(crate) fn etag(&self) -> Option<&str> {
-        self.etag.as_deref()
     }
 
     /// What is known of `slug`; a guess by its prefix if it is in no list.
@@ -317,8 +304,6 @@ fn is_fresh(then: Timestamp, now: Timestamp) -> bool {
 pub(crate) struct FetchedList {
     /// When it came from the backend.
     pub(crate) fetched_at: Timestamp,
-    /// The response's `ETag`.
-    pub(crate) etag: Option<String>,
     /// Its models; those that did not parse are left out.
     pub(crate) models: Vec<ModelRecord>,
 }
@@ -337,8 +322,6 @@ pub(crate) enum ListError {
 #[derive(Deserialize)]
 struct StoredList<'a> {
     fetched_at: String,
-    #[serde(default)]
-    etag: Option<String>,
     #[serde(borrow)]
     models: Vec<&'a RawValue>,
 }
@@ -353,7 +336,7 @@ struct ServedList<'a> {
 pub(crate) fn read_stored(text: &str) -> Result<FetchedList, ListError> {
     let stored: StoredList<'_> = serde_json::from_str(text)?;
     let models = records(&stored.models);
-    Ok(FetchedList { fetched_at: stored.fetched_at.parse()?, etag: stored.etag, models })
+    Ok(FetchedList { fetched_at: stored.fetched_at.parse()?, models })
 }
 
 /// Reads the backend's answer, and writes what `models_cache.json` will hold: the records as
@@ -378,7 +361,7 @@ pub(crate) fn read_served(
         models: &served.models,
     })?;
     let models = records(&served.models);
-    Ok((FetchedList { fetched_at: now, etag: etag.map(str::to_owned), models }, stored))
+    Ok((FetchedList { fetched_at: now, models }, stored))
 }
 
 fn records(raw: &[&RawValue]) -> Vec<ModelRecord> {
@@ -414,10 +397,7 @@ mod tests {
         assert_eq!(slugs(&catalogue.listed(false)), expect);
         assert_eq!(catalogue.default_model(true), "gpt-5.2-codex");
         let record = catalogue.find("gpt-5.2-codex");
-        assert_eq!(
-            (record.usable_window(), record.compact_limit()),
-            (Some(258_400), Some(244_800))
-        );
+        assert_eq!(record.usable_window(), Some(258_400));
         assert_eq!(record.instructions(Some("friendly")), BASE_INSTRUCTIONS);
         assert!(record.upgrade.is_none());
         assert_eq!(
@@ -438,7 +418,8 @@ mod tests {
         let (list, stored) = read_served(body, Some("\"e\""), at(1000)).expect("served");
         assert_eq!(list.models.len(), 2);
         let again = read_stored(&stored).expect("stored");
-        assert_eq!((&again.models, &again.etag), (&list.models, &list.etag));
+        assert_eq!(again.models, list.models);
+        assert!(stored.contains(r#""etag":"\"e\"""#), "{stored}");
         assert!(stored.contains(r#""unknown":[1]"#) && stored.contains("client_version"));
         let mut catalogue = Catalogue::default();
         catalogue.replace(list);
@@ -456,7 +437,7 @@ mod tests {
             (ShellType::Default, Truncation::Tokens(5))
         );
         assert_eq!((new.default_reasoning_level, new.supported_reasoning_levels.len()), (None, 1));
-        assert_eq!((catalogue.etag(), new.effective_context_window_percent), (Some("\"e\""), 95));
+        assert_eq!(new.effective_context_window_percent, 95);
     }
 
     #[test]

@@ -174,78 +174,37 @@ pub(crate) enum UserContent<'a> {
     Text(&'a str),
     /// An image by its URL.
     Image(&'a str),
-    /// An image file, as a data URL.
+    /// An image by its path. Files are not attached yet: the model is told where it is.
     LocalImage(&'a str),
-    /// An image file that could not be had; see [`ImageFault`].
-    LostImage(&'a str),
 }
 
-/// The user's message (engine.md §1.5). Local images are numbered from 1, lost ones as well.
+/// The user's message (engine.md §1.5).
 pub(crate) fn user_message_json(inputs: &[UserContent<'_>]) -> Arc<str> {
-    let mut number = 0;
-    let labels: Vec<String> = inputs
+    let named: Vec<String> = inputs
         .iter()
-        .map(|input| {
-            if matches!(input, UserContent::LocalImage(_) | UserContent::LostImage(_)) {
-                number += 1;
+        .filter_map(|input| match input {
+            UserContent::LocalImage(path) => {
+                Some(format!("The user refers to the image file `{path}`, which is not attached."))
             }
-            format!("<image name=[Image #{number}]>")
+            UserContent::Text(_) | UserContent::Image(_) => None,
         })
         .collect();
+    let mut named = named.iter();
     let mut content = Vec::with_capacity(inputs.len());
-    for (input, label) in inputs.iter().zip(&labels) {
-        let (label, image_url) = match *input {
-            UserContent::Text(text) | UserContent::LostImage(text) => {
-                content.push(Part::InputText { text });
-                continue;
+    for input in inputs {
+        match *input {
+            UserContent::Text(text) => content.push(Part::InputText { text }),
+            UserContent::LocalImage(_) => {
+                content.extend(named.next().map(|text| Part::InputText { text }));
             }
-            UserContent::Image(url) => ("<image>", url),
-            UserContent::LocalImage(url) => (label.as_str(), url),
-        };
-        content.push(Part::InputText { text: label });
-        content.push(Part::InputImage { image_url });
-        content.push(Part::InputText { text: "</image>" });
+            UserContent::Image(image_url) => content.extend([
+                Part::InputText { text: "<image>" },
+                Part::InputImage { image_url },
+                Part::InputText { text: "</image>" },
+            ]),
+        }
     }
     to_json(&Message { role: Role::User, content: &content }).into()
-}
-
-/// Why a local image is not there; its text takes the image's place in the message.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-pub(crate) enum ImageFault<'a> {
-    /// It could not be read.
-    #[error(
-        "Codex could not read the local image at `{path}`: failed to read image at {path}: {error}"
-    )]
-    Unreadable {
-        /// Which.
-        path: &'a str,
-        /// The operating system's words.
-        error: &'a str,
-    },
-    /// It is an image by name only.
-    #[error("Image located at `{path}` is invalid: {error}")]
-    Invalid {
-        /// Which.
-        path: &'a str,
-        /// The decoder's words.
-        error: &'a str,
-    },
-    /// It is an image of a kind that cannot be decoded.
-    #[error("Codex cannot attach image at `{path}`: unsupported image format `{mime}`.")]
-    Unsupported {
-        /// Which.
-        path: &'a str,
-        /// Its kind.
-        mime: &'a str,
-    },
-    /// It is no image.
-    #[error("Codex could not read the local image at `{path}`: unsupported MIME type `{mime}`")]
-    NoImage {
-        /// Which.
-        path: &'a str,
-        /// Its kind, or `(unknown)`.
-        mime: &'a str,
-    },
 }
 
 #[cfg(test)]
@@ -358,9 +317,7 @@ mod tests {
         let json = user_message_json(&[
             UserContent::Text("look \"here\""),
             UserContent::Image("http://i"),
-            UserContent::LocalImage("data:1"),
-            UserContent::LostImage("gone"),
-            UserContent::LocalImage("data:3"),
+            UserContent::LocalImage("/i.png"),
         ]);
         assert_eq!(
             &*json,
@@ -370,25 +327,10 @@ mod tests {
                 r#"{"type":"input_text","text":"<image>"},"#,
                 r#"{"type":"input_image","image_url":"http://i"},"#,
                 r#"{"type":"input_text","text":"</image>"},"#,
-                r#"{"type":"input_text","text":"<image name=[Image #1]>"},"#,
-                r#"{"type":"input_image","image_url":"data:1"},"#,
-                r#"{"type":"input_text","text":"</image>"},"#,
-                r#"{"type":"input_text","text":"gone"},"#,
-                r#"{"type":"input_text","text":"<image name=[Image #3]>"},"#,
-                r#"{"type":"input_image","image_url":"data:3"},"#,
-                r#"{"type":"input_text","text":"</image>"}]}"#,
+                r#"{"type":"input_text","text":"The user refers to the image file `/i.png`, "#,
+                r#"which is not attached."}]}"#,
             )
         );
         assert_eq!(&*user_message_json(&[]), r#"{"type":"message","role":"user","content":[]}"#);
-    }
-
-    #[test]
-    fn faults_of_images() {
-        let fault = ImageFault::Unreadable { path: "/i", error: "No such file (os error 2)" };
-        assert_eq!(
-            fault.to_string(),
-            "Codex could not read the local image at `/i`: \
-             failed to read image at /i: No such file (os error 2)"
-        );
     }
 }

@@ -55,10 +55,6 @@ pub(crate) enum ErrorInfo {
     Unauthorized,
     /// What was asked for cannot be done.
     BadRequest,
-    /// A rollback was refused.
-    ThreadRollbackFailed,
-    /// The sandbox failed.
-    SandboxError,
     /// Anything else.
     Other,
 }
@@ -102,12 +98,6 @@ impl ModelError {
     /// There is no credential to send the request with, for this reason (auth.md §13.3).
     pub(crate) fn no_credential(message: impl Into<String>) -> Self {
         Self::fatal(message, ErrorInfo::Other)
-    }
-
-    /// The backend could not read an image: the turn takes images of tool outputs out of its
-    /// history and tries again (engine.md §1.6).
-    pub(crate) fn is_invalid_image(&self) -> bool {
-        self.info == ErrorInfo::BadRequest
     }
 
     /// The kind that the notice before another try carries.

@@ -42,13 +42,9 @@ pub(crate) enum ResponseEvent<'a> {
     ItemDone {
         /// The item.
         item: Box<OutputItem>,
-        /// Its JSON as it came.
-        raw: &'a RawValue,
     },
     /// The response is whole.
     Completed {
-        /// The server's id of the response.
-        id: Option<String>,
         /// What it cost, if the server says so.
         usage: Option<TokenUsage>,
     },
@@ -94,8 +90,6 @@ struct Envelope<'a> {
 
 #[derive(Deserialize)]
 struct CompletedResponse {
-    #[serde(default)]
-    id: Option<String>,
     #[serde(default)]
     usage: Option<WireUsage>,
 }
@@ -159,14 +153,13 @@ impl<'a> Envelope<'a> {
                 ResponseEvent::ItemAdded(Box::new(OutputItem::parse(self.item?.get())))
             }
             "response.output_item.done" => {
-                let raw = self.item?;
-                ResponseEvent::ItemDone { item: Box::new(OutputItem::parse(raw.get())), raw }
+                ResponseEvent::ItemDone { item: Box::new(OutputItem::parse(self.item?.get())) }
             }
             "response.created" => ResponseEvent::Created,
             "response.completed" => completed(self.response?.get()),
             "response.done" => match self.response {
                 Some(response) => completed(response.get()),
-                None => ResponseEvent::Completed { id: None, usage: None },
+                None => ResponseEvent::Completed { usage: None },
             },
             "response.failed" => failed(self.response.map(RawValue::get)),
             "response.incomplete" => incomplete(self.response.map(RawValue::get)),
@@ -182,10 +175,7 @@ impl<'a> Envelope<'a> {
 /// A response that does not parse counts as broken: nobody could tell what it cost.
 fn completed(json: &str) -> ResponseEvent<'static> {
     match serde_json::from_str::<CompletedResponse>(json) {
-        Ok(response) => ResponseEvent::Completed {
-            id: response.id,
-            usage: response.usage.map(TokenUsage::from),
-        },
+        Ok(response) => ResponseEvent::Completed { usage: response.usage.map(TokenUsage::from) },
         Err(error) => ResponseEvent::Failed {
             code: None,
             message: Some(format!(
@@ -226,15 +216,15 @@ mod tests {
     fn short(data: &str) -> String {
         match decode(data) {
             ResponseEvent::Created => "created".to_owned(),
-            ResponseEvent::ItemAdded(item) => format!("added {:?}", item.id()),
+            ResponseEvent::ItemAdded(item) => format!("added {:?}", item.history_json()),
             ResponseEvent::TextDelta(Cow::Borrowed(text)) => format!("text borrowed {text}"),
             ResponseEvent::TextDelta(Cow::Owned(text)) => format!("text owned {text}"),
             ResponseEvent::SummaryPartAdded { index } => format!("part {index}"),
             ResponseEvent::SummaryDelta { delta, index } => format!("summary {index} {delta}"),
             ResponseEvent::ReasoningDelta { delta, index } => format!("reasoning {index} {delta}"),
-            ResponseEvent::ItemDone { item, raw } => format!("done {:?} {}", item.id(), raw.get()),
-            ResponseEvent::Completed { id, usage } => {
-                format!("completed {id:?} {:?}", usage.map(|u| u.total_tokens))
+            ResponseEvent::ItemDone { item } => format!("done {:?}", item.history_json()),
+            ResponseEvent::Completed { usage } => {
+                format!("completed {:?}", usage.map(|u| u.total_tokens))
             }
             ResponseEvent::Incomplete { reason } => format!("incomplete {reason:?}"),
             ResponseEvent::Failed { code, message } => format!("failed {code:?} {message:?}"),

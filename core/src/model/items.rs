@@ -202,9 +202,6 @@ pub(crate) enum SearchAction {
 /// A tool call with JSON arguments.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct FunctionCall {
-    /// The server's id.
-    #[serde(default, skip_serializing)]
-    pub(crate) id: Option<String>,
     /// The tool.
     pub(crate) name: String,
     /// JSON in a string, as the model wrote it.
@@ -226,9 +223,6 @@ pub(crate) struct FunctionCallOutput {
 /// A tool call with free text.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct CustomToolCall {
-    /// The server's id.
-    #[serde(default, skip_serializing)]
-    pub(crate) id: Option<String>,
     /// The server's word for how far it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<String>,
@@ -335,22 +329,6 @@ impl OutputItem {
         })
     }
 
-    /// The server's id of the item.
-    pub(crate) fn id(&self) -> Option<&str> {
-        match self {
-            Self::Message(m) => m.id.as_deref(),
-            Self::Reasoning(r) => r.id.as_deref(),
-            Self::WebSearchCall(w) => w.id.as_deref(),
-            Self::FunctionCall(c) => c.id.as_deref(),
-            Self::CustomToolCall(c) => c.id.as_deref(),
-            Self::LocalShellCall(c) => c.id.as_deref(),
-            Self::FunctionCallOutput(_)
-            | Self::CustomToolCallOutput(_)
-            | Self::Compaction(_)
-            | Self::Unknown => None,
-        }
-    }
-
     /// The item for the history, the rollout and the next request's `input` (engine.md §1.9,
     /// §1.11); none for what is not recorded.
     pub(crate) fn history_json(&self) -> Option<Arc<str>> {
@@ -362,14 +340,13 @@ impl OutputItem {
     }
 }
 
-/// [`OutputItem::history_json`] of an item that is JSON still.
-pub(crate) fn history_json(json: &str) -> Option<Arc<str>> {
-    OutputItem::parse(json).history_json()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn history_json(json: &str) -> Option<Arc<str>> {
+        OutputItem::parse(json).history_json()
+    }
 
     #[track_caller]
     fn check(json: &str, expect: &str) {

@@ -28,8 +28,6 @@ impl From<ErrorInfo> for CodexErrorInfo {
             ErrorInfo::InternalServerError => Self::InternalServerError,
             ErrorInfo::Unauthorized => Self::Unauthorized,
             ErrorInfo::BadRequest => Self::BadRequest,
-            ErrorInfo::ThreadRollbackFailed => Self::ThreadRollbackFailed,
-            ErrorInfo::SandboxError => Self::SandboxError,
             ErrorInfo::Other => Self::Other,
         }
     }

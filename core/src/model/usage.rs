@@ -118,13 +118,6 @@ impl TokenUsageInfo {
     pub(crate) fn set_estimate(&mut self, tokens: i64) {
         self.last_token_usage = TokenUsage::of_total(tokens);
     }
-
-    /// How many tokens the next request will carry at least. `earlier_reasoning` is the sum of
-    /// [`hidden_reasoning_bytes`] over the items before the last user message; pass 0 when the
-    /// backend said that it counts them itself (`x-reasoning-included`).
-    pub(crate) fn context_tokens(&self, earlier_reasoning: i64) -> i64 {
-        self.last_token_usage.total_tokens.saturating_add(tokens_of(earlier_reasoning))
-    }
 }
 
 /// The part of a model's window that a thread may use: `context_window * percent / 100`.
@@ -154,16 +147,6 @@ fn estimate_item(json: &str) -> i64 {
         Ok(item) if item.kind == "ghost_snapshot" => 0,
         Ok(Peek { encrypted_content: Some(text), .. }) => tokens_of(decoded_bytes(&text)),
         _ => tokens_of(len_of(json)),
-    }
-}
-
-/// Estimated bytes of reasoning that an item hides in its encrypted content; 0 for other items.
-pub(crate) fn hidden_reasoning_bytes(json: &str) -> i64 {
-    match serde_json::from_str::<Peek<'_>>(json) {
-        Ok(item) if item.kind == "reasoning" => {
-            item.encrypted_content.as_deref().map_or(0, decoded_bytes)
-        }
-        _ => 0,
     }
 }
 
@@ -224,7 +207,7 @@ mod tests {
         let mut info = TokenUsageInfo::default();
         info.add(TokenUsage::of_total(1_000_000), Some(258_400));
         info.fill_window(258_400);
-        assert_eq!(info.context_tokens(0), 258_400);
+        assert_eq!(info.last_token_usage, TokenUsage::of_total(258_400));
         assert_eq!(info.total_token_usage, TokenUsage::of_total(258_400));
         assert_eq!(usable_window(272_000, 95), 258_400);
     }
@@ -233,14 +216,9 @@ mod tests {
     fn estimates() {
         let secret = "x".repeat(4000);
         let reasoning = format!(r#"{{"type":"reasoning","encrypted_content":"{secret}"}}"#);
-        assert_eq!(hidden_reasoning_bytes(&reasoning), 2350);
         let message = r#"{"type":"message","role":"user","content":[]}"#;
-        assert_eq!(hidden_reasoning_bytes(message), 0);
         let ghost = r#"{"type":"ghost_snapshot","ghost_commit":{}}"#;
         let total = estimate_prompt("12345", [reasoning.as_str(), message, ghost]);
         assert_eq!(total, 2 + 588 + 12);
-        let mut info = TokenUsageInfo::default();
-        info.set_estimate(10);
-        assert_eq!(info.context_tokens(2350), 598);
     }
 }

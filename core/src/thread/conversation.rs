@@ -73,6 +73,8 @@ pub(crate) struct Conversation {
     /// The tools, as a JSON array.
     tools: Arc<str>,
     history: Vec<Arc<str>>,
+    /// What the history has gained and a host that wants raw items was not told yet.
+    pub(crate) unsaid: Vec<Arc<str>>,
     /// Where in the history each turn of the user began.
     turn_marks: Vec<usize>,
     /// What the user and the project say; part of the context.
@@ -153,6 +155,7 @@ impl Conversation {
             instructions,
             tools: "[]".into(),
             history: Vec::new(),
+            unsaid: Vec::new(),
             turn_marks: Vec::new(),
             user_instructions: "".into(),
             is_context_due: true,
@@ -344,6 +347,9 @@ impl Conversation {
     /// An item of the history, kept in memory and in the thread's file.
     pub(crate) fn record(&mut self, at: Timestamp, item: Arc<str>) {
         self.store(at, &NewLine::RawItem(&item));
+        if self.audience.hears_raw() {
+            self.unsaid.push(item.clone());
+        }
         self.history.push(item);
     }
 

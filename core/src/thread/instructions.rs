@@ -16,7 +16,12 @@ const NO_SKILLS: &str = "## Skills\nNo skills are installed for this session.";
 
 /// The text that goes to the model as the user's instructions: the user's own file, those of the
 /// project from its root down to `cwd`, and the section about skills, which is always there.
-pub fn user_instructions(files: &dyn Files, home: &Path, cwd: &Path, config: &Config) -> String {
+pub(super) fn user_instructions(
+    files: &dyn Files,
+    home: &Path,
+    cwd: &Path,
+    config: &Config,
+) -> String {
     let own = own_instructions(files, home);
     let project = match project_instructions(files, cwd, config) {
         Ok(text) => text,

@@ -43,7 +43,7 @@ pub enum Answer {
     /// To [`Question::Archive`].
     Archived(Result<PathBuf, ArchiveError>),
     /// To [`Question::Unarchive`].
-    Unarchived(Result<StoredThread, ArchiveError>),
+    Unarchived(Result<Box<StoredThread>, ArchiveError>),
     /// To [`Question::Name`].
     Named(Result<(), FileError>),
 }
@@ -81,7 +81,7 @@ impl Question {
             Question::Read(job) => Answer::Read(job.run(files)),
             Question::Rebuild(job) => Answer::Rebuilt(job.run(files, |_| ()).map(Box::new)),
             Question::Archive(job) => Answer::Archived(job.run(files)),
-            Question::Unarchive(job) => Answer::Unarchived(job.run(files)),
+            Question::Unarchive(job) => Answer::Unarchived(job.run(files).map(Box::new)),
             Question::Name(job) => Answer::Named(job.run(files)),
         }
     }

@@ -148,6 +148,7 @@ impl Turn {
         conversation.begin_turn(out.now.wall);
         let message = user_message_json(&input);
         conversation.record(out.now.wall, message);
+        turn.voice.raw_items(out, conversation);
         turn.show_user_message(out, conversation, input, true);
         turn.sample(out, conversation);
         (turn, Next::Freshen)
@@ -252,6 +253,7 @@ impl Turn {
         for message in self.steered.drain(..) {
             conversation.record(at, message);
         }
+        self.voice.raw_items(out, conversation);
         self.items.close(out, &self.voice);
         self.items.store(conversation, &self.id, at);
         let note = Note::TurnCompleted { turn_id: &self.id, status, error: error.as_ref() };
@@ -318,15 +320,14 @@ impl Turn {
     }
 }
 
-/// The input as the model gets it. Skills and mentions are for others; images on disk are read when
-/// the tools have a room.
+/// The input as the model gets it. Skills and mentions are for others.
 fn user_message_json(input: &[UserInput]) -> Arc<str> {
     let content: Vec<UserContent<'_>> = input
         .iter()
         .filter_map(|part| match part {
             UserInput::Text { text, .. } => Some(UserContent::Text(text)),
             UserInput::Image { url } => Some(UserContent::Image(url)),
-            UserInput::LocalImage { path } => Some(UserContent::LostImage(path)),
+            UserInput::LocalImage { path } => Some(UserContent::LocalImage(path)),
             UserInput::Skill { .. } | UserInput::Mention { .. } => None,
         })
         .collect();

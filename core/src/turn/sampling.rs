@@ -36,7 +36,7 @@ pub(super) struct Sampling {
     was_refreshed: bool,
     /// What the model has finished in this attempt, for the history once the response is whole. A
     /// retry forgets it: the model will say it again.
-    pub(super) finished: Vec<Box<OutputItem>>,
+    pub(super) finished: Vec<OutputItem>,
     /// Outputs of tool calls of this attempt, in the order of the calls.
     pub(super) outputs: Vec<Arc<str>>,
     /// The backend's own report of a failure, which the end of the stream makes final.
@@ -71,10 +71,11 @@ pub(crate) struct SendFacts<'a> {
 
 impl Turn {
     /// Makes the next sampling request out of the history. Credentials come later.
-    pub(super) fn sample(&mut self, out: &Outside, conversation: &mut Conversation) {
+    pub(super) fn sample(&mut self, out: &mut Outside, conversation: &mut Conversation) {
         for message in self.steered.drain(..) {
             conversation.record(out.now.wall, message);
         }
+        self.voice.raw_items(out, conversation);
         let provider = conversation.provider();
         self.sampling = Some(Sampling {
             body: conversation.request_body(self.output_schema.as_ref()),
@@ -410,6 +411,7 @@ impl Turn {
         self.stop_call(out);
         let called = self.sampling.as_ref().is_some_and(|s| !s.outputs.is_empty());
         self.keep_finished_items(out, conversation);
+        self.voice.raw_items(out, conversation);
         if called || !self.steered.is_empty() {
             self.sample(out, conversation);
             return Next::Freshen;

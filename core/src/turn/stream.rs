@@ -65,6 +65,6 @@ impl Turn {
         }
         let Some(sampling) = &mut self.sampling else { return };
         sampling.outputs.extend(tools::answer(&item));
-        sampling.finished.push(item);
+        sampling.finished.push(*item);
     }
 }

@@ -12,13 +12,17 @@ use crate::model::usage::TokenUsageInfo;
 use crate::outside::Outside;
 use crate::thread::{Audience, Conversation};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
+use crate::wire::response_item::ResponseItem;
 use crate::wire::v2::account::{AccountRateLimitsUpdatedNotification, RateLimitSnapshot};
 use crate::wire::v2::common::ModeKind;
 use crate::wire::v2::delta::{
     AgentMessageDeltaNotification, ReasoningSummaryPartAddedNotification,
     ReasoningSummaryTextDeltaNotification, ReasoningTextDeltaNotification,
 };
-use crate::wire::v2::item::{ItemCompletedNotification, ItemStartedNotification, ThreadItem};
+use crate::wire::v2::item::{
+    ItemCompletedNotification, ItemStartedNotification, RawResponseItemCompletedNotification,
+    ThreadItem,
+};
 use crate::wire::v2::turn::{
     ThreadTokenUsageUpdatedNotification, Turn, TurnCompletedNotification, TurnStartedNotification,
 };
@@ -64,6 +68,22 @@ impl Voice {
             let event = make();
             let params = legacy::notification(self, &event);
             out.tell(&self.thread_id, self.audience, method, params);
+        }
+    }
+
+    /// What the history has gained, for a host that asked for it.
+    pub(crate) fn raw_items(&self, out: &mut Outside, conversation: &mut Conversation) {
+        for json in conversation.unsaid.drain(..) {
+            let Ok(item) = serde_json::from_str::<ResponseItem>(&json) else { continue };
+            if self.audience.hears_v2() {
+                let (thread_id, turn_id) = self.ids();
+                let params =
+                    RawResponseItemCompletedNotification { thread_id, turn_id, item: &item };
+                self.say(out, "rawResponseItem/completed", params);
+            }
+            self.event(out, "codex/event/raw_response_item", || EventMsg::RawResponseItem {
+                item: Cow::Owned(item),
+            });
         }
     }
 

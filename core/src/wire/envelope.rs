@@ -18,7 +18,7 @@ pub(crate) enum Incoming<'a> {
     /// Wants exactly one reply.
     Request { id: RequestId, method: Cow<'a, str>, params: Option<&'a RawValue> },
     /// Wants none.
-    Notification { method: Cow<'a, str> },
+    Notification,
     /// The host answers a request of ours.
     Response { id: RequestId, result: &'a RawValue },
     /// The host refuses a request of ours.
@@ -73,7 +73,7 @@ impl<'a> Members<'a> {
         let method = self.method.and_then(|raw| text(raw.get()));
         match (id, method) {
             (Some(Some(id)), Some(method)) => Incoming::Request { id, method, params: self.params },
-            (None, Some(method)) => Incoming::Notification { method },
+            (None, Some(_)) => Incoming::Notification,
             (Some(None), _) => Incoming::Unusable {
                 id: None,
                 why: "the id must be a string or an integer of 64 bits",
@@ -172,7 +172,7 @@ mod tests {
             Incoming::Request { id, method, params } => {
                 format!("request {id} {method} {}", params.map_or("-", |p| p.get()))
             }
-            Incoming::Notification { method } => format!("notification {method}"),
+            Incoming::Notification => "notification".to_owned(),
             Incoming::Response { id, result } => format!("response {id} {}", result.get()),
             Incoming::Error { id, error } => format!("error {id} {}", error.get()),
             Incoming::Unusable { id: Some(id), .. } => format!("unusable {id}"),
@@ -191,7 +191,7 @@ mod tests {
             (r#"{"id":1,"method":"a\/b"}"#, "request 1 a/b -"),
             (r#"{"id":-9223372036854775808,"method":"m"}"#, "request -9223372036854775808 m -"),
             (r#"{"id":"","method":"m"}"#, r#"request "" m -"#),
-            (r#"{"method":"initialized"}"#, "notification initialized"),
+            (r#"{"method":"initialized"}"#, "notification"),
             (r#"{"id":0,"result":null}"#, "response 0 null"),
             (r#"{"id":0,"result":1,"error":{}}"#, "response 0 1"),
             (r#"{"id":"0","error":{"code":1}}"#, r#"error "0" {"code":1}"#),

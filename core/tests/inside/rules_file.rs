@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::auth::tables;
-use crate::files::MemoryFiles;
+use crate::files::{Disk, MemoryFiles, NoKeyring};
 use crate::wire::methods::{METHODS, Params};
 use crate::{Call, Effect, Input, Machine, Now, Outcome, Setup};
 
@@ -106,6 +106,7 @@ fn ask(machine: &mut Machine, method: &str, params: &str) -> String {
 /// Carries out everything that waits; calls to anything but files are lost.
 fn settle(machine: &mut Machine) -> String {
     let files = MemoryFiles::new();
+    let disk = Disk { files: &files, keyring: &NoKeyring };
     let mut said = Vec::new();
     while let Some(effect) = machine.poll_effect() {
         match effect {
@@ -115,7 +116,7 @@ fn settle(machine: &mut Machine) -> String {
             }
             Effect::Start(id, call) => {
                 let outcome = match *call {
-                    Call::Files(job) => Outcome::Files(Box::new(job.run(&files))),
+                    Call::Files(job) => Outcome::Files(Box::new(job.run(disk))),
                     _ => Outcome::Lost,
                 };
                 machine.handle(now(), Input::Done(id, outcome));
@@ -124,7 +125,8 @@ fn settle(machine: &mut Machine) -> String {
             Effect::RefreshAuth(..)
             | Effect::StartTimer(..)
             | Effect::CancelTimer(_)
-            | Effect::Cancel(_) => {}
+            | Effect::Cancel(_)
+            | Effect::Feed(..) => {}
         }
     }
     String::from_utf8(said).expect("the wire is UTF-8")

@@ -24,7 +24,7 @@ fn client_errors() {
     check(&classify(400, &[], body), body, ErrorInfo::Other, false);
     let image = classify(400, &[], &format!("x {INVALID_IMAGE_MARK} y"));
     check(&image, INVALID_IMAGE, ErrorInfo::BadRequest, false);
-    assert!(image.is_invalid_image());
+    assert!(image.info == ErrorInfo::BadRequest);
     check(
         &classify(404, &[("x-request-id", "r1")], "nope"),
         "unexpected status 404 Not Found: nope, url: http://h/v1/responses, request id: r1",

@@ -8,7 +8,7 @@ use crate::files::MemoryFiles;
 
 /// Takes the data as a file and a patch for it, and as an edit whose patch is then applied.
 /// Panics if a rule of the room is broken.
-pub fn fuzz_patch(data: &[u8]) {
+pub(crate) fn fuzz_patch(data: &[u8]) {
     as_text(data);
     as_edit(data);
 }

@@ -25,7 +25,7 @@ mod turn_diff;
 pub(crate) use commit::CommitError;
 pub(crate) use diff::touched;
 #[cfg(any(test, feature = "sim"))]
-pub use fuzz::fuzz_patch;
+pub(crate) use fuzz::fuzz_patch;
 pub(crate) use in_command::{InCommand, in_command, in_script};
 pub(crate) use parse::{ParseError, Patch, parse};
 pub(crate) use plan::{Action, Change, Plan, PlanError, plan};
