@@ -101,5 +101,7 @@ pub use input::{
     RefreshDenied, Signal, Visit,
 };
 pub use machine::Machine;
+#[cfg(feature = "sim")]
+pub use machine::OpenWork;
 pub use secret::Secret;
 pub use setup::{Environment, HostFacts, Refresh, Setup};

@@ -71,6 +71,20 @@ pub struct Machine {
     warnings: Vec<ConfigWarning>,
 }
 
+/// What a machine has begun and not ended.
+#[cfg(feature = "sim")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenWork {
+    /// Requests of the host without a reply.
+    pub requests: usize,
+    /// Questions to the host without an answer.
+    pub asks: usize,
+    /// Calls that have not ended.
+    pub calls: usize,
+    /// Timers that are set.
+    pub timers: usize,
+}
+
 /// Input that waits for start-up.
 #[derive(Debug, Default)]
 struct Held {
@@ -160,6 +174,13 @@ impl Machine {
             && self.out.open_requests() < limits::OPEN_REQUESTS_MAX
     }
 
+    /// What is begun and not ended, for checks that nothing is left.
+    #[cfg(feature = "sim")]
+    pub fn open_work(&self) -> OpenWork {
+        let (asks, calls, timers) = self.out.open_work();
+        OpenWork { requests: self.out.open_requests(), asks, calls, timers }
+    }
+
     // --- input ---
 
     fn on_bytes(&mut self, bytes: &[u8]) {
@@ -174,6 +195,8 @@ impl Machine {
             let Some(line) = framer.next(&mut rest) else { break };
             self.on_line(&line);
             framer.done();
+            // Before the next line: where a chunk ends must not matter.
+            self.wake_all();
         }
         self.framer = framer;
     }
@@ -353,9 +376,15 @@ impl Machine {
         }
     }
 
+    /// After each input: what it has led to in other rooms.
+    fn settle(&mut self) {
+        self.wake_all();
+        self.end_if_closed();
+    }
+
     /// Carries what one room brought about to the others. One room's reaction may be another's
     /// cause, so this runs until nothing is left.
-    fn settle(&mut self) {
+    fn wake_all(&mut self) {
         loop {
             if let Some((waiter, woken)) = self.auth.next_woken() {
                 self.wake(waiter, woken);
@@ -365,7 +394,6 @@ impl Machine {
                 break;
             }
         }
-        self.end_if_closed();
     }
 
     fn wake(&mut self, waiter: Waiter, woken: Woken) {
