@@ -229,7 +229,7 @@ async fn read_head(stream: &TcpStream, bytes_max: usize) -> io::Result<Head> {
         // The end may lie across two chunks.
         let from = head.len().saturating_sub(3);
         head.extend(chunk.iter().take(n));
-        let end = head.get(from..).and_then(|new| head_end(new)).map(|end| from + end);
+        let end = head.get(from..).and_then(head_end).map(|end| from + end);
         match end {
             Some(end) if end <= bytes_max => return Ok(parse(head.get(..end).unwrap_or_default())),
             None if head.len() <= bytes_max => {}

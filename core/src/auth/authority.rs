@@ -254,7 +254,7 @@ pub(super) fn split_target(target: &str) -> (&str, impl Fn(&str) -> Option<Strin
             .split('&')
             .filter_map(|pair| pair.split_once('='))
             .filter(|(name, _)| decoded(name).as_deref() == Some(wanted))
-            .last()
+            .next_back()
             .and_then(|(_, value)| decoded(value))
     };
     (path, find)

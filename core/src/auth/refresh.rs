@@ -45,7 +45,7 @@ pub(super) enum Way {
     /// The host is asked.
     Host(AskId),
     /// The token authority is asked.
-    Managed(ManagedRefresh),
+    Managed(Box<ManagedRefresh>),
 }
 
 /// Why somebody waits.
@@ -138,7 +138,7 @@ impl Auth {
         let way = match &self.credential {
             Credential::Managed(managed) => {
                 let managed = managed.clone();
-                Way::Managed(ManagedRefresh::start(out, &self.policy.place, managed))
+                Way::Managed(Box::new(ManagedRefresh::start(out, &self.policy.place, managed)))
             }
             _ => Way::Host(self.ask_host(out)),
         };
