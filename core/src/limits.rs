@@ -12,6 +12,12 @@ pub const OUTPUT_HIGH_WATER: usize = 1 << 20;
 /// An output buffer that grew beyond this is given back when it runs empty.
 pub const OUTPUT_KEEP_BYTES: usize = 64 << 10;
 
+/// Notifications of one thread that nobody listens to; what comes beyond it is dropped.
+pub const UNHEARD_BYTES_MAX: usize = 1 << 20;
+
+/// Notifications that a host may opt out of by name; more are ignored.
+pub const OPT_OUTS_MAX: usize = 256;
+
 /// Requests without a reply, above which the host's input is not read.
 pub const OPEN_REQUESTS_MAX: usize = 1024;
 
@@ -75,6 +81,12 @@ pub const CATALOGUE_LIMIT: Duration = Duration::from_secs(5);
 /// Age at which the stored model list is fetched again (engine.md §9.3).
 pub const CATALOGUE_FRESH: Duration = Duration::from_secs(300);
 
+/// Lines of a thread whose file cannot be written; beyond it they are dropped, and that is said.
+pub const UNSAVED_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of a file that a copy holds at a time.
+pub const COPY_BYTES: usize = 1 << 20;
+
 /// Threads open at once; `thread/start` beyond it is refused.
 pub const THREADS_MAX: usize = 10_000;
 
@@ -93,6 +105,23 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// Model requests that one attempt may send because of 401 (auth.md §13.1 I28).
 pub const UNAUTHORIZED_REQUESTS_MAX: u32 = 3;
 
+/// Longest line of a stored thread that is read: one input line of the host with room for its
+/// escapes. A longer one is skipped and counted with those that cannot be decoded.
+pub const ROLLOUT_LINE_BYTES_MAX: usize = 2 * LINE_BYTES_MAX;
+
+/// Threads of one page of a list, at most; a larger limit is taken for this one (protocol.md §3.2).
+pub const THREAD_PAGE_MAX: usize = 100;
+/// Threads on a page when nobody says how many (protocol.md §3.2).
+pub const THREAD_PAGE_DEFAULT: usize = 25;
+
+/// Files that one page of a list looks into (engine.md §8.5). A page that meets this bound ends
+/// there, short, with a cursor from which the next one goes on.
+pub const THREAD_SCAN_MAX: usize = 10_000;
+
+/// One file of the index of stored threads, which is about 400 bytes a thread and one file a day; a
+/// larger one is thrown away and begun again.
+pub const THREAD_INDEX_BYTES_MAX: u64 = 16 << 20;
+
 /// The longest pause before a request to the model is repeated on our own account.
 pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(60);
 
@@ -108,3 +137,17 @@ pub const HOST_ERROR_CHARS_MAX: usize = 2_000;
 /// Segments of a dotted key on the command line or in a request; settings are walked recursively.
 /// A longer key is refused.
 pub const CONFIG_KEY_SEGMENTS_MAX: usize = 64;
+
+/// Text of a patch; a longer one is refused. Models write a few thousand lines at most.
+pub const PATCH_BYTES_MAX: usize = 16 << 20;
+/// Sections of a patch; one with more is refused.
+pub const PATCH_SECTIONS_MAX: usize = 2_000;
+/// A file that a patch touches; a larger one cannot be patched, and a diff leaves it out.
+pub const PATCH_FILE_BYTES_MAX: u64 = 32 << 20;
+/// All files of a patch together, which are held until it is decided; one with more is refused.
+pub const PATCH_READ_BYTES_MAX: usize = 128 << 20;
+/// Lines that one patch may compare with lines of files (a long line counts more), so that a
+/// malicious one cannot keep a thread busy; one that needs more is refused. A second or two.
+pub const PATCH_SEARCH_STEPS_MAX: u64 = 200_000_000;
+/// Contents that are kept for the diff of a turn. Beyond it no more files are taken into the diff.
+pub const TURN_DIFF_BYTES_MAX: usize = 64 << 20;

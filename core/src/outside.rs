@@ -4,18 +4,45 @@
 //! any more is dropped here and nowhere else.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::clock::Now;
 use crate::effect::{AskId, Call, CallId, Effect, TimerId};
+use crate::limits;
 use crate::owner::{CallOwner, TimerOwner};
 use crate::pending::{AskOwner, Asks, Requests, Ticket};
 use crate::rng::Rng;
+use crate::session::OptOuts;
+use crate::thread::Audience;
 use crate::wire::RequestId;
 use crate::wire::refusal::Refusal;
 use crate::wire::reply::Output;
+
+/// What was said of a thread before anybody listened.
+#[derive(Debug, Default)]
+struct Unheard {
+    lines: Vec<u8>,
+    is_full: bool,
+}
+
+impl Unheard {
+    /// Keeps a notification. At the bound the rest is dropped, so that what was kept stays in order.
+    fn keep(&mut self, method: &str, params: impl Serialize) {
+        if self.is_full {
+            return;
+        }
+        let mut line = Output::default();
+        line.notification(method, params);
+        if self.lines.len() + line.pending().len() > limits::UNHEARD_BYTES_MAX {
+            self.is_full = true;
+            return tracing::warn!("a thread without listeners has said more than is kept");
+        }
+        self.lines.extend_from_slice(line.pending());
+    }
+}
 
 /// Everything that leaves the machine goes through here.
 #[derive(Debug)]
@@ -26,6 +53,9 @@ pub(crate) struct Outside {
     effects: VecDeque<Effect>,
     requests: Requests,
     asks: Asks,
+    opt_outs: OptOuts,
+    /// What was said of threads that nobody listens to.
+    unheard: BTreeMap<Arc<str>, Unheard>,
     calls: BTreeMap<CallId, CallOwner>,
     timers: BTreeMap<TimerId, TimerOwner>,
     next_call: u64,
@@ -47,6 +77,8 @@ impl Outside {
             effects: VecDeque::new(),
             requests: Requests::default(),
             asks: Asks::default(),
+            opt_outs: OptOuts::default(),
+            unheard: BTreeMap::new(),
             calls: BTreeMap::new(),
             timers: BTreeMap::new(),
             next_call: 0,
@@ -87,7 +119,46 @@ impl Outside {
     // --- what the host is told and asked ---
 
     pub(crate) fn notify(&mut self, method: &str, params: impl Serialize) {
-        self.output.notification(method, params);
+        if !self.opt_outs.has(method) {
+            self.output.notification(method, params);
+        }
+    }
+
+    /// Tells the listeners of a thread. Without any, what is said is kept for the first one.
+    pub(crate) fn tell(
+        &mut self,
+        thread: &Arc<str>,
+        audience: Audience,
+        method: &str,
+        params: impl Serialize,
+    ) {
+        if !audience.is_empty() {
+            return self.notify(method, params);
+        }
+        if !self.opt_outs.has(method) {
+            self.unheard.entry(thread.clone()).or_default().keep(method, params);
+        }
+    }
+
+    /// A first listener: it hears what it has missed.
+    pub(crate) fn catch_up(&mut self, thread: &Arc<str>) {
+        if let Some(unheard) = self.unheard.remove(thread) {
+            self.output.lines(&unheard.lines);
+        }
+    }
+
+    /// A thread is gone, and what nobody heard of it.
+    pub(crate) fn forget_unheard(&mut self, thread: &Arc<str>) {
+        self.unheard.remove(thread);
+    }
+
+    pub(crate) fn set_opt_outs(&mut self, opt_outs: OptOuts) {
+        self.opt_outs = opt_outs;
+    }
+
+    /// Whether any notification of the older dialect is wanted; if not, none is made.
+    pub(crate) fn wants_legacy(&self) -> bool {
+        !self.opt_outs.all_legacy
     }
 
     /// Asks the host on the wire. With a limit, [`TimerOwner::Ask`] fires when no answer came in time.

@@ -11,8 +11,12 @@ pub(crate) enum CallOwner {
     Startup,
     /// The credential room.
     Auth(AuthCall),
-    /// A thread that is being started.
-    ThreadStart,
+    /// A thread that is being opened.
+    ThreadOpen,
+    /// A question about stored threads.
+    ThreadFile,
+    /// The file of a thread that is open.
+    Rollout(ThreadId),
     /// The model stream of a thread's turn.
     Stream(ThreadId),
     /// A request in the account's name that is no turn's.
@@ -45,8 +49,10 @@ impl CallOwner {
     pub(crate) fn must_finish(&self) -> bool {
         match self {
             CallOwner::Auth(call) => call.must_finish(),
+            CallOwner::Rollout(_) => true,
             CallOwner::Startup
-            | CallOwner::ThreadStart
+            | CallOwner::ThreadOpen
+            | CallOwner::ThreadFile
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)
             | CallOwner::CatalogueFile => false,

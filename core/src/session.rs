@@ -1,5 +1,8 @@
 //! The connection itself: who the host is, and whether it may ask yet (protocol.md §2).
 
+use std::collections::BTreeSet;
+
+use crate::limits;
 use crate::model::headers;
 use crate::setup::Setup;
 use crate::wire::refusal::Refusal;
@@ -64,5 +67,56 @@ impl Session {
 
     pub(crate) fn user_agent(&self) -> &str {
         &self.user_agent
+    }
+}
+
+/// Notifications that the host does not want (protocol.md §9 G5).
+#[derive(Debug, Default)]
+pub(crate) struct OptOuts {
+    names: BTreeSet<String>,
+    /// Beginnings of names, given with a trailing `*`.
+    prefixes: Vec<String>,
+    /// None of the older dialect's notifications is wanted, so that none is made.
+    pub(crate) all_legacy: bool,
+}
+
+impl OptOuts {
+    /// Exact names, and beginnings of names with a trailing `*`.
+    pub(crate) fn new(methods: Vec<String>) -> Self {
+        let mut opt_outs = Self::default();
+        for method in methods.into_iter().take(limits::OPT_OUTS_MAX) {
+            match method.strip_suffix('*') {
+                Some(prefix) => opt_outs.prefixes.push(prefix.to_owned()),
+                None => {
+                    opt_outs.names.insert(method);
+                }
+            }
+        }
+        opt_outs.all_legacy =
+            opt_outs.prefixes.iter().any(|prefix| "codex/event/".starts_with(prefix.as_str()));
+        opt_outs
+    }
+
+    /// Whether a notification is not wanted.
+    pub(crate) fn has(&self, method: &str) -> bool {
+        (!self.names.is_empty() && self.names.contains(method))
+            || self.prefixes.iter().any(|prefix| method.starts_with(prefix.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OptOuts;
+
+    #[test]
+    fn exact_names_and_prefixes() {
+        let names = |list: &[&str]| OptOuts::new(list.iter().map(|s| (*s).to_owned()).collect());
+        let one = names(&["turn/started", "codex/event/item_*"]);
+        assert!(one.has("turn/started") && !one.has("turn/started2") && !one.has("turn"));
+        assert!(one.has("codex/event/item_started") && !one.has("codex/event/error"));
+        assert!(!one.all_legacy);
+        assert!(names(&["codex/event/*"]).all_legacy);
+        assert!(names(&["codex/*"]).all_legacy);
+        assert!(names(&["*"]).all_legacy);
     }
 }

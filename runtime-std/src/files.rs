@@ -150,6 +150,33 @@ fn list(path: &Path) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// Asks for each file's facts by its name in the open folder, which is a fraction of the work of
+/// finding it by its whole path.
+fn list_files(path: &Path) -> io::Result<Vec<(String, Stat)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let facts = match entry.metadata() {
+            Ok(facts) if facts.is_symlink() => fs::metadata(entry.path()),
+            facts => facts,
+        };
+        // One that has gone meanwhile, or a link to nothing, is no file.
+        let Ok(facts) = facts else { continue };
+        if !facts.is_dir() {
+            files.push((name, stat(&facts)));
+        }
+    }
+    Ok(files)
+}
+
+fn stat(facts: &fs::Metadata) -> Stat {
+    let modified_ns = i128::from(facts.mtime()) * 1_000_000_000 + i128::from(facts.mtime_nsec());
+    Stat { len: facts.len(), is_dir: facts.is_dir(), modified_ns }
+}
+
 fn write_atomic(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
     // People link configuration from elsewhere: the link stays, its target is replaced.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());

@@ -21,6 +21,8 @@ mod record;
 mod refresh;
 mod rules;
 mod store;
+#[cfg(test)]
+pub(crate) mod tables;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use super::{Access, Disk, FileError};
 use crate::auth::{StoreAnswer, StoreJob};
 use crate::machine::{StartupFound, StartupJob};
-use crate::thread::{ThreadSetting, ThreadSettingJob};
+use crate::thread::open::{ForkJob, ThreadSetting, ThreadSettingJob};
+use crate::thread::question::{Answer as ThreadAnswer, Question as ThreadQuestion};
+use crate::thread::recorder::AppendJob;
 
 /// One job on files. Data: made by core, run by a backend with [`FileJob::run`].
 #[derive(Debug)]
@@ -16,6 +18,12 @@ pub enum FileJob {
     Credentials(StoreJob),
     /// Reads what a thread needs to know.
     ThreadSetting(Box<ThreadSettingJob>),
+    /// Answers a question about stored threads.
+    Thread(Box<ThreadQuestion>),
+    /// Copies what a thread is forked from.
+    Fork(ForkJob),
+    /// Appends to a thread's file.
+    Append(AppendJob),
     /// Replaces one file.
     Write {
         /// The file.
@@ -36,7 +44,9 @@ pub enum FileAnswer {
     ThreadSetting(Box<ThreadSetting>),
     /// Answer to [`FileJob::Credentials`].
     Credentials(StoreAnswer),
-    /// Answer to [`FileJob::Write`].
+    /// Answer to [`FileJob::Thread`].
+    Thread(Box<ThreadAnswer>),
+    /// Answer to [`FileJob::Write`], [`FileJob::Append`] and [`FileJob::Fork`].
     Written(Result<(), FileError>),
 }
 
@@ -48,6 +58,9 @@ impl FileJob {
             FileJob::Startup(job) => FileAnswer::Startup(Box::new(job.run(disk))),
             FileJob::Credentials(job) => FileAnswer::Credentials(job.run(disk)),
             FileJob::ThreadSetting(job) => FileAnswer::ThreadSetting(Box::new(job.run(files))),
+            FileJob::Thread(question) => FileAnswer::Thread(Box::new(question.run(files))),
+            FileJob::Fork(job) => FileAnswer::Written(job.run(files)),
+            FileJob::Append(job) => FileAnswer::Written(job.run(files)),
             FileJob::Write { path, bytes, access } => {
                 FileAnswer::Written(files.write_atomic(&path, &bytes, access))
             }

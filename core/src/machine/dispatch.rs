@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use super::Machine;
 use crate::auth::{AccountRequest, Dialect, Identity};
 use crate::pending::Ticket;
+use crate::session::OptOuts;
 use crate::wire::legacy::auth::{CancelLoginChatGptParams, GetAuthStatusParams, LoginApiKeyParams};
 use crate::wire::methods::{self, Method};
 use crate::wire::refusal::Refusal;
@@ -23,6 +24,39 @@ impl Machine {
             Method::GetUserAgent => self.without_params(ticket, params, Self::get_user_agent),
 
             Method::ThreadStart => self.with_params(ticket, params, Self::start_thread),
+            Method::ThreadResume => self.with_params(ticket, params, Self::resume_thread),
+            Method::ThreadFork => self.with_params(ticket, params, Self::fork_thread),
+            Method::ThreadArchive => self.with_params(ticket, params, Self::archive_thread),
+            Method::ThreadNameSet => self.with_params(ticket, params, Self::set_thread_name),
+            Method::ThreadUnarchive => self.with_params(ticket, params, Self::unarchive_thread),
+            Method::ThreadRollback => self.with_params(ticket, params, Self::roll_back_thread),
+            Method::ThreadList => self.with_params(ticket, params, Self::list_threads),
+            Method::ThreadRead => self.with_params(ticket, params, Self::read_thread),
+            Method::NewConversation => self.with_params(ticket, params, Self::new_conversation),
+            Method::GetConversationSummary => {
+                self.with_params(ticket, params, Self::conversation_summary);
+            }
+            Method::ListConversations => {
+                self.with_params(ticket, params, Self::list_conversations);
+            }
+            Method::ResumeConversation => {
+                self.with_params(ticket, params, Self::resume_conversation);
+            }
+            Method::ForkConversation => self.with_params(ticket, params, Self::fork_conversation),
+            Method::ArchiveConversation => {
+                self.with_params(ticket, params, Self::archive_conversation);
+            }
+            Method::SendUserMessage => self.with_params(ticket, params, Self::send_user_message),
+            Method::SendUserTurn => self.with_params(ticket, params, Self::send_user_turn),
+            Method::InterruptConversation => {
+                self.with_params(ticket, params, Self::interrupt_conversation);
+            }
+            Method::AddConversationListener => {
+                self.with_params(ticket, params, Self::add_listener);
+            }
+            Method::RemoveConversationListener => {
+                self.with_params(ticket, params, Self::remove_listener);
+            }
             Method::ThreadLoadedList => {
                 self.with_params(ticket, params, Self::list_loaded_threads);
             }
@@ -80,15 +114,7 @@ impl Machine {
                 machine.account(ticket, AccountRequest::UserInfo);
             }),
 
-            Method::ThreadResume
-            | Method::ThreadFork
-            | Method::ThreadArchive
-            | Method::ThreadList
-            | Method::ThreadNameSet
-            | Method::ThreadUnarchive
-            | Method::ThreadRollback
-            | Method::ThreadRead
-            | Method::SkillsList
+            Method::SkillsList
             | Method::AppList
             | Method::SkillsConfigWrite
             | Method::ReviewStart
@@ -102,17 +128,6 @@ impl Machine {
             | Method::ConfigValueWrite
             | Method::ConfigBatchWrite
             | Method::ConfigRequirementsRead
-            | Method::NewConversation
-            | Method::GetConversationSummary
-            | Method::ListConversations
-            | Method::ResumeConversation
-            | Method::ForkConversation
-            | Method::ArchiveConversation
-            | Method::SendUserMessage
-            | Method::SendUserTurn
-            | Method::InterruptConversation
-            | Method::AddConversationListener
-            | Method::RemoveConversationListener
             | Method::GitDiffToRemote
             | Method::GetUserSavedConfig
             | Method::SetDefaultModel
@@ -129,10 +144,12 @@ impl Machine {
             Ok(params) => params,
             Err(detail) => return self.out.refuse(ticket, &Refusal::undecodable(&detail)),
         };
+        let opt_outs = params.capabilities.opt_out_notification_methods.clone();
         match self.session.initialize(&self.setup, params) {
             Err(refusal) => self.out.refuse(ticket, &refusal),
             Ok(user_agent) => {
                 let user_agent = user_agent.to_owned();
+                self.out.set_opt_outs(OptOuts::new(opt_outs));
                 self.auth.introduce(Identity {
                     originator: self.session.originator().to_owned(),
                     user_agent: user_agent.clone(),

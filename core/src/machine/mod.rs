@@ -1,6 +1,7 @@
 //! The machine: verbs, and which room serves what. It has no rules of its own.
 
 mod answers;
+mod conversations;
 mod dispatch;
 mod errands;
 mod models;
@@ -30,13 +31,16 @@ use crate::owner::{CallOwner, TimerOwner};
 use crate::pending::Ticket;
 use crate::session::Session;
 use crate::setup::Setup;
-use crate::thread::{Starting, ThreadId, Threads};
+use crate::thread::list::ChangeOrder;
+use crate::thread::open::Opening;
+use crate::thread::{ThreadId, Threads};
 use crate::turn::Next;
 use crate::wire::decode;
 use crate::wire::envelope::Incoming;
 use crate::wire::framing::{Framer, Line};
 use crate::wire::refusal::{INVALID_REQUEST, PARSE_ERROR, Refusal};
 use errands::Errand;
+use threads::Asked;
 
 /// The whole server for one host. See the crate's documentation for the loop around it.
 #[derive(Debug)]
@@ -49,7 +53,14 @@ pub struct Machine {
     config: Option<Arc<Config>>,
     catalogue: Catalogue,
     threads: Threads,
-    starting: BTreeMap<CallId, Starting>,
+    opening: BTreeMap<CallId, Opening>,
+    asked: BTreeMap<CallId, Asked>,
+    /// What the last page of threads left behind for the next one.
+    list_order: Option<Arc<ChangeOrder>>,
+    /// Questions that wait until a thread is stored.
+    unstored: Vec<(ThreadId, Asked)>,
+    /// Listeners by the older method.
+    subscriptions: BTreeMap<uuid::Uuid, ThreadId>,
     errands: BTreeMap<u64, Errand>,
     next_errand: u64,
     framer: Framer,
@@ -89,7 +100,11 @@ impl Machine {
             config: None,
             catalogue: Catalogue::default(),
             threads: Threads::new(),
-            starting: BTreeMap::new(),
+            opening: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            list_order: None,
+            unstored: Vec::new(),
+            subscriptions: BTreeMap::new(),
             errands: BTreeMap::new(),
             next_errand: 0,
             framer: Framer::new(limits::LINE_BYTES_MAX),
@@ -301,7 +316,14 @@ impl Machine {
                     self.on_eof();
                 }
             }
-            (CallOwner::ThreadStart, FileAnswer::ThreadSetting(found)) => {
+            (CallOwner::ThreadFile | CallOwner::ThreadOpen, FileAnswer::Thread(answer)) => {
+                self.on_thread_answer(call, *answer);
+            }
+            (CallOwner::ThreadOpen, FileAnswer::Written(done)) => self.on_forked(call, done),
+            (CallOwner::Rollout(thread), FileAnswer::Written(done)) => {
+                self.on_appended(thread, done);
+            }
+            (CallOwner::ThreadOpen, FileAnswer::ThreadSetting(found)) => {
                 self.on_thread_setting(call, *found);
             }
             (CallOwner::CatalogueFile, FileAnswer::Written(done)) => {
@@ -321,12 +343,9 @@ impl Machine {
         match owner {
             // Without configuration nothing may be served.
             CallOwner::Startup => self.exit(ExitStatus::OutOfTime),
-            CallOwner::ThreadStart => {
-                if let Some(starting) = self.starting.remove(&call) {
-                    let text = format!("error creating thread: {}", FileError::lost());
-                    self.out.refuse(starting.ticket, &Refusal::internal(text));
-                }
-            }
+            CallOwner::ThreadOpen => self.open_lost(call),
+            CallOwner::ThreadFile => self.ask_lost(call),
+            CallOwner::Rollout(thread) => self.on_appended(thread, Err(FileError::lost())),
             CallOwner::Auth(_)
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)
@@ -376,8 +395,11 @@ impl Machine {
             Stage::Closing | Stage::Gone => return,
         }
         let running: Vec<ThreadId> = self.threads.keys().copied().collect();
-        for thread in running {
-            self.interrupt_turn(thread);
+        for id in running {
+            self.interrupt_turn(id);
+            if let Some(thread) = self.threads.get_mut(&id) {
+                thread.conversation.flush(&mut self.out);
+            }
         }
         self.auth.close(&mut self.out);
         self.out.start_timer(limits::CLOSING_GRACE, TimerOwner::Closing);

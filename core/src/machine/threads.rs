@@ -1,57 +1,516 @@
-//! Threads and models: the requests about them.
+//! Threads: opening, listing, reading, putting away, taking turns back.
 
 use super::Machine;
 use crate::effect::{Call, CallId};
-use crate::files::FileJob;
+use crate::files::{FileError, FileJob};
 use crate::limits;
 use crate::model::request::LoginKind;
 use crate::owner::CallOwner;
 use crate::pending::Ticket;
-use crate::thread::{Starting, ThreadSetting};
-use crate::wire::refusal::Refusal;
-use crate::wire::v2::thread::{
-    ThreadLoadedListParams, ThreadLoadedListResponse, ThreadStartParams, ThreadStartedNotification,
+use crate::thread::archive::{ArchiveJob, UnarchiveJob};
+use crate::thread::list::{ThreadListError, ThreadListJob};
+use crate::thread::name::{NameJob, valid_name};
+use crate::thread::open::{
+    OpenDialect, OpenKind, OpenStage, Opened, Opening, Source, ThreadSetting, ThreadSettingJob,
+    Wishes,
 };
+use crate::thread::question::{Answer, Question, Read, ReadJob, archive_refusal};
+use crate::thread::rollout::line::Note;
+use crate::thread::rollout::rebuild::{RebuildError, RebuildJob, Rebuilt};
+use crate::thread::{self, Thread, ThreadId};
+use crate::turn::{Changed, Voice};
+use crate::wire::legacy::event::EventMsg;
+use crate::wire::refusal::Refusal;
+use crate::wire::v2::common::Empty;
+use crate::wire::v2::thread::{
+    ThreadArchiveParams, ThreadForkParams, ThreadListParams, ThreadListResponse,
+    ThreadLoadedListParams, ThreadLoadedListResponse, ThreadNameUpdatedNotification,
+    ThreadReadParams, ThreadReadResponse, ThreadResumeParams, ThreadRollbackParams,
+    ThreadRollbackResponse, ThreadSetNameParams, ThreadStartParams, ThreadStartedNotification,
+    ThreadUnarchiveParams, ThreadUnarchiveResponse,
+};
+use crate::wire::v2::turn::Turn;
+
+/// Why a question about stored threads was asked, and who wants the answer.
+#[derive(Debug)]
+pub(super) enum Asked {
+    List(Ticket),
+    Read {
+        ticket: Ticket,
+        id: ThreadId,
+    },
+    /// A page for the older method.
+    Conversations(Ticket),
+    /// One thread for the older method.
+    Summary {
+        ticket: Ticket,
+        id: uuid::Uuid,
+        path: Option<std::path::PathBuf>,
+    },
+    Archive(Ticket),
+    Unarchive(Ticket),
+    Name {
+        ticket: Ticket,
+        thread: ThreadId,
+        name: String,
+    },
+    /// Turns of a thread that is open: for a client that attaches to it.
+    Attach {
+        ticket: Ticket,
+        thread: ThreadId,
+    },
+    /// The same after a rollback.
+    RolledBack {
+        ticket: Ticket,
+        thread: ThreadId,
+    },
+}
 
 impl Machine {
+    // --- opening ---
+
     pub(super) fn start_thread(&mut self, ticket: Ticket, params: ThreadStartParams) {
-        if self.threads.len() + self.starting.len() >= limits::THREADS_MAX {
+        let raw = params.experimental_raw_events;
+        let ephemeral = params.ephemeral.unwrap_or(false);
+        let wishes = Wishes::from(params);
+        let dialect = OpenDialect::V2 { raw };
+        self.open_thread(ticket, OpenKind::Start, dialect, Source::New, ephemeral, wishes);
+    }
+
+    /// `thread/resume`: `history` outranks `path`, which outranks `threadId` (protocol.md §3.2).
+    pub(super) fn resume_thread(&mut self, ticket: Ticket, mut params: ThreadResumeParams) {
+        let source = match (params.history.take(), params.path.take()) {
+            (Some(items), _) if items.is_empty() => {
+                return self.out.refuse(ticket, &Refusal::invalid("history must not be empty"));
+            }
+            (Some(items), _) => Source::History(items),
+            (None, Some(path)) => Source::Path(path.into()),
+            (None, None) => match thread::parse_id(&params.thread_id) {
+                Ok(id) => Source::Id(id),
+                Err(refusal) => return self.out.refuse(ticket, &refusal),
+            },
+        };
+        if let Some(open) = self.find_open(&source) {
+            return self.attach(ticket, open);
+        }
+        let dialect = OpenDialect::V2 { raw: false };
+        let wishes = Wishes::from(params);
+        self.open_thread(ticket, OpenKind::Resume, dialect, source, false, wishes);
+    }
+
+    pub(super) fn fork_thread(&mut self, ticket: Ticket, mut params: ThreadForkParams) {
+        let source = match params.path.take() {
+            Some(path) => Source::Path(path.into()),
+            None => match thread::parse_id(&params.thread_id) {
+                Ok(id) => Source::Id(id),
+                Err(refusal) => return self.out.refuse(ticket, &refusal),
+            },
+        };
+        let dialect = OpenDialect::V2 { raw: false };
+        let wishes = Wishes::from(params);
+        self.open_thread(ticket, OpenKind::Fork, dialect, source, false, wishes);
+    }
+
+    /// The open thread that a source names: one file has one writer (protocol.md §9 G8).
+    fn find_open(&self, source: &Source) -> Option<ThreadId> {
+        match source {
+            Source::Id(id) => self.threads.contains_key(id).then_some(*id),
+            Source::Path(path) => self
+                .threads
+                .values()
+                .find(|thread| thread.path() == Some(path))
+                .map(|thread| thread.conversation.id),
+            Source::New | Source::History(_) => None,
+        }
+    }
+
+    pub(super) fn open_thread(
+        &mut self,
+        ticket: Ticket,
+        kind: OpenKind,
+        dialect: OpenDialect,
+        source: Source,
+        ephemeral: bool,
+        wishes: Wishes,
+    ) {
+        if self.threads.len() + self.opening.len() >= limits::THREADS_MAX {
             let text = format!("too many open threads: at most {}", limits::THREADS_MAX);
             return self.out.refuse(ticket, &Refusal::internal(text));
         }
-        let (starting, job) = Starting::new(&self.setup, ticket, params);
-        let job = Call::Files(FileJob::ThreadSetting(Box::new(job)));
-        let call = self.out.start(job, CallOwner::ThreadStart);
-        self.starting.insert(call, starting);
+        // What is open and not yet stored belongs to a copy as well.
+        if let Some(open) = self.find_open(&source)
+            && let Some(thread) = self.threads.get_mut(&open)
+        {
+            thread.conversation.flush(&mut self.out);
+        }
+        let job = ThreadSettingJob::new(&self.setup, &source, wishes);
+        let stage = OpenStage::Setting;
+        let opening = Opening { ticket, kind, dialect, source, ephemeral, stage };
+        self.wait_for(FileJob::ThreadSetting(Box::new(job)), opening);
     }
 
-    /// The reply comes before `thread/started` (protocol.md §1.5).
+    fn wait_for(&mut self, job: FileJob, opening: Opening) {
+        let call = self.out.start(Call::Files(job), CallOwner::ThreadOpen);
+        self.opening.insert(call, opening);
+    }
+
+    /// The file and the configuration are known.
     pub(super) fn on_thread_setting(&mut self, call: CallId, found: ThreadSetting) {
-        let Some(starting) = self.starting.remove(&call) else { return };
-        let config = match found.config {
-            Ok(config) => config,
-            Err(text) => {
-                let refusal = Refusal::invalid(format!("error deriving config: {text}"));
-                return self.out.refuse(starting.ticket, &refusal);
-            }
+        let Some(mut opening) = self.opening.remove(&call) else { return };
+        let setting = match found.0 {
+            Ok(setting) => setting,
+            Err(refusal) => return self.out.refuse(opening.ticket, &refusal),
         };
-        if let Err(unsupported) = config.provider.check_wire(&config.provider_id) {
-            let refusal = Refusal::invalid(format!("error deriving config: {unsupported}"));
-            return self.out.refuse(starting.ticket, &refusal);
-        }
         let chatgpt = self.auth.login_kind() == LoginKind::ChatGpt;
-        let (ticket, thread) = starting.finish(
+        let opened = opening.make(
             &mut self.out,
             &self.setup,
+            self.session.originator(),
             &self.catalogue,
             chatgpt,
-            config,
-            &found.user_instructions,
+            setting,
         );
-        self.out.reply(ticket, thread.start_response());
-        self.out.notify("thread/started", ThreadStartedNotification { thread: &thread.view() });
-        self.threads.insert(thread.conversation.id, thread);
+        match opened {
+            Opened::Ready(thread) => {
+                self.opened(opening, *thread, Vec::new(), Vec::new());
+            }
+            Opened::Reading(job) => {
+                let question = Question::Rebuild(*job);
+                self.wait_for(FileJob::Thread(Box::new(question)), opening);
+            }
+        }
+    }
+
+    fn on_rebuilt(&mut self, call: CallId, rebuilt: Result<Box<Rebuilt>, RebuildError>) {
+        let Some(mut opening) = self.opening.remove(&call) else { return };
+        let OpenStage::History(made) = std::mem::replace(&mut opening.stage, OpenStage::Setting)
+        else {
+            return;
+        };
+        let mut rebuilt = match rebuilt {
+            Ok(rebuilt) => rebuilt,
+            Err(error) => {
+                let path = made.from.display();
+                let text = format!("failed to load rollout `{path}`: {error}");
+                return self.out.refuse(opening.ticket, &Refusal::invalid(text));
+            }
+        };
+        if rebuilt.undecodable > 0 || rebuilt.ends_torn {
+            tracing::warn!(
+                lines = rebuilt.undecodable,
+                torn = rebuilt.ends_torn,
+                path = %made.from.display(),
+                "a stored thread is damaged; what could be read was"
+            );
+        }
+        let originator = self.session.originator();
+        let (out, setup) = (&mut self.out, &self.setup);
+        let (thread, copy) =
+            Opening::restore(out, setup, originator, opening.kind, *made, &mut rebuilt);
+        match copy {
+            None => {
+                let last_model = rebuilt.last_model.take();
+                self.warn_of_other_model(&thread, last_model.as_deref());
+                self.opened(opening, thread, rebuilt.turns, rebuilt.events);
+            }
+            Some(copy) => {
+                opening.stage = OpenStage::Copy(Box::new(thread), rebuilt.turns, rebuilt.events);
+                self.wait_for(FileJob::Fork(copy), opening);
+            }
+        }
+    }
+
+    /// A copy is made: the new thread's own context follows it.
+    pub(super) fn on_forked(&mut self, call: CallId, done: Result<(), FileError>) {
+        let Some(mut opening) = self.opening.remove(&call) else { return };
+        let OpenStage::Copy(mut thread, turns, events) =
+            std::mem::replace(&mut opening.stage, OpenStage::Setting)
+        else {
+            return;
+        };
+        if let Err(err) = done {
+            let text = format!("error forking thread: {err}");
+            return self.out.refuse(opening.ticket, &Refusal::internal(text));
+        }
+        thread.conversation.record_context(self.out.now.wall);
+        thread.conversation.flush(&mut self.out);
+        self.opened(opening, *thread, turns, events);
+    }
+
+    /// The backend failed while a thread was on its way.
+    pub(super) fn open_lost(&mut self, call: CallId) {
+        if let Some(opening) = self.opening.remove(&call) {
+            let text = format!("error creating thread: {}", FileError::lost());
+            self.out.refuse(opening.ticket, &Refusal::internal(text));
+        }
+    }
+
+    fn warn_of_other_model(&mut self, thread: &Thread, last: Option<&str>) {
+        let now = &thread.conversation.settings.model;
+        let Some(last) = last.filter(|last| last != now) else { return };
+        let message = format!(
+            "This session was recorded with model `{last}` but is resuming with `{now}`. Consider \
+             switching back to `{last}` as it may affect Codex performance."
+        );
+        let voice = Voice::new(&thread.conversation, "".into());
+        voice.event(&mut self.out, "codex/event/warning", || EventMsg::Warning { message });
+    }
+
+    /// A thread is there: the reply, then who hears of it (protocol.md §1.5).
+    fn opened(
+        &mut self,
+        opening: Opening,
+        thread: Thread,
+        turns: Vec<Turn>,
+        events: Vec<EventMsg<'static>>,
+    ) {
+        let id = thread.conversation.id;
+        // Somebody else may have opened it meanwhile: then both have the one that is there.
+        if self.threads.contains_key(&id) {
+            return self.attach(opening.ticket, id);
+        }
+        let voice = Voice::new(&thread.conversation, "".into());
+        let mut view = thread.view();
+        view.turns = turns;
+        let opening_kind = opening.kind;
+        if opening_kind != OpenKind::Start {
+            say_started(&voice, &mut self.out);
+        }
+        match opening.dialect {
+            OpenDialect::V2 { .. } => {
+                let mut response = thread.open_response();
+                response.thread = view.clone();
+                self.out.reply(opening.ticket, response);
+                if opening.kind != OpenKind::Resume {
+                    let params = ThreadStartedNotification { thread: &view };
+                    self.out.notify("thread/started", params);
+                }
+            }
+            OpenDialect::Legacy => self.reply_conversation(opening, &thread, events),
+        }
+        if opening_kind == OpenKind::Start {
+            say_started(&voice, &mut self.out);
+        }
+        self.threads.insert(id, thread);
         self.refresh_catalogue();
+    }
+
+    /// A client resumes a thread that is open: it joins (protocol.md §9 G8).
+    fn attach(&mut self, ticket: Ticket, id: ThreadId) {
+        let Some(thread) = self.threads.get_mut(&id) else { return };
+        let mut audience = thread.conversation.audience;
+        audience.join_v2();
+        self.set_audience(id, audience);
+        self.ask_when_stored(id, |_| Asked::Attach { ticket, thread: id });
+    }
+
+    /// Changes who listens to a thread; the first listener hears what it has missed.
+    pub(super) fn set_audience(&mut self, id: ThreadId, audience: thread::Audience) {
+        let Some(thread) = self.threads.get_mut(&id) else { return };
+        let was_empty = thread.conversation.audience.is_empty();
+        thread.conversation.audience = audience;
+        if let Some(turn) = &mut thread.turn {
+            turn.set_audience(audience);
+        }
+        if was_empty && !audience.is_empty() {
+            let id_text = thread.conversation.id_text.clone();
+            self.out.catch_up(&id_text);
+        }
+    }
+
+    // --- questions about stored threads ---
+
+    pub(super) fn ask(&mut self, question: Question, asked: Asked) {
+        let job = Call::Files(FileJob::Thread(Box::new(question)));
+        let call = self.out.start(job, CallOwner::ThreadFile);
+        self.asked.insert(call, asked);
+    }
+
+    /// Asks for the turns of an open thread as soon as all of it is stored.
+    fn ask_when_stored(&mut self, id: ThreadId, asked: impl FnOnce(&Thread) -> Asked) {
+        let Some(thread) = self.threads.get_mut(&id) else { return };
+        let asked = asked(thread);
+        thread.conversation.flush(&mut self.out);
+        if thread.conversation.is_stored() {
+            self.ask_turns(id, asked);
+        } else {
+            self.unstored.push((id, asked));
+        }
+    }
+
+    fn ask_turns(&mut self, id: ThreadId, asked: Asked) {
+        let Some(thread) = self.threads.get(&id) else { return };
+        let Some(path) = thread.path().cloned() else {
+            return self.answer_turns(asked, Vec::new());
+        };
+        let job = RebuildJob {
+            path,
+            initial_context: Vec::new(),
+            default_provider: thread.conversation.config.provider_id.clone(),
+            wants_history: false,
+            wants_turns: true,
+            wants_events: false,
+        };
+        self.ask(Question::Rebuild(job), asked);
+    }
+
+    /// Answers with the turns of an open thread; the one that runs is shown as it stands.
+    fn answer_turns(&mut self, asked: Asked, mut turns: Vec<Turn>) {
+        let (Asked::Attach { thread: id, .. } | Asked::RolledBack { thread: id, .. }) = asked
+        else {
+            return;
+        };
+        let Some(thread) = self.threads.get_mut(&id) else { return self.refuse_asked(asked, id) };
+        if let Some(running) = &thread.turn {
+            turns.retain(|turn| turn.id != running.id());
+            turns.push(running.view());
+        }
+        let mut view = thread.view();
+        view.turns = turns;
+        match asked {
+            Asked::Attach { ticket, .. } => {
+                let mut response = thread.open_response();
+                response.thread = view;
+                self.out.reply(ticket, response);
+            }
+            Asked::RolledBack { ticket, .. } => {
+                thread.is_rolling_back = false;
+                self.out.reply(ticket, ThreadRollbackResponse { thread: view });
+            }
+            _ => {}
+        }
+    }
+
+    /// The thread went away before its turns came.
+    fn refuse_asked(&mut self, asked: Asked, id: ThreadId) {
+        if let Asked::Attach { ticket, .. } | Asked::RolledBack { ticket, .. } = asked {
+            let refusal = Refusal::invalid(format!("thread not found: {}", id.0));
+            self.out.refuse(ticket, &refusal);
+        }
+    }
+
+    /// An append to a thread's file has ended.
+    pub(super) fn on_appended(&mut self, id: ThreadId, done: Result<(), FileError>) {
+        let Some(thread) = self.threads.get_mut(&id) else { return };
+        if let Some(recorder) = &mut thread.conversation.recorder {
+            recorder.appended(done);
+        }
+        self.with_turn(id, |turn, out, conversation| turn.on_stored(out, conversation));
+        let Some(thread) = self.threads.get_mut(&id) else { return };
+        if thread.conversation.is_stored() {
+            let (now, later) = std::mem::take(&mut self.unstored)
+                .into_iter()
+                .partition(|(waiting, _)| *waiting == id);
+            self.unstored = later;
+            let now: Vec<(ThreadId, Asked)> = now;
+            for (id, asked) in now {
+                self.ask_turns(id, asked);
+            }
+        } else {
+            thread.conversation.flush(&mut self.out);
+        }
+    }
+
+    pub(super) fn on_thread_answer(&mut self, call: CallId, answer: Answer) {
+        if let Answer::Rebuilt(rebuilt) = answer {
+            return match self.asked.remove(&call) {
+                None => self.on_rebuilt(call, rebuilt),
+                Some(asked) => {
+                    let turns = rebuilt.map(|rebuilt| rebuilt.turns).unwrap_or_default();
+                    self.answer_turns(asked, turns);
+                }
+            };
+        }
+        match (self.asked.remove(&call), answer) {
+            (Some(Asked::List(ticket)), Answer::List(page)) => self.answer_list(ticket, page),
+            (Some(Asked::Conversations(ticket)), Answer::List(page)) => {
+                self.answer_conversations(ticket, page);
+            }
+            (Some(Asked::Summary { ticket, id, path }), Answer::Read(read)) => {
+                self.answer_summary(ticket, id, path, read);
+            }
+            (Some(Asked::Read { ticket, id }), Answer::Read(read)) => {
+                self.answer_read(ticket, id, read);
+            }
+            (Some(Asked::Archive(ticket)), Answer::Archived(done)) => match done {
+                Ok(_) => self.out.reply(ticket, Empty {}),
+                Err(error) => self.out.refuse(ticket, &archive_refusal(&error)),
+            },
+            (Some(Asked::Unarchive(ticket)), Answer::Unarchived(done)) => match done {
+                Ok(stored) => {
+                    self.out.reply(ticket, ThreadUnarchiveResponse { thread: stored.view() });
+                }
+                Err(error) => self.out.refuse(ticket, &archive_refusal(&error)),
+            },
+            (Some(Asked::Name { ticket, thread, name }), Answer::Named(done)) => {
+                self.answer_name(ticket, thread, &name, done);
+            }
+            _ => {}
+        }
+    }
+
+    /// The backend failed before a question was answered.
+    pub(super) fn ask_lost(&mut self, call: CallId) {
+        let Some(asked) = self.asked.remove(&call) else { return self.open_lost(call) };
+        let ticket = match asked {
+            Asked::List(ticket)
+            | Asked::Conversations(ticket)
+            | Asked::Summary { ticket, .. }
+            | Asked::Archive(ticket)
+            | Asked::Unarchive(ticket)
+            | Asked::Read { ticket, .. }
+            | Asked::Name { ticket, .. }
+            | Asked::Attach { ticket, .. }
+            | Asked::RolledBack { ticket, .. } => ticket,
+        };
+        self.out.refuse(ticket, &Refusal::internal(FileError::lost().text));
+    }
+
+    // --- listing and reading ---
+
+    pub(super) fn list_threads(&mut self, ticket: Ticket, params: ThreadListParams) {
+        let job = ThreadListJob {
+            home: self.setup.home.clone(),
+            archived: params.archived.unwrap_or(false),
+            sort_key: params.sort_key.unwrap_or_default(),
+            limit: params.limit.map_or(limits::THREAD_PAGE_DEFAULT, |limit| limit as usize),
+            cursor: params.cursor,
+            model_providers: params.model_providers,
+            sources: params.source_kinds.unwrap_or_default(),
+            default_provider: self.default_provider(),
+            order: self.list_order.take(),
+        };
+        self.ask(Question::List(job), Asked::List(ticket));
+    }
+
+    pub(super) fn default_provider(&self) -> String {
+        self.config.as_ref().map(|config| config.provider_id.clone()).unwrap_or_default()
+    }
+
+    fn answer_list(
+        &mut self,
+        ticket: Ticket,
+        page: Result<thread::list::ThreadListPage, ThreadListError>,
+    ) {
+        match page {
+            Ok(page) => {
+                self.list_order = page.order.filter(|_| page.next_cursor.is_some());
+                let mut data: Vec<_> = page.threads.iter().map(|stored| stored.view()).collect();
+                for view in &mut data {
+                    let open = thread::parse_id(&view.id).ok().and_then(|id| self.threads.get(&id));
+                    if let Some(open) = open {
+                        view.status = open.status();
+                    }
+                }
+                self.out.reply(ticket, ThreadListResponse { data, next_cursor: page.next_cursor });
+            }
+            Err(error @ ThreadListError::InvalidCursor(_)) => {
+                self.out.refuse(ticket, &Refusal::invalid(error.to_string()));
+            }
+            Err(error @ ThreadListError::Files(_)) => {
+                self.out.refuse(ticket, &Refusal::internal(error.to_string()));
+            }
+        }
     }
 
     pub(super) fn list_loaded_threads(&mut self, ticket: Ticket, params: ThreadLoadedListParams) {
@@ -73,4 +532,185 @@ impl Machine {
         let next_cursor = ids.last().filter(|_| more).cloned();
         self.out.reply(ticket, ThreadLoadedListResponse { data: ids, next_cursor });
     }
+
+    pub(super) fn read_thread(&mut self, ticket: Ticket, params: ThreadReadParams) {
+        let id = match thread::parse_id(&params.thread_id) {
+            Ok(id) => id,
+            Err(refusal) => return self.out.refuse(ticket, &refusal),
+        };
+        if let Some(open) = self.threads.get_mut(&id) {
+            if open.path().is_none() {
+                if params.include_turns {
+                    let text = "ephemeral threads do not support includeTurns";
+                    return self.out.refuse(ticket, &Refusal::invalid(text));
+                }
+                let view = open.view();
+                return self.out.reply(ticket, ThreadReadResponse { thread: view });
+            }
+            // File jobs run in order: what waits is stored before it is read.
+            open.conversation.flush(&mut self.out);
+        }
+        let path = self.threads.get(&id).and_then(|open| open.path().cloned());
+        let job = ReadJob {
+            home: self.setup.home.clone(),
+            id: id.0,
+            path,
+            include_turns: params.include_turns,
+            default_provider: self.default_provider(),
+        };
+        self.ask(Question::Read(job), Asked::Read { ticket, id });
+    }
+
+    fn answer_read(&mut self, ticket: Ticket, id: ThreadId, read: Read) {
+        match read {
+            Read::Found(stored, turns) => {
+                let mut thread = stored.view();
+                thread.turns = turns;
+                if let Some(open) = self.threads.get(&id) {
+                    thread.status = open.status();
+                }
+                self.out.reply(ticket, ThreadReadResponse { thread });
+            }
+            Read::NotFound => {
+                let refusal = Refusal::invalid(format!("thread not loaded: {}", id.0));
+                self.out.refuse(ticket, &refusal);
+            }
+            Read::Failed(text) => self.out.refuse(ticket, &Refusal::internal(text)),
+        }
+    }
+
+    // --- putting away, naming, taking back ---
+
+    pub(super) fn archive_thread(&mut self, ticket: Ticket, params: ThreadArchiveParams) {
+        match thread::parse_id(&params.thread_id) {
+            Ok(id) => self.archive(ticket, id, None),
+            Err(refusal) => self.out.refuse(ticket, &refusal),
+        }
+    }
+
+    /// Puts a thread away. One that is open is closed first, its running turn stopped and stored.
+    pub(super) fn archive(
+        &mut self,
+        ticket: Ticket,
+        id: ThreadId,
+        path: Option<std::path::PathBuf>,
+    ) {
+        self.interrupt_turn(id);
+        if let Some(thread) = self.threads.get_mut(&id) {
+            thread.conversation.flush(&mut self.out);
+        }
+        let home = self.setup.home.clone();
+        let job = ArchiveJob { home, id: id.0, path };
+        self.close_thread(id);
+        self.ask(Question::Archive(job), Asked::Archive(ticket));
+    }
+
+    /// Forgets an open thread. What it has still to write is on its way.
+    fn close_thread(&mut self, id: ThreadId) {
+        let Some(mut thread) = self.threads.remove(&id) else { return };
+        if let Some(turn) = &mut thread.turn {
+            // It waits for its file alone: it is announced now, because nobody will come back to it.
+            let _over = turn.finish_now(&mut self.out, &mut thread.conversation);
+        }
+        for ticket in thread.starts.drain(..).filter_map(|(ticket, _)| ticket) {
+            let refusal = Refusal::invalid(format!("thread not found: {}", id.0));
+            self.out.refuse(ticket, &refusal);
+        }
+        let voice = Voice::new(&thread.conversation, "".into());
+        voice.event(&mut self.out, "codex/event/shutdown_complete", || EventMsg::ShutdownComplete);
+        self.out.forget_unheard(&thread.conversation.id_text);
+        self.auth.stop_waiting(crate::auth::Waiter::Turn(id.0));
+    }
+
+    pub(super) fn unarchive_thread(&mut self, ticket: Ticket, params: ThreadUnarchiveParams) {
+        let id = match thread::parse_id(&params.thread_id) {
+            Ok(id) => id,
+            Err(refusal) => return self.out.refuse(ticket, &refusal),
+        };
+        let (home, default_provider) = (self.setup.home.clone(), self.default_provider());
+        let job = UnarchiveJob { home, id: id.0, default_provider };
+        self.ask(Question::Unarchive(job), Asked::Unarchive(ticket));
+    }
+
+    pub(super) fn set_thread_name(&mut self, ticket: Ticket, params: ThreadSetNameParams) {
+        let thread = match thread::find(&mut self.threads, &params.thread_id) {
+            Ok(found) => found.conversation.id,
+            Err(refusal) => return self.out.refuse(ticket, &refusal),
+        };
+        let Some(name) = valid_name(&params.name).map(str::to_owned) else {
+            return self.out.refuse(ticket, &Refusal::invalid("thread name must not be empty"));
+        };
+        let (home, at) = (self.setup.home.clone(), self.out.now.wall);
+        let job = NameJob { home, id: thread.0, name: name.clone(), at };
+        self.ask(Question::Name(job), Asked::Name { ticket, thread, name });
+    }
+
+    fn answer_name(
+        &mut self,
+        ticket: Ticket,
+        thread: ThreadId,
+        name: &str,
+        done: Result<(), FileError>,
+    ) {
+        if let Err(err) = done {
+            let text = format!("failed to set thread name: {err}");
+            return self.out.refuse(ticket, &Refusal::internal(text));
+        }
+        self.out.reply(ticket, Empty {});
+        let Some(open) = self.threads.get(&thread) else { return };
+        let voice = Voice::new(&open.conversation, "".into());
+        voice.event(&mut self.out, "codex/event/thread_name_updated", || {
+            let thread_name = Some(name.to_owned());
+            EventMsg::ThreadNameUpdated { thread_id: thread.0.to_string(), thread_name }
+        });
+        let thread_id = &thread.0.to_string();
+        let params = ThreadNameUpdatedNotification { thread_id, thread_name: Some(name) };
+        self.out.notify("thread/name/updated", params);
+    }
+
+    pub(super) fn roll_back_thread(&mut self, ticket: Ticket, params: ThreadRollbackParams) {
+        if params.num_turns == 0 {
+            return self.out.refuse(ticket, &Refusal::invalid("numTurns must be >= 1"));
+        }
+        let open = match thread::find(&mut self.threads, &params.thread_id) {
+            Ok(open) => open,
+            Err(refusal) => return self.out.refuse(ticket, &refusal),
+        };
+        let text = if open.is_rolling_back {
+            "rollback already in progress for this thread"
+        } else if open.turn.is_some() {
+            "Cannot rollback while a turn is in progress."
+        } else if open.path().is_none() {
+            "thread has no persisted rollout"
+        } else {
+            return self.roll_back(ticket, &params);
+        };
+        self.out.refuse(ticket, &Refusal::invalid(text));
+    }
+
+    fn roll_back(&mut self, ticket: Ticket, params: &ThreadRollbackParams) {
+        let Ok(open) = thread::find(&mut self.threads, &params.thread_id) else { return };
+        open.is_rolling_back = true;
+        let (id, at) = (open.conversation.id, self.out.now.wall);
+        let turns = params.num_turns;
+        let num_turns = open.conversation.roll_back(turns as usize);
+        let turn_id = self.out.rng.uuid_v7(self.out.now).to_string();
+        let voice = Voice::new(&open.conversation, turn_id.into());
+        open.conversation.tell_tokens(&mut self.out, &voice, Changed::Usage);
+        open.conversation.note_before(&Note::TurnsRolledBack { num_turns: turns });
+        open.conversation.store_event(at, &EventMsg::ThreadRolledBack { num_turns });
+        voice.event(&mut self.out, "codex/event/thread_rolled_back", || {
+            EventMsg::ThreadRolledBack { num_turns: turns }
+        });
+        self.ask_when_stored(id, |_| Asked::RolledBack { ticket, thread: id });
+    }
+}
+
+/// Says that the thread's MCP servers are started: of a new thread after its reply, of others before
+/// it, as the reference does.
+fn say_started(voice: &Voice, out: &mut crate::outside::Outside) {
+    voice.event(out, "codex/event/mcp_startup_complete", || {
+        let (ready, failed, cancelled) = (Vec::new(), Vec::new(), Vec::new());
+        EventMsg::McpStartupComplete { ready, failed, cancelled }
+    });
 }

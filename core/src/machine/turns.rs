@@ -20,31 +20,44 @@ impl Machine {
             Ok(found) => found,
             Err(refusal) => return self.out.refuse(ticket, &refusal),
         };
-        found.conversation.apply(&params, &self.catalogue);
-        if let Some(turn) = &mut found.turn {
-            let turn_view = turn.in_progress();
-            match turn.check_room() {
-                Err(refusal) => self.out.refuse(ticket, &refusal),
-                Ok(()) => {
-                    self.out.reply(ticket, TurnStartResponse { turn: turn_view });
-                    turn.steer(&mut self.out, params.input);
-                }
-            }
-            return;
+        let id = found.conversation.id;
+        if let Some(Err(refusal)) = found.turn.as_ref().map(Turn::check_room) {
+            return self.out.refuse(ticket, &refusal);
         }
-        let id = self.out.rng.uuid_v7(self.out.now);
-        self.out.reply(ticket, TurnStartResponse { turn: Turn::view_of(id) });
-        found.note_input(&params.input, self.out.now);
-        let (turn, next) = Turn::begin(
-            &mut self.out,
-            &mut found.conversation,
-            id,
-            params.input,
-            params.output_schema,
-        );
+        self.begin_or_join(id, params, Some(ticket));
+    }
+
+    /// Begins a turn with an input, or lets the input join the turn that runs. With a ticket the
+    /// reply names the turn, before anything else is said of it (protocol.md §1.5).
+    pub(super) fn begin_or_join(
+        &mut self,
+        id: ThreadId,
+        params: TurnStartParams,
+        ticket: Option<Ticket>,
+    ) {
+        let Some(found) = self.threads.get_mut(&id) else { return };
+        if found.turn.as_ref().is_some_and(Turn::is_ending) {
+            // Its completion is about to be said; the next turn begins after that.
+            return found.starts.push_back((ticket, params));
+        }
+        let conversation = &mut found.conversation;
+        conversation.apply(&params, &self.catalogue);
+        if let Some(turn) = &mut found.turn {
+            if let Some(ticket) = ticket {
+                self.out.reply(ticket, TurnStartResponse { turn: turn.in_progress() });
+            }
+            return turn.steer(&mut self.out, conversation, params.input);
+        }
+        let turn_id = self.out.rng.uuid_v7(self.out.now);
+        if let Some(ticket) = ticket {
+            self.out.reply(ticket, TurnStartResponse { turn: Turn::view_of(turn_id) });
+        }
+        found.note_input(&params.input, self.out.now.wall);
+        let (out, conversation) = (&mut self.out, &mut found.conversation);
+        let (turn, next) =
+            Turn::begin(out, conversation, turn_id, params.input, params.output_schema);
         found.turn = Some(turn);
-        let thread = found.conversation.id;
-        self.drive(thread, next);
+        self.drive(id, next);
     }
 
     /// `turn/interrupt`: answered at once, also when nothing runs (protocol.md §9 G7).
@@ -99,6 +112,10 @@ impl Machine {
                 Next::Over => {
                     found.turn = None;
                     self.auth.stop_waiting(Waiter::Turn(thread.0));
+                    let starts = std::mem::take(&mut found.starts);
+                    for (ticket, params) in starts {
+                        self.begin_or_join(thread, params, ticket);
+                    }
                     return;
                 }
                 Next::Freshen => {

@@ -5,6 +5,7 @@ use super::errors::ErrorInfo;
 use super::rate_limits::{Snapshot, Window};
 use super::usage::{TokenUsage, TokenUsageInfo};
 use crate::config::kinds::ReasoningEffort;
+use crate::wire::legacy::rate_limit as legacy;
 use crate::wire::v2::account::{CreditsSnapshot, RateLimitSnapshot, RateLimitWindow};
 use crate::wire::v2::model::{Model, ReasoningEffortOption};
 use crate::wire::v2::turn::{ThreadTokenUsage, TokenUsageBreakdown};
@@ -67,6 +68,60 @@ impl From<&TokenUsageInfo> for ThreadTokenUsage {
         Self {
             total: shown(info.total_token_usage),
             last: shown(info.last_token_usage),
+            model_context_window: info.model_context_window,
+        }
+    }
+}
+
+impl From<&Snapshot> for legacy::RateLimitSnapshot {
+    fn from(snapshot: &Snapshot) -> Self {
+        let window = |window: &Window| legacy::RateLimitWindow {
+            used_percent: window.used_percent,
+            window_minutes: window.window_minutes,
+            resets_at: window.resets_at,
+        };
+        Self {
+            primary: snapshot.primary.as_ref().map(window),
+            secondary: snapshot.secondary.as_ref().map(window),
+            credits: snapshot.credits.as_ref().map(|credits| legacy::CreditsSnapshot {
+                has_credits: credits.has_credits,
+                unlimited: credits.unlimited,
+                balance: credits.balance.clone(),
+            }),
+            plan_type: None,
+        }
+    }
+}
+
+impl From<&TokenUsageInfo> for legacy::TokenUsageInfo {
+    fn from(info: &TokenUsageInfo) -> Self {
+        let shown = |usage: TokenUsage| legacy::TokenUsage {
+            input_tokens: usage.input_tokens,
+            cached_input_tokens: usage.cached_input_tokens,
+            output_tokens: usage.output_tokens,
+            reasoning_output_tokens: usage.reasoning_output_tokens,
+            total_tokens: usage.total_tokens,
+        };
+        Self {
+            total_token_usage: shown(info.total_token_usage),
+            last_token_usage: shown(info.last_token_usage),
+            model_context_window: info.model_context_window,
+        }
+    }
+}
+
+impl From<legacy::TokenUsageInfo> for TokenUsageInfo {
+    fn from(info: legacy::TokenUsageInfo) -> Self {
+        let read = |usage: legacy::TokenUsage| TokenUsage {
+            input_tokens: usage.input_tokens,
+            cached_input_tokens: usage.cached_input_tokens,
+            output_tokens: usage.output_tokens,
+            reasoning_output_tokens: usage.reasoning_output_tokens,
+            total_tokens: usage.total_tokens,
+        };
+        Self {
+            total_token_usage: read(info.total_token_usage),
+            last_token_usage: read(info.last_token_usage),
             model_context_window: info.model_context_window,
         }
     }

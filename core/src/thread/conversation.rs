@@ -5,24 +5,33 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::ThreadId;
+use jiff::Timestamp;
+
+use super::recorder::Recorder;
+use super::rollout::line::{NewLine, Note, TruncationMode, TruncationPolicy, TurnContext};
+use super::rollout::said::ItemPeek;
+use super::{Audience, ThreadId};
 use crate::config::features::Stage;
 use crate::config::kinds::{
     AskForApproval, Personality, ReasoningEffort, ReasoningSummary, SandboxMode, WebSearchMode,
 };
 use crate::config::{Config, Provider};
 use crate::input::HttpHead;
-use crate::model::catalogue::{Catalogue, ModelRecord};
+use crate::model::catalogue::{Catalogue, ModelRecord, Truncation};
 use crate::model::context::{self, PermissionFacts};
 use crate::model::headers::ProviderFacts;
 use crate::model::rate_limits::Snapshot;
 use crate::model::request::{self, Request};
 use crate::model::usage;
 use crate::model::usage::{TokenUsage, TokenUsageInfo};
+use crate::outside::Outside;
 use crate::setup::Setup;
-use crate::wire::v2::account::RateLimitSnapshot;
-use crate::wire::v2::common::{CollaborationMode, Json, NetworkAccess, SandboxPolicy};
-use crate::wire::v2::turn::{ThreadTokenUsage, TurnStartParams};
+use crate::turn::{Changed, Voice};
+use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
+use crate::wire::v2::common::{
+    CollaborationMode, Json, ModeKind, NetworkAccess, SandboxPolicy, Settings as ModeSettings,
+};
+use crate::wire::v2::turn::TurnStartParams;
 
 /// Settings that a turn may change for itself and all later ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +47,14 @@ pub(crate) struct Settings {
     pub(crate) mode: Option<CollaborationMode>,
 }
 
+/// How much of a tool's output the model sees, as the file says it.
+fn truncation(model: &ModelRecord) -> TruncationPolicy {
+    match model.truncation_policy {
+        Truncation::Bytes(limit) => TruncationPolicy { mode: TruncationMode::Bytes, limit },
+        Truncation::Tokens(limit) => TruncationPolicy { mode: TruncationMode::Tokens, limit },
+    }
+}
+
 /// One thread's conversation with the model.
 #[derive(Debug)]
 pub(crate) struct Conversation {
@@ -45,6 +62,7 @@ pub(crate) struct Conversation {
     pub(crate) id_text: Arc<str>,
     pub(crate) config: Arc<Config>,
     pub(crate) settings: Settings,
+    pub(crate) audience: Audience,
     /// For times in error texts.
     pub(crate) zone: jiff::tz::TimeZone,
     /// What the model was told last.
@@ -55,6 +73,15 @@ pub(crate) struct Conversation {
     /// The tools, as a JSON array.
     tools: Arc<str>,
     history: Vec<Arc<str>>,
+    /// Where in the history each turn of the user began.
+    turn_marks: Vec<usize>,
+    /// What the user and the project say; part of the context.
+    user_instructions: Arc<str>,
+    /// The context is recorded with the first turn: opening a stored thread leaves its file as it
+    /// is (engine.md §1.2).
+    is_context_due: bool,
+    /// The thread's file; none if it is kept in memory only.
+    pub(crate) recorder: Option<Recorder>,
     usage: Option<TokenUsageInfo>,
     rate_limits: Snapshot,
     shell: Arc<str>,
@@ -120,11 +147,16 @@ impl Conversation {
             id_text: id.0.to_string().into(),
             told: settings.clone(),
             settings,
+            audience: Audience::default(),
             zone: setup.zone.clone(),
             model,
             instructions,
             tools: "[]".into(),
             history: Vec::new(),
+            turn_marks: Vec::new(),
+            user_instructions: "".into(),
+            is_context_due: true,
+            recorder: None,
             usage: None,
             rate_limits: Snapshot::default(),
             shell: setup.host.shell.as_str().into(),
@@ -132,6 +164,24 @@ impl Conversation {
             counts_reasoning: false,
             config,
         }
+    }
+
+    // --- instructions ---
+
+    pub(crate) fn set_user_instructions(&mut self, text: &str) {
+        self.user_instructions = text.into();
+    }
+
+    /// The instructions that the thread began with hold for its life, unless the client replaces
+    /// them (engine.md §1.1).
+    pub(crate) fn keep_base_instructions(&mut self, text: &str) {
+        if self.config.instructions.base.is_none() {
+            self.instructions = request::json_string(text);
+        }
+    }
+
+    pub(crate) fn base_instructions(&self) -> String {
+        serde_json::from_str(&self.instructions).unwrap_or_default()
     }
 
     // --- settings ---
@@ -165,9 +215,14 @@ impl Conversation {
         }
     }
 
-    /// Tells the model of settings that have changed since it was told last.
-    pub(crate) fn announce_settings(&mut self) {
+    /// A turn of the user begins: the model is told what it does not know yet, the whole context or
+    /// the settings that have changed.
+    pub(crate) fn begin_turn(&mut self, at: Timestamp) {
+        self.turn_marks.push(self.history.len());
         let before = std::mem::replace(&mut self.told, self.settings.clone());
+        if std::mem::take(&mut self.is_context_due) {
+            return self.record_context(at);
+        }
         let now = &self.settings;
         let mut messages = Vec::new();
         if before.cwd != now.cwd {
@@ -185,17 +240,29 @@ impl Conversation {
         {
             messages.push(context::personality_json(words));
         }
-        self.history.extend(messages);
+        for message in messages {
+            self.record(at, message);
+        }
     }
 
-    /// The messages that a new thread begins with, in the order of engine.md §1.2.
-    pub(crate) fn record_initial_context(&mut self, user_instructions: &str) {
+    /// Records the context now, for a thread that is new.
+    pub(crate) fn record_context(&mut self, at: Timestamp) {
+        self.is_context_due = false;
+        for message in self.context() {
+            self.record(at, message);
+        }
+    }
+
+    /// The messages that a history begins with, in the order of engine.md §1.2.
+    pub(crate) fn context(&self) -> Vec<Arc<str>> {
         let mut messages = vec![self.permissions()];
-        messages.extend(self.config.instructions.developer.as_deref().map(context::developer_json));
+        let developer = self.config.instructions.developer.as_deref();
+        messages.extend(developer.map(context::developer_json));
         messages.extend(self.mode_message());
-        messages.push(context::user_instructions_json(&self.cwd_text(), user_instructions));
+        let cwd = self.cwd_text();
+        messages.push(context::user_instructions_json(&cwd, &self.user_instructions));
         messages.push(self.environment());
-        self.history.extend(messages);
+        messages
     }
 
     fn cwd_text(&self) -> String {
@@ -274,12 +341,108 @@ impl Conversation {
 
     // --- the history ---
 
-    pub(crate) fn record(&mut self, item: Arc<str>) {
+    /// An item of the history, kept in memory and in the thread's file.
+    pub(crate) fn record(&mut self, at: Timestamp, item: Arc<str>) {
+        self.store(at, &NewLine::RawItem(&item));
         self.history.push(item);
     }
 
-    pub(crate) fn record_abort(&mut self) {
-        self.history.push(context::turn_aborted_json());
+    /// A line of the thread's file that is none of the history.
+    pub(crate) fn store(&mut self, at: Timestamp, line: &NewLine<'_>) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.line(at, line);
+        }
+    }
+
+    pub(crate) fn store_event(&mut self, at: Timestamp, event: &EventMsg<'_>) {
+        self.store(at, &NewLine::Event(event));
+    }
+
+    /// Notes what only this server knows beside the last line.
+    pub(crate) fn note(&mut self, at: Timestamp, note: &Note<'_>) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(at, note);
+        }
+    }
+
+    /// Notes it beside the line that comes next.
+    pub(crate) fn note_before(&mut self, note: &Note<'_>) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note_before(note);
+        }
+    }
+
+    /// Begins to write what waits.
+    pub(crate) fn flush(&mut self, out: &mut Outside) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush(out, self.id);
+        }
+    }
+
+    /// Whether everything is stored, or cannot be.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.recorder.as_ref().is_none_or(Recorder::is_clean)
+    }
+
+    /// The user stopped the turn.
+    pub(crate) fn record_abort(&mut self, at: Timestamp) {
+        self.record(at, context::turn_aborted_json());
+        let reason = TurnAbortReason::Interrupted;
+        self.store_event(at, &EventMsg::TurnAborted { reason });
+    }
+
+    /// The settings that a request is made with.
+    pub(crate) fn store_turn_context(&mut self, at: Timestamp, output_schema: Option<&Json>) {
+        let Some(recorder) = &mut self.recorder else { return };
+        let settings = &self.settings;
+        let schema = output_schema.and_then(|schema| serde_json::from_str(schema.get()).ok());
+        let mode = settings.mode.clone().unwrap_or_else(|| CollaborationMode {
+            mode: ModeKind::Custom,
+            settings: ModeSettings {
+                model: settings.model.clone(),
+                reasoning_effort: settings.effort,
+                developer_instructions: None,
+            },
+        });
+        let context = TurnContext {
+            cwd: &settings.cwd.to_string_lossy(),
+            approval_policy: settings.approval_policy,
+            sandbox_policy: &settings.sandbox.clone().into(),
+            model: &settings.model,
+            personality: Some(settings.personality.unwrap_or(Personality::Friendly)),
+            collaboration_mode: Some(&mode),
+            effort: settings.effort,
+            summary: settings.summary,
+            user_instructions: Some(&self.user_instructions),
+            developer_instructions: self.config.instructions.developer.as_deref(),
+            final_output_json_schema: schema.as_ref(),
+            truncation_policy: Some(truncation(&self.model)),
+        };
+        recorder.line(at, &NewLine::TurnContext(&context));
+    }
+
+    /// Takes over a history that was stored.
+    pub(crate) fn restore(&mut self, history: Vec<Arc<str>>, usage: Option<TokenUsageInfo>) {
+        let begins = |item: &Arc<str>| ItemPeek::new(item).is_some_and(|i| i.begins_user_turn());
+        let marks = history.iter().enumerate().filter(|(_, item)| begins(item));
+        self.turn_marks = marks.map(|(at, _)| at).collect();
+        self.history = history;
+        self.usage = usage;
+    }
+
+    /// Takes the last turns back; gives how many messages of the user went with them, which is how
+    /// the reference counts (engine.md §1.10).
+    pub(crate) fn roll_back(&mut self, turns: usize) -> u32 {
+        let left = self.turn_marks.len().saturating_sub(turns);
+        let Some(cut) = self.turn_marks.get(left).copied() else { return 0 };
+        self.turn_marks.truncate(left);
+        let begins = |item: &Arc<str>| ItemPeek::new(item).is_some_and(|i| i.begins_user_turn());
+        let messages = self.history.drain(cut..).filter(begins).count();
+        let tokens = usage::estimate_prompt(&self.instructions, self.history.iter().map(|i| &**i));
+        if let Some(usage) = &mut self.usage {
+            usage.set_estimate(tokens);
+        }
+        u32::try_from(messages).unwrap_or(u32::MAX)
     }
 
     /// The next request's body: the history in it is shared, not copied.
@@ -302,33 +465,42 @@ impl Conversation {
 
     // --- what it costs ---
 
-    /// Takes the limits that a response's headers tell; gives them back when the host should know.
-    pub(crate) fn take_rate_limits(&mut self, head: &HttpHead) -> Option<RateLimitSnapshot> {
-        self.rate_limits.merge(Snapshot::from_headers(head)).then(|| (&self.rate_limits).into())
+    /// Takes the limits that a response's headers tell; says whether the host should know.
+    pub(crate) fn take_rate_limits(&mut self, head: &HttpHead) -> bool {
+        self.rate_limits.merge(Snapshot::from_headers(head))
+    }
+
+    /// Tells what is known of tokens and limits.
+    pub(crate) fn tell_tokens(&mut self, out: &mut Outside, voice: &Voice, changed: Changed) {
+        let event = EventMsg::TokenCount {
+            info: self.usage.as_ref().map(Into::into),
+            rate_limits: Some((&self.rate_limits).into()),
+        };
+        self.store_event(out.now.wall, &event);
+        voice.token_count(out, self.usage.as_ref(), &self.rate_limits, changed);
     }
 
     pub(crate) fn see_reasoning_header(&mut self, head: &HttpHead) {
         self.counts_reasoning |= head.header("x-reasoning-included").is_some();
     }
 
-    /// Counts what a response cost; gives the sum for the host.
-    pub(crate) fn add_usage(&mut self, usage: Option<TokenUsage>) -> Option<ThreadTokenUsage> {
+    /// Counts what a response cost.
+    pub(crate) fn add_usage(&mut self, usage: Option<TokenUsage>) {
         let window = self.window();
         if let Some(usage) = usage {
             self.usage.get_or_insert_default().add(usage, window);
         }
-        self.usage.as_ref().map(ThreadTokenUsage::from)
     }
 
     /// The backend says that the window is full.
-    pub(crate) fn fill_window(&mut self) -> Option<ThreadTokenUsage> {
-        let window = self.window()?;
-        let info = self.usage.get_or_insert_default();
-        info.fill_window(window);
-        Some((&*info).into())
+    pub(crate) fn fill_window(&mut self) {
+        if let Some(window) = self.window() {
+            self.usage.get_or_insert_default().fill_window(window);
+        }
     }
 
-    fn window(&self) -> Option<i64> {
+    /// The tokens that the thread may use, if that is known.
+    pub(crate) fn window(&self) -> Option<i64> {
         let percent = self.model.effective_context_window_percent;
         match self.config.model.context_window {
             Some(window) => Some(usage::usable_window(window, percent)),

@@ -6,28 +6,40 @@
 //! Invariant: the history holds each item as the JSON that goes out, shared and never changed, so
 //! that a request is made without copying it.
 
+pub mod archive;
+mod audience;
 mod conversation;
+mod git;
+pub mod index;
 mod instructions;
-mod start;
+pub mod list;
+pub mod locate;
+pub mod name;
+pub mod open;
+pub mod question;
+pub mod recorder;
+pub mod rollout;
+pub mod stored;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use uuid::Uuid;
 
-use crate::clock::Now;
+use crate::pending::Ticket;
 use crate::turn::Turn;
 use crate::wire::PROTOCOL_VERSION;
+use crate::wire::legacy::conversation::SessionSource;
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::id::parse_uuid;
-use crate::wire::v2::item::UserInput;
-use crate::wire::v2::thread::{SessionSource, Thread as ThreadView, ThreadStatus};
+use crate::wire::v2::thread::{Thread as ThreadView, ThreadStatus};
+use crate::wire::v2::turn::TurnStartParams;
+use rollout::meta::{GitFacts, view_of_source};
 
+pub(crate) use audience::Audience;
 pub(crate) use conversation::Conversation;
-pub(crate) use start::Starting;
-pub use start::{ThreadSetting, ThreadSettingJob};
+pub(crate) use recorder::Recorder;
 
 /// Names a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,31 +55,54 @@ pub(crate) struct Thread {
     pub(crate) turn: Option<Turn>,
     created: Timestamp,
     updated: Timestamp,
-    /// Its file; none if it is kept in memory only.
-    path: Option<PathBuf>,
     preview: String,
+    git: Option<GitFacts>,
+    source: SessionSource,
+    cli_version: String,
+    /// A rollback that waits for the file.
+    pub(crate) is_rolling_back: bool,
+    /// Requests to start a turn that came while one was ending.
+    pub(crate) starts: VecDeque<(Option<Ticket>, TurnStartParams)>,
 }
 
 impl Thread {
-    /// Takes note of what the user says: the first words stand for the thread in lists.
-    pub(crate) fn note_input(&mut self, input: &[UserInput], now: Now) {
-        self.updated = now.wall;
-        if self.preview.is_empty() {
-            let texts = input.iter().filter_map(|part| match part {
-                UserInput::Text { text, .. } => Some(text.as_str()),
-                _ => None,
-            });
-            self.preview = texts.collect();
+    fn new(
+        conversation: Conversation,
+        created: Timestamp,
+        git: Option<GitFacts>,
+        preview: String,
+    ) -> Self {
+        Self {
+            conversation,
+            turn: None,
+            created,
+            updated: created,
+            preview,
+            git,
+            source: SessionSource::VsCode,
+            cli_version: PROTOCOL_VERSION.to_owned(),
+            is_rolling_back: false,
+            starts: VecDeque::new(),
         }
+    }
+
+    /// How it stands.
+    pub(crate) fn status(&self) -> ThreadStatus {
+        match &self.turn {
+            None => ThreadStatus::Idle,
+            Some(_) => ThreadStatus::Active { active_flags: Vec::new() },
+        }
+    }
+
+    /// The thread's file; none if it is kept in memory only.
+    pub(crate) fn path(&self) -> Option<&PathBuf> {
+        self.conversation.recorder.as_ref().map(Recorder::path)
     }
 
     /// The thread as clients see it, without turns.
     pub(crate) fn view(&self) -> ThreadView {
         let id = self.conversation.id_text.to_string();
-        let status = match &self.turn {
-            None => ThreadStatus::Idle,
-            Some(_) => ThreadStatus::Active { active_flags: Vec::new() },
-        };
+        let path = self.path();
         ThreadView {
             session_id: id.clone(),
             id,
@@ -75,13 +110,13 @@ impl Thread {
             model_provider: self.conversation.config.provider_id.clone(),
             created_at: self.created.as_second(),
             updated_at: self.updated.as_second(),
-            status,
-            ephemeral: self.path.is_none(),
-            path: self.path.as_ref().map(|path| path.to_string_lossy().into_owned()),
+            status: self.status(),
+            ephemeral: path.is_none(),
+            path: path.map(|path| path.to_string_lossy().into_owned()),
             cwd: self.conversation.settings.cwd.to_string_lossy().into_owned(),
-            cli_version: PROTOCOL_VERSION.to_owned(),
-            source: SessionSource::VsCode,
-            git_info: None,
+            cli_version: self.cli_version.clone(),
+            source: view_of_source(&self.source),
+            git_info: self.git.clone().map(Into::into),
             project_id: None,
             turns: Vec::new(),
         }
@@ -99,12 +134,4 @@ pub(crate) fn parse_id(text: &str) -> Result<ThreadId, Refusal> {
 pub(crate) fn find<'a>(threads: &'a mut Threads, text: &str) -> Result<&'a mut Thread, Refusal> {
     let id = parse_id(text)?;
     threads.get_mut(&id).ok_or_else(|| Refusal::invalid(format!("thread not found: {}", id.0)))
-}
-
-/// Where a thread is stored (engine.md §8.1): by the local time at which it began.
-fn rollout_path(home: &Path, created: Timestamp, zone: &TimeZone, id: ThreadId) -> PathBuf {
-    let local = zone.to_datetime(created);
-    let folder = local.strftime("sessions/%Y/%m/%d").to_string();
-    let name = format!("rollout-{}-{}.jsonl", local.strftime("%Y-%m-%dT%H-%M-%S"), id.0);
-    home.join(folder).join(name)
 }

@@ -3,9 +3,13 @@
 //! Invariant: every item that was started is completed once, at the latest when the turn ends, with
 //! the text that was shown until then.
 
+use jiff::Timestamp;
+
 use super::voice::Voice;
 use crate::model::items::{Message, OutputItem, Reasoning, SearchAction, WebSearch};
 use crate::outside::Outside;
+use crate::thread::Conversation;
+use crate::thread::rollout::line::Note;
 use crate::wire::response_item::MessagePhase;
 use crate::wire::v2::item::{ThreadItem, WebSearchAction};
 
@@ -16,6 +20,8 @@ pub(super) struct Items {
     open: Vec<ThreadItem>,
     /// Completed, in order; `turn/completed` shows them (clients.md).
     done: Vec<ThreadItem>,
+    /// How many of `done` the thread's file has.
+    stored: usize,
     /// The one of `open` that deltas belong to.
     active: Option<String>,
 }
@@ -92,14 +98,31 @@ impl Items {
         self.active = None;
     }
 
-    /// The turn ends: completes what is open and gives back all items.
-    pub(super) fn close(&mut self, out: &mut Outside, voice: &Voice) -> Vec<ThreadItem> {
+    /// The turn ends: completes what is open.
+    pub(super) fn close(&mut self, out: &mut Outside, voice: &Voice) {
         self.active = None;
         for item in std::mem::take(&mut self.open) {
             voice.item_completed(out, &item);
             self.done.push(item);
         }
+    }
+
+    /// Gives the completed items away.
+    pub(super) fn take_done(&mut self) -> Vec<ThreadItem> {
         std::mem::take(&mut self.done)
+    }
+
+    /// All items as they stand.
+    pub(super) fn all(&self) -> Vec<ThreadItem> {
+        self.done.iter().chain(&self.open).cloned().collect()
+    }
+
+    /// Notes newly completed items in the thread's file, so that they can be shown again.
+    pub(super) fn store(&mut self, conversation: &mut Conversation, turn_id: &str, at: Timestamp) {
+        for item in self.done.iter().skip(self.stored) {
+            conversation.note(at, &Note::ItemCompleted { turn_id, item });
+        }
+        self.stored = self.done.len();
     }
 
     fn complete(&mut self, out: &mut Outside, voice: &Voice, item: ThreadItem) {

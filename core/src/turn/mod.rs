@@ -10,6 +10,7 @@
 //! Never: chooses credentials, or knows what a 401 means: it says [`Next`] and is told.
 
 mod items;
+mod legacy;
 mod sampling;
 mod stream;
 mod voice;
@@ -28,17 +29,20 @@ use crate::model::context::{self, UserContent};
 use crate::model::errors::ModelError;
 use crate::model::sse::SseParser;
 use crate::outside::Outside;
-use crate::thread::Conversation;
+use crate::thread::Recorder;
+use crate::thread::rollout::line::Note;
+use crate::thread::{Audience, Conversation};
+use crate::wire::legacy::event::EventMsg;
 use crate::wire::refusal::Refusal;
-use crate::wire::v2::common::Json;
+use crate::wire::v2::common::{Json, ModeKind};
 use crate::wire::v2::item::{ThreadItem, UserInput};
 use crate::wire::v2::turn::{Turn as TurnView, TurnStatus};
-use crate::wire::v2::turn_error::TurnError;
+use crate::wire::v2::turn_error::{CodexErrorInfo, TurnError};
 use items::Items;
 pub(crate) use sampling::SendFacts;
 
 use sampling::Sampling;
-use voice::Voice;
+pub(crate) use voice::{Changed, Voice};
 
 /// What a turn wants next. The machine asks the other rooms and comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +69,8 @@ enum Phase {
     Streaming(Streaming),
     /// Waiting before the request is sent again.
     Backoff(TimerId),
+    /// Over, but for its file.
+    Storing(TurnStatus, Option<TurnError>),
 }
 
 /// A request that is out.
@@ -104,6 +110,8 @@ pub(crate) struct Turn {
     output_schema: Option<Json>,
     /// Sticky routing: sent back on every request of this turn (engine.md §1.12).
     turn_state: Option<String>,
+    /// What the model said last in the last response (engine.md §2.2.1).
+    last_agent_message: Option<String>,
 }
 
 impl Turn {
@@ -117,7 +125,7 @@ impl Turn {
         output_schema: Option<Json>,
     ) -> (Self, Next) {
         let id: Arc<str> = id.to_string().into();
-        let voice = Voice { thread_id: conversation.id_text.clone(), turn_id: id.clone() };
+        let voice = Voice::new(conversation, id.clone());
         let mut turn = Self {
             id,
             voice,
@@ -127,17 +135,27 @@ impl Turn {
             steered: VecDeque::new(),
             output_schema,
             turn_state: None,
+            last_agent_message: None,
         };
         turn.voice.turn_started(out, &in_progress(&turn.id));
+        conversation.note_before(&Note::TurnStarted { turn_id: &turn.id });
         if input.is_empty() {
             let next = turn.complete(out, conversation, TurnStatus::Completed, None);
             return (turn, next);
         }
-        conversation.announce_settings();
-        let message = turn.user_message(out, input);
-        conversation.record(message);
-        turn.sample(conversation);
+        let mode = conversation.settings.mode.as_ref().map_or(ModeKind::Custom, |mode| mode.mode);
+        turn.voice.task_started(out, conversation.window(), mode);
+        conversation.begin_turn(out.now.wall);
+        let message = user_message_json(&input);
+        conversation.record(out.now.wall, message);
+        turn.show_user_message(out, conversation, input, true);
+        turn.sample(out, conversation);
         (turn, Next::Freshen)
+    }
+
+    /// Who listens has changed.
+    pub(crate) fn set_audience(&mut self, audience: Audience) {
+        self.voice.audience = audience;
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -164,25 +182,43 @@ impl Turn {
 
     /// Input while the turn runs joins it (protocol.md §9 G9): its item is shown now, and the model
     /// sees it with the next request.
-    pub(crate) fn steer(&mut self, out: &mut Outside, input: Vec<UserInput>) {
+    pub(crate) fn steer(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        input: Vec<UserInput>,
+    ) {
         if !input.is_empty() {
-            let message = self.user_message(out, input);
-            self.steered.push_back(message);
+            self.steered.push_back(user_message_json(&input));
+            self.show_user_message(out, conversation, input, false);
         }
     }
 
-    fn user_message(&mut self, out: &mut Outside, input: Vec<UserInput>) -> Arc<str> {
-        let message = user_message_json(&input);
+    /// Shows what the user said. Only the input that begins a turn is an event in its file.
+    fn show_user_message(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        input: Vec<UserInput>,
+        begins_turn: bool,
+    ) {
+        if begins_turn {
+            let event = EventMsg::UserMessage(legacy::user_message(&input));
+            conversation.store_event(out.now.wall, &event);
+        }
         let id = out.rng.uuid_v4().to_string();
         self.items.add(out, &self.voice, ThreadItem::UserMessage { id, content: input });
-        message
+        self.items.store(conversation, &self.id, out.now.wall);
     }
 
     /// Stops the turn because somebody asked for it.
     pub(crate) fn interrupt(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
+        if self.is_ending() {
+            return Next::Wait;
+        }
         self.stop_call(out);
-        self.keep_finished_items(conversation);
-        conversation.record_abort();
+        self.keep_finished_items(out, conversation);
+        conversation.record_abort(out.now.wall);
         self.complete(out, conversation, TurnStatus::Interrupted, None)
     }
 
@@ -194,7 +230,7 @@ impl Turn {
         error: ModelError,
     ) -> Next {
         self.stop_call(out);
-        self.keep_finished_items(conversation);
+        self.keep_finished_items(out, conversation);
         let error = TurnError {
             message: error.message,
             codex_error_info: Some(error.info.into()),
@@ -204,7 +240,7 @@ impl Turn {
         self.complete(out, conversation, TurnStatus::Failed, Some(error))
     }
 
-    /// The one place where a turn ends.
+    /// The one place where a turn ends: first it is stored, then it is announced.
     fn complete(
         &mut self,
         out: &mut Outside,
@@ -212,13 +248,73 @@ impl Turn {
         status: TurnStatus,
         error: Option<TurnError>,
     ) -> Next {
+        let at = out.now.wall;
         for message in self.steered.drain(..) {
-            conversation.record(message);
+            conversation.record(at, message);
         }
-        let items = self.items.close(out, &self.voice);
+        self.items.close(out, &self.voice);
+        self.items.store(conversation, &self.id, at);
+        let note = Note::TurnCompleted { turn_id: &self.id, status, error: error.as_ref() };
+        conversation.note(at, &note);
+        conversation.flush(out);
+        self.phase = Phase::Storing(status, error);
+        self.on_stored(out, conversation)
+    }
+
+    /// The thread's file was written: a turn that waited for it is announced as completed. One that
+    /// could not be stored is said to have failed, so that nobody takes it for safe.
+    pub(crate) fn on_stored(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
+        if !self.is_ending() {
+            return Next::Wait;
+        }
+        if !conversation.is_stored() {
+            conversation.flush(out);
+            return Next::Wait;
+        }
+        self.finish_now(out, conversation)
+    }
+
+    /// Announces a turn that is over, whether its file has been written or not.
+    pub(crate) fn finish_now(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+    ) -> Next {
+        let Phase::Storing(status, error) = std::mem::replace(&mut self.phase, Phase::Ready) else {
+            return Next::Wait;
+        };
+        let (mut status, mut error) = (status, error);
+        let trouble = conversation.recorder.as_ref().and_then(Recorder::trouble);
+        if let Some(message) = trouble.filter(|_| error.is_none()) {
+            let trouble = TurnError {
+                message,
+                codex_error_info: Some(CodexErrorInfo::Other),
+                additional_details: None,
+            };
+            self.voice.error(out, &trouble, false);
+            (status, error) = (TurnStatus::Failed, Some(trouble));
+        }
+        let items = self.items.take_done();
         let view = TurnView { id: self.id.to_string(), items, status, error };
-        self.voice.turn_completed(out, &view);
+        match status {
+            TurnStatus::Interrupted => self.voice.turn_aborted(out, &view),
+            TurnStatus::Failed => self.voice.turn_completed(out, &view, None),
+            TurnStatus::Completed | TurnStatus::InProgress => {
+                let last = self.last_agent_message.as_deref();
+                self.voice.turn_completed(out, &view, last);
+            }
+        }
         Next::Over
+    }
+
+    /// Whether the turn has ended and waits only for its file.
+    pub(crate) fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Storing(..))
+    }
+
+    /// The turn with what it has done so far.
+    pub(crate) fn view(&self) -> TurnView {
+        TurnView { items: self.items.all(), ..in_progress(&self.id) }
     }
 }
 

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Body, Next, Phase, Streaming, Turn};
+use jiff::Timestamp;
+
+use super::voice::Changed;
+use super::{Body, Next, Phase, Streaming, Turn, legacy};
 use crate::auth::{CallCredential, Source};
 use crate::effect::{Call, HttpRequest, Method};
 use crate::input::{HttpFailure, HttpHead, Outcome};
 use crate::limits;
 use crate::model::errors::{self, Disconnect, ErrorInfo, ErrorScene, ModelError};
 use crate::model::headers::{self, AccountFacts, RequestFacts};
+use crate::model::items::OutputItem;
 use crate::model::request::{self, LoginKind};
 use crate::model::retry::{self, Budget};
 use crate::model::sse::SseParser;
@@ -17,7 +21,6 @@ use crate::outside::Outside;
 use crate::owner::{CallOwner, TimerOwner};
 use crate::setup::Environment;
 use crate::thread::Conversation;
-use crate::wire::v2::account::AccountRateLimitsUpdatedNotification;
 use crate::wire::v2::turn::TurnStatus;
 use crate::wire::v2::turn_error::TurnError;
 
@@ -31,13 +34,30 @@ pub(super) struct Sampling {
     unauthorized: u32,
     /// New tokens were waited for since the last success: another 401 is final.
     was_refreshed: bool,
-    /// What the model has finished in this attempt, for the history once the response is whole.
-    pub(super) finished: Vec<Arc<str>>,
+    /// What the model has finished in this attempt, for the history once the response is whole. A
+    /// retry forgets it: the model will say it again.
+    pub(super) finished: Vec<Box<OutputItem>>,
     /// Outputs of tool calls of this attempt, in the order of the calls.
     pub(super) outputs: Vec<Arc<str>>,
     /// The backend's own report of a failure, which the end of the stream makes final.
     pub(super) failure: Option<ModelError>,
     pub(super) is_whole: bool,
+}
+
+impl Sampling {
+    /// Puts what the model has finished into the history, each item behind the event that older
+    /// readers go by (engine.md §8.4).
+    pub(super) fn commit(&mut self, conversation: &mut Conversation, at: Timestamp) {
+        for item in self.finished.drain(..) {
+            for event in legacy::stored_events(&item, conversation.config.show_raw_agent_reasoning)
+            {
+                conversation.store_event(at, &event);
+            }
+            if let Some(json) = item.history_json() {
+                conversation.record(at, json);
+            }
+        }
+    }
 }
 
 /// What the machine knows and a request needs.
@@ -51,9 +71,9 @@ pub(crate) struct SendFacts<'a> {
 
 impl Turn {
     /// Makes the next sampling request out of the history. Credentials come later.
-    pub(super) fn sample(&mut self, conversation: &mut Conversation) {
+    pub(super) fn sample(&mut self, out: &Outside, conversation: &mut Conversation) {
         for message in self.steered.drain(..) {
-            conversation.record(message);
+            conversation.record(out.now.wall, message);
         }
         let provider = conversation.provider();
         self.sampling = Some(Sampling {
@@ -73,7 +93,7 @@ impl Turn {
     pub(crate) fn send(
         &mut self,
         out: &mut Outside,
-        conversation: &Conversation,
+        conversation: &mut Conversation,
         credential: CallCredential,
         facts: SendFacts<'_>,
     ) -> Next {
@@ -82,6 +102,7 @@ impl Turn {
         sampling.outputs.clear();
         sampling.failure = None;
         sampling.is_whole = false;
+        conversation.store_turn_context(out.now.wall, self.output_schema.as_ref());
         let provider = conversation.provider_facts();
         let params = provider.query_params.iter().map(|(k, v)| (k.as_str(), v.as_str()));
         let base = request::base_url(&provider, facts.login);
@@ -164,10 +185,9 @@ impl Turn {
         if self.turn_state.is_none() {
             self.turn_state = head.header("x-codex-turn-state").map(str::to_owned);
         }
-        if let Some(rate_limits) = conversation.take_rate_limits(&head) {
-            let params = AccountRateLimitsUpdatedNotification { rate_limits: &rate_limits };
-            out.notify("account/rateLimits/updated", params);
-        }
+        let changed =
+            if conversation.take_rate_limits(&head) { Changed::Limits } else { Changed::Nothing };
+        conversation.tell_tokens(out, &self.voice, changed);
         conversation.see_reasoning_header(&head);
         Next::Wait
     }
@@ -228,7 +248,7 @@ impl Turn {
                 let error = errors::disconnected(Disconnect::Closed);
                 self.on_error(out, conversation, error, None)
             }
-            Phase::Ready | Phase::Backoff(_) => Next::Wait,
+            Phase::Ready | Phase::Backoff(_) | Phase::Storing(..) => Next::Wait,
         }
     }
 
@@ -290,9 +310,8 @@ impl Turn {
             return Next::Wait;
         }
         if error.info == ErrorInfo::ContextWindowExceeded {
-            if let Some(token_usage) = conversation.fill_window() {
-                self.voice.token_usage(out, token_usage);
-            }
+            conversation.fill_window();
+            conversation.tell_tokens(out, &self.voice, Changed::Usage);
         }
         self.retry_openly(out, conversation, error)
     }
@@ -390,20 +409,20 @@ impl Turn {
     fn on_whole(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
         self.stop_call(out);
         let called = self.sampling.as_ref().is_some_and(|s| !s.outputs.is_empty());
-        self.keep_finished_items(conversation);
+        self.keep_finished_items(out, conversation);
         if called || !self.steered.is_empty() {
-            self.sample(conversation);
+            self.sample(out, conversation);
             return Next::Freshen;
         }
         self.complete(out, conversation, TurnStatus::Completed, None)
     }
 
     /// Finished items stay in the history also when the turn ends early, each call with its output.
-    pub(super) fn keep_finished_items(&mut self, conversation: &mut Conversation) {
-        if let Some(sampling) = self.sampling.take() {
-            for item in sampling.finished.into_iter().chain(sampling.outputs) {
-                conversation.record(item);
-            }
+    pub(super) fn keep_finished_items(&mut self, out: &Outside, conversation: &mut Conversation) {
+        let Some(mut sampling) = self.sampling.take() else { return };
+        sampling.commit(conversation, out.now.wall);
+        for output in sampling.outputs {
+            conversation.record(out.now.wall, output);
         }
     }
 
@@ -416,6 +435,7 @@ impl Turn {
                 out.cancel_timer(streaming.idle);
             }
             Phase::Backoff(timer) => out.cancel_timer(timer),
+            Phase::Storing(..) => debug_assert!(false, "a turn that is over has no call"),
         }
     }
 

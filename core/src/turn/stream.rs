@@ -1,6 +1,7 @@
 //! What each event of a model stream does to the turn (engine.md §2.2).
 
 use super::Turn;
+use super::voice::Changed;
 use crate::model::errors;
 use crate::model::events::{self, ResponseEvent};
 use crate::model::items::OutputItem;
@@ -23,7 +24,7 @@ impl Turn {
         match events::decode(data) {
             ResponseEvent::TextDelta(delta) => self.items.message_delta(out, &self.voice, &delta),
             ResponseEvent::ItemAdded(item) => self.items.begin(out, &self.voice, &item),
-            ResponseEvent::ItemDone { item, .. } => self.on_item(out, &item),
+            ResponseEvent::ItemDone { item, .. } => self.on_item(out, conversation, item),
             ResponseEvent::SummaryPartAdded { index } => {
                 self.items.summary_part(out, &self.voice, index);
             }
@@ -35,9 +36,9 @@ impl Turn {
             }
             ResponseEvent::Completed { usage, .. } => {
                 sampling.is_whole = true;
-                if let Some(token_usage) = conversation.add_usage(usage) {
-                    self.voice.token_usage(out, token_usage);
-                }
+                sampling.commit(conversation, out.now.wall);
+                conversation.add_usage(usage);
+                conversation.tell_tokens(out, &self.voice, Changed::Usage);
             }
             ResponseEvent::Failed { code, message } => {
                 sampling.failure = Some(errors::failed(code.as_deref(), message.as_deref()));
@@ -49,10 +50,21 @@ impl Turn {
         }
     }
 
-    fn on_item(&mut self, out: &mut Outside, item: &OutputItem) {
-        self.items.finish(out, &self.voice, item);
+    fn on_item(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        item: Box<OutputItem>,
+    ) {
+        self.items.finish(out, &self.voice, &item);
+        self.items.store(conversation, &self.id, out.now.wall);
+        if let OutputItem::Message(message) = &*item
+            && message.role == "assistant"
+        {
+            self.last_agent_message = message.output_texts().last().map(str::to_owned);
+        }
         let Some(sampling) = &mut self.sampling else { return };
-        sampling.finished.extend(item.history_json());
-        sampling.outputs.extend(tools::answer(item));
+        sampling.outputs.extend(tools::answer(&item));
+        sampling.finished.push(item);
     }
 }

@@ -98,6 +98,12 @@ impl Output {
         self.line(&Request { method, id, params });
     }
 
+    /// Whole lines that were written elsewhere.
+    pub(crate) fn lines(&mut self, lines: &[u8]) {
+        self.make_room();
+        self.bytes.extend_from_slice(lines);
+    }
+
     fn line(&mut self, message: &impl Serialize) {
         self.make_room();
         if let Err(err) = serde_json::to_writer(&mut self.bytes, message) {

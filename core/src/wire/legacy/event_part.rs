@@ -1,4 +1,4 @@
-//! What events carry ([`EventMsg`](super::event::EventMsg), engine.md Appendix A). Snake case.
+//! What events carry ([`EventMsg`], engine.md Appendix A). Snake case.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The older spelling of what [`v2`](crate::wire::v2) has as well, with conversions.
+//! The older spelling of what [`v2`] has as well, with conversions.
 //!
 //! It lives on in `codex/event/*` notifications, in stored threads and in the older methods:
 //! kebab-case and snake-case where v2 has camel case.

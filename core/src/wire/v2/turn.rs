@@ -40,7 +40,7 @@ pub enum TurnStatus {
 }
 
 /// Params of `turn/start`. Settings stay in force for later turns, but for the output schema.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TurnStartParams {

@@ -1,0 +1,199 @@
+//! The file of a thread that is open: lines wait here until they are appended.
+//!
+//! Invariants: one append at a time, so that lines keep their order; lines of an append that failed
+//! are kept and written with the next; what must not be announced before it is stored waits for
+//! [`Recorder::is_clean`].
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::ThreadId;
+use super::rollout::line::{NewLine, Note};
+use super::rollout::read;
+use crate::effect::Call;
+use crate::files::{FileError, FileJob, Files};
+use crate::limits;
+use crate::outside::Outside;
+use crate::owner::CallOwner;
+
+/// Appends lines to a thread's file.
+#[derive(Debug)]
+pub struct AppendJob {
+    path: PathBuf,
+    lines: Arc<[u8]>,
+    /// The file may end within a line: it was found, or an append to it has failed.
+    mends: bool,
+}
+
+impl AppendJob {
+    pub(crate) fn run(self, files: &dyn Files) -> Result<(), FileError> {
+        if self.mends {
+            read::append(files, &self.path, &self.lines)
+        } else {
+            files.append(&self.path, &self.lines)
+        }
+    }
+}
+
+/// Writes a thread's file.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    path: PathBuf,
+    /// Lines that no append has taken yet.
+    waiting: Vec<u8>,
+    /// Whether the last of them carries notes already.
+    last_has_notes: bool,
+    /// Notes for the line that comes next.
+    before_next: Vec<String>,
+    /// Lines in the append that runs.
+    writing: Option<Arc<[u8]>>,
+    mends: bool,
+    /// Why the last append failed, until one succeeds.
+    trouble: Option<FileError>,
+    /// Lines were dropped because too many waited.
+    is_lossy: bool,
+}
+
+impl Recorder {
+    /// For a new file.
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            waiting: Vec::new(),
+            last_has_notes: false,
+            before_next: Vec::new(),
+            writing: None,
+            mends: false,
+            trouble: None,
+            is_lossy: false,
+        }
+    }
+
+    /// For a file that was found.
+    pub(crate) fn found(path: PathBuf) -> Self {
+        Self { mends: true, ..Self::new(path) }
+    }
+
+    pub(crate) fn path(&self) -> &PathBuf {
+        &self.path
+    }
+
+    /// Takes a line. While the file cannot be written lines are kept up to a bound.
+    pub(crate) fn line(&mut self, at: Timestamp, line: &NewLine<'_>) {
+        if self.trouble.is_some() && self.waiting.len() > limits::UNSAVED_BYTES_MAX {
+            self.is_lossy = true;
+            return;
+        }
+        line.write(at, &mut self.waiting);
+        self.last_has_notes = false;
+        let before = std::mem::take(&mut self.before_next);
+        if !before.is_empty() {
+            let notes = before.join(",");
+            self.extend_last(&format!(",\"understudy\":{{\"before\":[{notes}],\"after\":[]}}"));
+            self.last_has_notes = true;
+        }
+    }
+
+    /// Notes something before the next line.
+    pub(crate) fn note_before(&mut self, note: &Note<'_>) {
+        self.before_next.extend(serde_json::to_string(note));
+    }
+
+    /// Notes something after the last line. Once that one is written, it takes a line of its own.
+    pub(crate) fn note(&mut self, at: Timestamp, note: &Note<'_>) {
+        let Ok(json) = serde_json::to_string(note) else { return };
+        if self.waiting.is_empty() {
+            return self.line(at, &NewLine::Note(note));
+        }
+        if self.last_has_notes {
+            // The line ends with `]}}` and the line end: the list of notes after it is still open.
+            let comma = if self.waiting.ends_with(b"[]}}\n") { "" } else { "," };
+            self.waiting.truncate(self.waiting.len() - "]}}\n".len());
+            self.waiting.extend_from_slice(format!("{comma}{json}]}}}}\n").as_bytes());
+        } else {
+            self.extend_last(&format!(",\"understudy\":{{\"before\":[],\"after\":[{json}]}}"));
+            self.last_has_notes = true;
+        }
+    }
+
+    /// Adds members to the last line.
+    fn extend_last(&mut self, members: &str) {
+        self.waiting.truncate(self.waiting.len() - "}\n".len());
+        self.waiting.extend_from_slice(members.as_bytes());
+        self.waiting.extend_from_slice(b"}\n");
+    }
+
+    /// Begins an append, if there is anything to write and none runs.
+    pub(crate) fn flush(&mut self, out: &mut Outside, thread: ThreadId) {
+        if self.writing.is_some() || self.waiting.is_empty() {
+            return;
+        }
+        let lines: Arc<[u8]> = std::mem::take(&mut self.waiting).into();
+        self.last_has_notes = false;
+        let job = AppendJob { path: self.path.clone(), lines: lines.clone(), mends: self.mends };
+        self.writing = Some(lines);
+        out.start(Call::Files(FileJob::Append(job)), CallOwner::Rollout(thread));
+    }
+
+    /// An append has ended.
+    pub(crate) fn appended(&mut self, done: Result<(), FileError>) {
+        let lines = self.writing.take();
+        match done {
+            Ok(()) => {
+                self.trouble = None;
+                self.mends = false;
+            }
+            Err(error) => {
+                tracing::error!(%error, path = %self.path.display(), "a thread cannot be stored");
+                // They go before whatever came meanwhile. Some of them may stand in the file
+                // already, in part: the next append ends that line first.
+                if let Some(lines) = lines {
+                    self.waiting.splice(0..0, lines.iter().copied());
+                }
+                self.mends = true;
+                self.trouble = Some(error);
+            }
+        }
+    }
+
+    /// Whether everything is stored, or cannot be.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.writing.is_none() && (self.waiting.is_empty() || self.trouble.is_some())
+    }
+
+    /// Why the file cannot be written, if it cannot.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let error = self.trouble.as_ref()?;
+        let lost = if self.is_lossy { " Older lines are lost." } else { "" };
+        Some(format!("failed to write {}: {error}.{lost}", self.path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::Recorder;
+    use crate::thread::rollout::line::{NewLine, Note, StoredLine};
+
+    #[test]
+    fn notes_ride_on_lines() {
+        let at = Timestamp::UNIX_EPOCH;
+        let mut recorder = Recorder::new("/f".into());
+        let note = |num_turns| Note::TurnsRolledBack { num_turns };
+        recorder.note_before(&note(1));
+        recorder.line(at, &NewLine::RawItem("{}"));
+        recorder.note(at, &note(2));
+        recorder.note(at, &note(3));
+        recorder.line(at, &NewLine::RawItem("{}"));
+        recorder.note(at, &note(4));
+        let text = String::from_utf8(recorder.waiting.clone()).expect("UTF-8");
+        let lines: Vec<StoredLine<'_>> =
+            text.lines().filter_map(|line| StoredLine::read(line.as_bytes())).collect();
+        let counts: Vec<(usize, usize)> =
+            lines.iter().map(|l| (l.notes.before.len(), l.notes.after.len())).collect();
+        assert_eq!(counts, [(1, 2), (0, 1)], "{text}");
+    }
+}
