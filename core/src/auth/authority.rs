@@ -253,7 +253,8 @@ pub(super) fn split_target(target: &str) -> (&str, impl Fn(&str) -> Option<Strin
         query
             .split('&')
             .filter_map(|pair| pair.split_once('='))
-            .rfind(|(name, _)| decoded(name).as_deref() == Some(wanted))
+            .filter(|(name, _)| decoded(name).as_deref() == Some(wanted))
+            .next_back()
             .and_then(|(_, value)| decoded(value))
     };
     (path, find)

@@ -2,6 +2,8 @@
 
 use crate::effect::PageAnswer;
 
+const TRY_AGAIN: &str = "Go back to your application and try again.";
+
 /// The login is done.
 pub(super) fn success() -> PageAnswer {
     html(200, include_str!("pages/success.html").to_owned())
@@ -9,17 +11,19 @@ pub(super) fn success() -> PageAnswer {
 
 /// The login has failed, for this reason.
 pub(super) fn failure(reason: &str) -> PageAnswer {
-    html(200, with_reason(reason))
+    html(200, words("You are not signed in", reason, TRY_AGAIN))
 }
 
 /// Whoever asked does not know this login's state: nothing happened (auth.md §12 G13).
 pub(super) fn state_mismatch() -> PageAnswer {
-    html(400, with_reason("State mismatch. This page does not belong to the sign-in under way."))
+    let reason = "State mismatch. This page does not belong to the sign-in under way.";
+    html(400, words("Nothing happened", reason, TRY_AGAIN))
 }
 
 /// The code is being exchanged already.
 pub(super) fn in_progress() -> PageAnswer {
-    html(409, with_reason("This sign-in is being completed already."))
+    let reason = "This sign-in is being completed already.";
+    html(409, words("One moment", reason, "Go back to your application."))
 }
 
 /// There is nothing here.
@@ -28,8 +32,12 @@ pub(super) fn not_found() -> PageAnswer {
     PageAnswer { status: 404, headers, body: "Not Found".to_owned() }
 }
 
-fn with_reason(reason: &str) -> String {
-    include_str!("pages/failure.html").replace("{{reason}}", &escaped(reason))
+/// The reason comes from elsewhere, so it goes in last: nothing in it is looked for any more.
+fn words(title: &str, reason: &str, next: &str) -> String {
+    include_str!("pages/failure.html")
+        .replace("{{title}}", title)
+        .replace("{{next}}", next)
+        .replace("{{reason}}", &escaped(reason))
 }
 
 fn html(status: u16, body: String) -> PageAnswer {
@@ -67,5 +75,6 @@ mod tests {
         let page = failure("<script>alert('x')</script>");
         assert!(!page.body.contains("<script>"), "{}", page.body);
         assert!(page.body.contains("&lt;script&gt;"));
+        assert!(!failure("{{next}}").body.contains("{{title}}"));
     }
 }

@@ -3,6 +3,7 @@
 //! `UNDERSTUDY_TEST_SERVER` names another server's command line, for trying the tests on it.
 
 mod browser;
+mod chromium;
 mod demo;
 mod ending;
 mod external_tokens;
