@@ -1,6 +1,8 @@
 //! Tools that the model calls. No tool has a room yet: every call is answered as unsupported, so
 //! that the model goes on without it (engine.md §3.1).
 
+pub mod command;
+
 use std::sync::Arc;
 
 use serde::Serialize;

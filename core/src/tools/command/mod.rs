@@ -1,0 +1,24 @@
+//! What can be told of a command from its words alone: the plain commands in a script, whether they
+//! are harmless or dangerous, what they do for a reader, and how they are written as one line.
+//!
+//! Nothing here decides anything; [`approval`](crate::approval) does, from what is said here.
+
+mod actions;
+#[cfg(any(test, feature = "sim"))]
+mod fuzz;
+mod git;
+mod line;
+mod safety;
+mod script;
+
+pub use actions::actions;
+#[cfg(any(test, feature = "sim"))]
+pub use fuzz::fuzz_script;
+pub use line::one_line;
+pub use safety::{Hazard, hazard};
+pub use script::{Connector, Script, plain, script_of, segments};
+
+/// The name of a program without its folder.
+pub(crate) fn base_name(program: &str) -> &str {
+    program.rsplit('/').next().unwrap_or(program)
+}
