@@ -2,6 +2,7 @@
 //!
 //! Nothing here does IO, reads a clock, spawns a thread or draws randomness of its own.
 
+pub mod approval;
 mod auth;
 mod clock;
 pub mod config;
@@ -17,11 +18,12 @@ mod outside;
 mod owner;
 mod pending;
 mod rng;
+pub mod rules;
 mod secret;
 mod session;
 mod setup;
 mod thread;
-mod tools;
+pub mod tools;
 mod turn;
 pub mod wire;
 

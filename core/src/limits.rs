@@ -108,3 +108,21 @@ pub const HOST_ERROR_CHARS_MAX: usize = 2_000;
 /// Segments of a dotted key on the command line or in a request; settings are walked recursively.
 /// A longer key is refused.
 pub const CONFIG_KEY_SEGMENTS_MAX: usize = 64;
+
+/// Shells within shells that are looked into when a command is judged; deeper ones count as
+/// dangerous, because nobody writes them to be read.
+pub const NESTED_SCRIPTS_MAX: usize = 4;
+
+/// One `.rules` file; a larger one is an error of that file.
+pub const RULES_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Brackets, blocks and operators within each other in a `.rules` file: it is read recursively, and
+/// whoever wrote it need not be trusted. A deeper one is an error of that file.
+pub const RULES_DEPTH_MAX: usize = 64;
+/// Steps of evaluation of one `.rules` file, each about one value made; then it is an error.
+pub const RULES_STEPS_MAX: usize = 200_000;
+/// Rules in one file; then it is an error.
+pub const RULES_PER_FILE_MAX: usize = 20_000;
+
+/// Commands and files that a thread's user approved for the session; beyond it the user is asked
+/// again.
+pub const SESSION_APPROVALS_MAX: usize = 4096;
