@@ -129,10 +129,8 @@ impl Findings {
     }
 
     fn first_unruled(&self) -> Option<Vec<String>> {
-        match self.rule {
-            Some(_) => None,
-            None => self.each.first().map(|(words, _)| words.clone()),
-        }
+        let first = self.each.first().filter(|_| self.rule.is_none());
+        first.map(|(words, _)| words.clone()).filter(|words| !is_too_broad(words))
     }
 
     fn reason(&self, request: &CommandRequest<'_>) -> Option<String> {
@@ -157,7 +155,8 @@ impl Findings {
             !is_too_broad(prefix) && unknown.any(|(words, _)| words.starts_with(prefix))
         };
         let asked = prefix.filter(fits).map(<[String]>::to_vec);
-        asked.or_else(|| self.first(Finding::Unknown).cloned())
+        let whole = self.first(Finding::Unknown).filter(|words| !is_too_broad(words));
+        asked.or_else(|| whole.cloned())
     }
 
     fn refusal(&self, request: &CommandRequest<'_>, why: Refusal) -> String {
@@ -326,6 +325,20 @@ mod tests {
         let asked =
             CommandRequest { prefix: Some(&broad), ..request(&argv, AskForApproval::Untrusted) };
         assert_eq!(command_ruling(asked, &none), ask(None, "python3 -c 1"));
+    }
+
+    #[test]
+    fn an_interpreter_alone_is_never_proposed() {
+        let argv = words("python3 -i");
+        for policy in [AskForApproval::Untrusted, AskForApproval::OnFailure] {
+            let proposed = match command_ruling(request(&argv, policy), &RuleSet::default()) {
+                CommandRuling::Run { amendment, .. } | CommandRuling::Ask { amendment, .. } => {
+                    amendment
+                }
+                CommandRuling::Refuse { text, .. } => panic!("{text}"),
+            };
+            assert_eq!(proposed, None, "{policy:?}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod command;
 mod denial;
 mod sandbox;
 mod session;
-mod table;
+pub(crate) mod table;
 
 pub use command::{
     COMMAND_DECLINED, CommandRequest, CommandRuling, CommandTool, PATCH_DECLINED, RETRY_REASON,

@@ -120,9 +120,9 @@ mod tests {
         drop(held);
         files.inject(|op, _| {
             let text = "No space left on device (os error 28)".to_owned();
-            (op == FileOp::Write).then(|| FileError { kind: FileErrorKind::Other, text })
+            (op == FileOp::Write).then_some(FileError { kind: FileErrorKind::Other, text })
         });
-        let error = amendment(&["a"]).run(&files).err().expect("fails");
+        let error = amendment(&["a"]).run(&files).expect_err("fails");
         assert!(error.to_string().ends_with("(os error 28)"), "{error}");
         assert_eq!(content(&files), "x");
         files.heal();

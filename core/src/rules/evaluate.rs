@@ -9,7 +9,6 @@ use super::parse::{Argument, Clause, Expr, ExprKind, Stmt, StmtKind, Target};
 use super::policy::Rule;
 use super::token::Piece;
 use super::value::{Items, Value};
-use crate::limits;
 
 /// What running a file came to.
 #[derive(Default)]
@@ -20,9 +19,9 @@ pub(super) struct Evaluated {
     pub fault: Option<Fault>,
 }
 
-/// Runs a file's statements from the top.
-pub(super) fn evaluate(statements: &[Stmt]) -> Evaluated {
-    let mut run = Run { names: BTreeMap::new(), rules: Vec::new(), steps: 0 };
+/// Runs a file's statements from the top. `steps` is what the file may still take.
+pub(super) fn evaluate(statements: &[Stmt], steps: &mut usize) -> Evaluated {
+    let mut run = Run { names: BTreeMap::new(), rules: Vec::new(), steps };
     let mut fault = None;
     for statement in statements {
         if let Err(wrong) = run.statement(statement) {
@@ -32,19 +31,18 @@ pub(super) fn evaluate(statements: &[Stmt]) -> Evaluated {
     Evaluated { rules: run.rules, fault }
 }
 
-struct Run {
+struct Run<'s> {
     names: BTreeMap<String, Value>,
     rules: Vec<Rule>,
-    steps: usize,
+    steps: &'s mut usize,
 }
 
-impl Run {
+impl Run<'_> {
     fn spend(&mut self, steps: usize, at: &Expr) -> Result<(), Fault> {
-        self.steps = self.steps.saturating_add(steps);
-        if self.steps > limits::RULES_STEPS_MAX {
-            return Err(Fault::new("rules file takes too long to evaluate", at.span.clone()));
-        }
-        Ok(())
+        let left = self.steps.checked_sub(steps);
+        *self.steps = left.unwrap_or(0);
+        let ended = || Fault::new("rules file takes too long to evaluate", at.span.clone());
+        left.map(drop).ok_or_else(ended)
     }
 
     fn block(&mut self, statements: &[Stmt]) -> Result<(), Fault> {

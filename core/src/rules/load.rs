@@ -91,6 +91,10 @@ impl Loading {
                 return self.failed(folder, RulesError::unreadable(&dir, message));
             }
         };
+        if names.len() > limits::RULES_FILES_MAX {
+            let message = format!("too many rules files in {}", dir.display());
+            return self.failed(folder, RulesError::unreadable(&dir, message));
+        }
         let real_dir = files.real_path(&dir).ok();
         for name in names {
             let path = dir.join(&name);
@@ -140,17 +144,18 @@ impl Loading {
 /// The rules in a file's text. Of a text that cannot be parsed, each call that can be read by
 /// itself; who asks must not let those allow anything.
 pub(super) fn read_rules(text: &str) -> Evaluated {
+    let mut steps = limits::RULES_STEPS_MAX;
     match tokens(text).and_then(|tokens| parse(&tokens)) {
-        Ok(statements) => evaluate(&statements),
-        Err(fault) => Evaluated { rules: salvaged(text), fault: Some(fault) },
+        Ok(statements) => evaluate(&statements, &mut steps),
+        Err(fault) => Evaluated { rules: salvaged(text, &mut steps), fault: Some(fault) },
     }
 }
 
-fn salvaged(text: &str) -> Vec<super::Rule> {
+fn salvaged(text: &str, steps: &mut usize) -> Vec<super::Rule> {
     let mut rules = Vec::new();
     for piece in calls(text) {
         if let Ok(statements) = tokens(piece).and_then(|tokens: Vec<_>| parse(&tokens)) {
-            rules.extend(evaluate(&statements).rules);
+            rules.extend(evaluate(&statements, steps).rules);
         }
     }
     rules.truncate(limits::RULES_PER_FILE_MAX);

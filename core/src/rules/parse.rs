@@ -388,10 +388,10 @@ impl<'t> Parser<'t> {
 
     fn primary(&mut self) -> Result<Expr, Fault> {
         let mut found = self.atom()?;
-        let mut depth = 0;
+        let mut indexes = 0;
         while self.is("[") {
-            depth += 1;
-            if depth > limits::RULES_DEPTH_MAX {
+            indexes += 1;
+            if indexes > limits::RULES_INDEXES_MAX {
                 return Err(Fault::new("Parse error: nested too deeply", self.here()));
             }
             self.next();
@@ -580,5 +580,7 @@ mod tests {
         let chain = format!("x = {}1", "1 + ".repeat(10_000));
         assert!(of(&chain).is_ok());
         assert!(of(&format!("x{}", "[0]".repeat(10_000))).is_err());
+        let left = format!("{}x{}", "(".repeat(60), "[0][0][0][0])".repeat(60));
+        assert!(of(&left).is_ok());
     }
 }

@@ -210,6 +210,12 @@ fn what_cannot_be_read_is_an_error_with_its_place() {
         ]
     );
     assert_eq!(loaded.errors.first().map(super::RulesError::path), Some(Path::new("/h/rules")));
+    let crowd = MemoryFiles::new();
+    for n in 0..=crate::limits::RULES_FILES_MAX {
+        crowd.put(format!("/h/rules/{n}.rules"), "prefix_rule(['a'])");
+    }
+    let loaded = load(&crowd, &[folder("/h", true)]);
+    assert_eq!((loaded.errors.len(), decision(&loaded, "a")), (1, None));
 }
 
 #[test]
@@ -225,6 +231,10 @@ fn evaluation_is_bounded() {
     ] {
         assert!(Fault::of(&format!("{list}{text}")).is_some(), "{text}");
     }
+    // Also what is saved from a text that does not parse.
+    let heavy = format!("prefix_rule(['b'], 'forbidden')\n{list}[1 for a in x for b in x]\n");
+    let read = read_rules(&format!("{}'", heavy.repeat(100)));
+    assert!(read.fault.is_some() && read.rules.len() < 100, "{}", read.rules.len());
 }
 
 proptest! {

@@ -18,3 +18,31 @@ pub fn fuzz_script(data: &[u8]) {
         assert!(hazard(&argv) != Hazard::Safe || worst == Some(Hazard::Safe), "{text:?}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::fuzz_script;
+
+    proptest! {
+        #[test]
+        fn no_script_breaks_it(
+            words in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "ls", "cat ", "rm -f ", "sudo ", "git ", "branch ", "bash -c ", "sed -n 1,5p ", "'",
+                    "\"", "\\", " ", "\n", ";", "&&", "||", "|", "&", ">", "$", "`", "*", "=", "#",
+                    "if", "cd ", "xargs ", "awk ", "find . -name ", "rg ", "-", "--", "é", "\0", "{", "!",
+                ]),
+                0..24,
+            )
+        ) {
+            fuzz_script(words.concat().as_bytes());
+        }
+
+        #[test]
+        fn no_bytes_break_it(data in proptest::collection::vec(any::<u8>(), 0..64)) {
+            fuzz_script(&data);
+        }
+    }
+}

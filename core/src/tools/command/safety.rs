@@ -60,19 +60,31 @@ fn judge(argv: &[&str], depth: usize) -> Hazard {
 }
 
 /// A program that runs the rest of its words is never safe, and as dangerous as any command that
-/// they may hold: which options take a value differs, so each place is tried.
+/// they may hold: which of its options take a value is not known, so a word after an option is
+/// tried as a command and passed over as a value.
 fn wrapped(args: &[&str], depth: usize) -> Hazard {
     let Some(depth) = depth.checked_sub(1) else {
         return Hazard::Dangerous;
     };
-    let option = |word: &&&str| word.starts_with('-') || word.contains('=');
-    let options = args.iter().take_while(option).count();
-    // The word after an option may be its value.
-    let starts = options..=(options + usize::from(options > 0)).min(args.len());
-    let danger = starts
-        .filter_map(|start| args.get(start..))
-        .any(|command| judge(command, depth) == Hazard::Dangerous);
-    if danger { Hazard::Dangerous } else { Hazard::Unknown }
+    let mut tried = 0;
+    // How many words in a row may be the command; a value and the command after an option.
+    let mut candidates = 1;
+    for (at, word) in args.iter().enumerate() {
+        if word.starts_with('-') || word.contains('=') {
+            candidates = 2;
+            continue;
+        }
+        if candidates == 0 {
+            break;
+        }
+        candidates -= 1;
+        tried += 1;
+        let command = args.get(at..).unwrap_or_default();
+        if tried > limits::WRAPPED_WORDS_MAX || judge(command, depth) == Hazard::Dangerous {
+            return Hazard::Dangerous;
+        }
+    }
+    Hazard::Unknown
 }
 
 fn is_dangerous(name: &str, args: &[&str]) -> bool {
@@ -255,6 +267,7 @@ mod tests {
             "bash -lc 'rm -rf *'",
             "sudo bash -c 'rm -f x'",
             "sudo sudo rm -f x",
+            "sudo -u root -E -- rm -f x",
         ] {
             assert_eq!(of(line), Hazard::Dangerous, "{line}");
         }
