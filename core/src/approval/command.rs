@@ -3,7 +3,7 @@
 use super::table::{Case, Escalation, Finding, Refusal, Rights, Ruling, decide};
 use crate::config::kinds::{AskForApproval, SandboxKind};
 use crate::rules::{Decision, RuleMatch, RuleSet};
-use crate::tools::command::{Hazard, base_name, hazard, one_line, segments};
+use crate::tools::command::{Hazard, Segments, base_name, hazard, one_line, segments};
 
 /// What the model is told when the user declined a command.
 pub const COMMAND_DECLINED: &str = "exec command rejected by user";
@@ -17,6 +17,8 @@ pub const RETRY_REASON: &str = "command failed; retry without sandbox?";
 pub struct CommandRequest<'a> {
     /// Its words.
     pub argv: &'a [String],
+    /// The user's own shell, by its path.
+    pub shell: &'a str,
     /// The tool that it is given to.
     pub tool: CommandTool,
     /// When the user wants to be asked.
@@ -70,7 +72,7 @@ pub enum CommandRuling {
 
 /// What becomes of a command under these rules.
 pub fn command_ruling(request: CommandRequest<'_>, rules: &RuleSet) -> CommandRuling {
-    let findings = Findings::of(request.argv, rules);
+    let findings = Findings::of(request.argv, request.shell, rules);
     let CommandRequest { policy, sandbox, escalation, .. } = request;
     match decide(Case { policy, sandbox, finding: findings.worst, escalation }) {
         Ruling::Run(rights) => CommandRuling::Run { rights, amendment: findings.first_unruled() },
@@ -95,19 +97,21 @@ struct Findings {
 }
 
 impl Findings {
-    fn of(argv: &[String], rules: &RuleSet) -> Self {
-        let (commands, certain) = segments(argv);
+    fn of(argv: &[String], shell: &str, rules: &RuleSet) -> Self {
+        let Segments { commands, certain, trusted } = segments(argv, shell);
         let mut each = Vec::new();
         let mut rule: Option<RuleMatch> = None;
         for words in commands {
             let matched = rules.check(&words);
             let finding = match matched.as_ref().map(|matched| matched.decision) {
+                // What is allowed is the command, not whatever calls itself a shell.
+                Some(Decision::Allow) if !trusted => Finding::Unknown,
                 Some(Decision::Allow) => Finding::Allowed,
                 Some(Decision::Prompt) => Finding::Prompted,
                 Some(Decision::Forbidden) => Finding::Forbidden,
                 None => match hazard(&words) {
                     // Words that the shell has yet to work out may turn out to be options.
-                    Hazard::Safe if certain => Finding::Safe,
+                    Hazard::Safe if certain && trusted => Finding::Safe,
                     Hazard::Safe | Hazard::Unknown => Finding::Unknown,
                     Hazard::Dangerous => Finding::Dangerous,
                 },
@@ -271,6 +275,7 @@ mod tests {
     fn request(argv: &[String], policy: AskForApproval) -> CommandRequest<'_> {
         CommandRequest {
             argv,
+            shell: "/bin/bash",
             tool: CommandTool::Shell,
             policy,
             sandbox: SandboxKind::WorkspaceWrite,
@@ -299,6 +304,10 @@ mod tests {
         for text in ["cat x; mkdir y", "cat x; ls", "cat x > y", "cat $x", "cat x & touch y"] {
             assert!(!free(text), "{text}");
         }
+        let argv = ["/w/bash", "-c", "cat x"].map(str::to_owned);
+        let ruling = command_ruling(request(&argv, AskForApproval::Never), &set);
+        let rights = Rights::Sandboxed;
+        assert_eq!(ruling, CommandRuling::Run { rights, amendment: None });
     }
 
     #[test]
@@ -423,7 +432,7 @@ mod tests {
                 ("cat", Decision::Allow, None),
                 ("touch y", Decision::Prompt, None),
             ]);
-            let worst = |text: &str| Findings::of(&script(text), &set).worst;
+            let worst = |text: &str| Findings::of(&script(text), "/bin/bash", &set).worst;
             let short = parts.join(" && ");
             let (before, after) = (worst(&short), worst(&format!("{short}; {more}")));
             // A script that cannot be read is one unknown command, sandboxed as such.

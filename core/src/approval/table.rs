@@ -163,6 +163,18 @@ pub fn decide_patch(policy: AskForApproval, reach: PatchReach) -> Ruling {
     }
 }
 
+impl PatchReach {
+    /// What the model is told when a patch that goes so far is refused.
+    pub const fn refusal_text(self) -> &'static str {
+        match self {
+            Self::Nothing => "patch rejected: empty patch",
+            Self::Within | Self::Beyond => {
+                "patch rejected: writing outside of the project; rejected by user approval settings"
+            }
+        }
+    }
+}
+
 /// What follows when the sandbox seems to have stopped a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {

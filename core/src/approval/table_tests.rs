@@ -165,6 +165,13 @@ fn patches_are_decided_by_where_they_write() {
 }
 
 #[test]
+fn refused_patches_have_the_texts_that_models_know() {
+    assert_eq!(PatchReach::Nothing.refusal_text(), "patch rejected: empty patch");
+    let text = "patch rejected: writing outside of the project; rejected by user approval settings";
+    assert_eq!(PatchReach::Beyond.refusal_text(), text);
+}
+
+#[test]
 fn a_second_try_is_always_asked_for() {
     for &policy in AskForApproval::ALL {
         let may = matches!(policy, AskForApproval::Untrusted | AskForApproval::OnFailure);

@@ -6,8 +6,8 @@ use super::{Hazard, actions, hazard, one_line, plain, segments};
 pub fn fuzz_script(data: &[u8]) {
     let text = String::from_utf8_lossy(data).into_owned();
     let argv = vec!["bash".to_owned(), "-lc".to_owned(), text.clone()];
-    let (commands, _) = segments(&argv);
-    let worst = commands.iter().map(|command| hazard(command)).max();
+    let found = segments(&argv, "bash");
+    let worst = found.commands.iter().map(|command| hazard(command)).max();
     assert!(worst.is_some() && !actions(&argv).is_empty(), "every command line is something");
     if let Some(script) = plain(&text) {
         // Written out and read again, the words are the same: quoting and reading agree.

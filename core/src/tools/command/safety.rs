@@ -6,7 +6,7 @@
 //! (engine.md §13, 3). The reference also lets through `cargo check`, which runs build scripts,
 //! `uniq in out`, and any program named like a harmless one wherever it lies; these are unknown here.
 
-use super::{base_name, git, script};
+use super::{base_name, git, is_well_known, script};
 use crate::limits;
 
 /// What is to be feared of a command.
@@ -45,8 +45,9 @@ fn judge(argv: &[&str], depth: usize) -> Hazard {
             judge(&words, depth)
         });
         let worst = worst.max().unwrap_or(Hazard::Unknown);
-        // A file's name may look like an option.
-        return if script.globs { worst.max(Hazard::Unknown) } else { worst };
+        // A file's name may look like an option, and a file may be named like a shell.
+        let known = !script.globs && argv.first().is_some_and(|shell| is_well_known(shell));
+        return if known { worst } else { worst.max(Hazard::Unknown) };
     }
     let Some((program, args)) = argv.split_first() else {
         return Hazard::Unknown;
@@ -101,17 +102,6 @@ fn is_dangerous(name: &str, args: &[&str]) -> bool {
 /// Whether an argument is a group of one-letter options with this one in it.
 fn has_flag(arg: &str, flag: char) -> bool {
     arg.strip_prefix('-').is_some_and(|flags| !flags.starts_with('-') && flags.contains(flag))
-}
-
-/// Folders that only the administrator fills; elsewhere a program's name says nothing.
-const SYSTEM_FOLDERS: &[&str] =
-    &["/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
-
-fn is_well_known(program: &str) -> bool {
-    match program.rsplit_once('/') {
-        None => true,
-        Some((folder, _)) => SYSTEM_FOLDERS.contains(&folder),
-    }
 }
 
 /// Programs that only read, whatever their arguments.
@@ -204,6 +194,7 @@ mod tests {
         for line in [
             "touch x",
             "./ls",
+            "./bash -c ls",
             "/tmp/cat x",
             "base64 -o f",
             "base64 -of",

@@ -6,7 +6,7 @@
 //! comments) makes the whole script opaque: `None`. Quotes and backslashes are resolved as bash,
 //! sh and zsh agree on them; where they differ the script is opaque.
 
-use super::base_name;
+use super::{base_name, is_well_known};
 
 /// A script of plain commands, in the order of their text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +42,29 @@ pub fn script_of<S: AsRef<str>>(argv: &[S]) -> Option<&str> {
     (shell && matches!(flag.as_ref(), "-lc" | "-c")).then_some(script.as_ref())
 }
 
-/// The plain commands that a command line amounts to: those of its script, else itself. The flag
-/// says whether they are known for certain: false for an opaque script and for words with globs.
-pub fn segments(argv: &[String]) -> (Vec<Vec<String>>, bool) {
+/// The plain commands that a command line amounts to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segments {
+    /// The words of each: those of the script, or the command line itself.
+    pub commands: Vec<Vec<String>>,
+    /// Whether just these words are run. False for an opaque script and for words with globs.
+    pub certain: bool,
+    /// Whether the program that takes the script apart is a shell, and not something that a command
+    /// wrote and called `bash`: the user's own, or one that only an administrator can replace.
+    pub trusted: bool,
+}
+
+/// Takes a command line apart. `shell` is the user's own shell.
+pub fn segments(argv: &[String], shell: &str) -> Segments {
+    let whole = |certain| Segments { commands: vec![argv.to_vec()], certain, trusted: true };
     match script_of(argv).map(plain) {
-        Some(Some(script)) => (script.commands, !script.globs),
-        Some(None) => (vec![argv.to_vec()], false),
-        None => (vec![argv.to_vec()], true),
+        Some(Some(script)) => Segments {
+            commands: script.commands,
+            certain: !script.globs,
+            trusted: argv.first().is_some_and(|name| name == shell || is_well_known(name)),
+        },
+        Some(None) => whole(false),
+        None => whole(true),
     }
 }
 
@@ -363,9 +379,16 @@ mod tests {
             assert_eq!(script_of(argv), None, "{argv:?}");
         }
         let argv = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
-        assert_eq!(segments(&argv(&["bash", "-c", "a; b"])).0, [argv(&["a"]), argv(&["b"])]);
+        let found = segments(&argv(&["bash", "-c", "a; b"]), "");
+        assert_eq!(found.commands, [argv(&["a"]), argv(&["b"])]);
+        assert!(found.certain && found.trusted);
         let opaque = argv(&["bash", "-c", "a > b"]);
-        assert_eq!(segments(&opaque), (vec![opaque.clone()], false));
+        let found = segments(&opaque, "");
+        assert!(found.commands == [opaque] && !found.certain);
+        let own = argv(&["/home/u/bin/zsh", "-c", "a *"]);
+        assert!(!segments(&own, "/bin/bash").trusted);
+        let found = segments(&own, "/home/u/bin/zsh");
+        assert!(found.trusted && !found.certain);
     }
 
     proptest! {
