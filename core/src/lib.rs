@@ -61,6 +61,7 @@
 //! [`Driver`] is this loop as a future over a [`Port`], with everything that the short one leaves
 //! out; the runtime crates use it.
 
+pub mod approval;
 mod auth;
 mod clock;
 pub mod config;
@@ -76,11 +77,12 @@ mod outside;
 mod owner;
 mod pending;
 mod rng;
+pub mod rules;
 mod secret;
 mod session;
 mod setup;
 pub mod thread;
-mod tools;
+pub mod tools;
 mod turn;
 pub mod wire;
 

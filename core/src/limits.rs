@@ -151,3 +151,27 @@ pub const PATCH_READ_BYTES_MAX: usize = 128 << 20;
 pub const PATCH_SEARCH_STEPS_MAX: u64 = 200_000_000;
 /// Contents that are kept for the diff of a turn. Beyond it no more files are taken into the diff.
 pub const TURN_DIFF_BYTES_MAX: usize = 64 << 20;
+/// Shells within shells that are looked into when a command is judged; deeper ones count as
+/// dangerous, because nobody writes them to be read.
+pub const NESTED_SCRIPTS_MAX: usize = 4;
+/// Words after options of `sudo` and its like that are tried as the command; with more of them it
+/// counts as dangerous. Each try may hold another such program.
+pub const WRAPPED_WORDS_MAX: usize = 8;
+
+/// `.rules` files in one folder; with more of them the folder is an error and none is read.
+pub const RULES_FILES_MAX: usize = 256;
+/// One `.rules` file; a larger one is an error of that file.
+pub const RULES_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Brackets, blocks and operators within each other in a `.rules` file: it is read recursively, and
+/// whoever wrote it need not be trusted. A deeper one is an error of that file.
+pub const RULES_DEPTH_MAX: usize = 64;
+/// Indexes behind one value in a `.rules` file, as in `x[0][1]`; more are an error of that file.
+pub const RULES_INDEXES_MAX: usize = 4;
+/// Steps of evaluation of one `.rules` file, each about one value made; then it is an error.
+pub const RULES_STEPS_MAX: usize = 200_000;
+/// Rules in one file; then it is an error.
+pub const RULES_PER_FILE_MAX: usize = 20_000;
+
+/// Commands and files that a thread's user approved for the session; beyond it the user is asked
+/// again.
+pub const SESSION_APPROVALS_MAX: usize = 4096;

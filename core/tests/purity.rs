@@ -46,6 +46,7 @@ const DEPENDENCIES: &[&str] = &[
     "serde",
     "serde_json",
     "sha2",
+    "shlex",
     "similar",
     "thiserror",
     "toml",
