@@ -122,3 +122,6 @@ pub const PATCH_READ_BYTES_MAX: usize = 128 << 20;
 pub const PATCH_SEARCH_STEPS_MAX: u64 = 200_000_000;
 /// Contents that are kept for the diff of a turn. Beyond it no more files are taken into the diff.
 pub const TURN_DIFF_BYTES_MAX: usize = 64 << 20;
+/// Lines, old and new together, between the first and the last difference of two texts that a diff
+/// looks at closely, a second or two; more are shown as one replacement.
+pub const DIFF_LINES_MAX: usize = 100_000;
