@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use similar::{Algorithm, DiffOp, capture_diff_slices, group_diff_ops};
 
 use super::plan::{Action, Change, Plan};
+use crate::limits;
 use crate::wire::legacy::approval::FileChange;
 use crate::wire::v2::item::{FileUpdateChange, PatchChangeKind};
 
@@ -91,12 +92,30 @@ pub(super) fn hunks(old: &[u8], new: &[u8], context: usize) -> String {
     // Lines end with a line feed and nothing else: a carriage return is part of its line.
     let old: Vec<&str> = old.split_inclusive('\n').collect();
     let new: Vec<&str> = new.split_inclusive('\n').collect();
-    let ops = capture_diff_slices(Algorithm::Myers, &old, &new);
+    let ops = operations(&old, &new);
     let mut out = String::new();
     for group in group_diff_ops(ops, context) {
         hunk(&mut out, &group, &old, &new);
     }
     out
+}
+
+/// What makes the new lines of the old. Where too much differs it is told as one replacement: the
+/// time for finding something better grows faster than the files.
+fn operations(old: &[&str], new: &[&str]) -> Vec<DiffOp> {
+    let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+    let (old_rest, new_rest) = (old.iter().skip(head).rev(), new.iter().skip(head).rev());
+    let tail = old_rest.zip(new_rest).take_while(|(a, b)| a == b).count();
+    let (old_len, new_len) = (old.len() - head - tail, new.len() - head - tail);
+    if old_len + new_len <= limits::DIFF_LINES_MAX {
+        return capture_diff_slices(Algorithm::Myers, old, new);
+    }
+    let equal = |old_index, new_index, len| DiffOp::Equal { old_index, new_index, len };
+    vec![
+        equal(0, 0, head),
+        DiffOp::Replace { old_index: head, old_len, new_index: head, new_len },
+        equal(head + old_len, head + new_len, tail),
+    ]
 }
 
 fn hunk(out: &mut String, ops: &[DiffOp], old: &[&str], new: &[&str]) {

@@ -148,6 +148,12 @@ fn chunks_find_their_places() {
         ("a\n", "@@ x\n-a", Err("Failed to find context 'x' in /w/f")),
         ("a\n", "@@\n-b\n c\n+d", Err("Failed to find expected lines in /w/f:\nb\nc")),
         ("a\nb\n", "@@\n-a\n@@\n-a", Err("Failed to find expected lines in /w/f:\na")),
+        // Not above where the last chunk ended.
+        (
+            "a\nb\n",
+            "@@\n-b\n+c\n@@\n-b\n*** End of File",
+            Err("Failed to find expected lines in /w/f:\nb"),
+        ),
         ("a\nb\n", "@@\n-a\n*** End of File", Err("Failed to find expected lines in /w/f:\na")),
     ]);
 }
@@ -165,6 +171,7 @@ fn misquoted_lines_are_found_and_what_stays_stays_as_it_is() {
         ("a\u{00A0}b\n", "@@\n-a b\n+c", Ok("c\n")),
         // The stricter way wins, though it is further down.
         (" a\na\n", "@@\n-a\n+b", Ok(" a\nb\n")),
+        (" a\na \n", "@@\n-a\n+b", Ok(" a\nb\n")),
         ("\u{FEFF}a\nb\n", "@@\n-a\n+c", Ok("\u{FEFF}c\nb\n")),
     ]);
 }

@@ -4,6 +4,7 @@ use super::{framed, planned};
 use crate::files::{FileError, FileErrorKind, FileOp, MemoryFiles};
 use crate::limits;
 use crate::tools::patch::TurnDiff;
+use crate::tools::patch::diff::hunks;
 use crate::wire::legacy::approval::FileChange;
 use crate::wire::v2::item::{FileUpdateChange, PatchChangeKind};
 
@@ -39,6 +40,21 @@ fn items_show_what_changes() {
         FileChange::Update { unified_diff: moved.to_owned(), move_path: Some("/w/c".to_owned()) };
     assert_eq!(legacy.get("/w/b"), Some(&expected));
     assert_eq!(legacy.len(), 5);
+}
+
+#[test]
+fn too_many_differences_are_one() {
+    let lines = |word: &str| format!("{word}\nsame\n").repeat(limits::DIFF_LINES_MAX / 4);
+    let (old, new) = (lines("old"), lines("new"));
+    let with_ends = |middle: &str, more: &str| format!("1\n2\n{middle}{more}8\n9\n");
+    let diff = |more: &str| {
+        let (old, new) = (with_ends(&old, ""), with_ends(&new, more));
+        hunks(old.as_bytes(), new.as_bytes(), 1)
+    };
+    let kept = |diff: &str| diff.lines().filter(|line| *line == " same").count();
+    assert_eq!(kept(&diff("")), limits::DIFF_LINES_MAX / 4);
+    let whole = diff("x\ny\n");
+    assert_eq!((kept(&whole), whole.lines().next()), (0, Some("@@ -2,50002 +2,50004 @@")));
 }
 
 /// Applies sections as a turn does.
