@@ -151,7 +151,6 @@ pub const PATCH_READ_BYTES_MAX: usize = 128 << 20;
 pub const PATCH_SEARCH_STEPS_MAX: u64 = 200_000_000;
 /// Contents that are kept for the diff of a turn. Beyond it no more files are taken into the diff.
 pub const TURN_DIFF_BYTES_MAX: usize = 64 << 20;
-<<<<<<< HEAD
 /// Shells within shells that are looked into when a command is judged; deeper ones count as
 /// dangerous, because nobody writes them to be read.
 pub const NESTED_SCRIPTS_MAX: usize = 4;
@@ -176,8 +175,6 @@ pub const RULES_PER_FILE_MAX: usize = 20_000;
 /// Commands and files that a thread's user approved for the session; beyond it the user is asked
 /// again.
 pub const SESSION_APPROVALS_MAX: usize = 4096;
-=======
 /// Lines, old and new together, between the first and the last difference of two texts that a diff
 /// looks at closely, a second or two; more are shown as one replacement.
 pub const DIFF_LINES_MAX: usize = 100_000;
->>>>>>> wt-patch

@@ -1,9 +1,9 @@
 //! Tools that the model calls. No tool has a room yet: every call is answered as unsupported, so
 //! that the model goes on without it (engine.md §3.1).
 
+pub mod command;
 #[expect(dead_code, unused_imports, reason = "offered to no model yet; tested and fuzzed")]
 mod patch;
-pub mod command;
 
 use std::sync::Arc;
 
