@@ -35,7 +35,6 @@ impl Requests {
         ticket.id
     }
 
-    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn count(&self) -> usize {
         self.open
     }
@@ -106,6 +105,7 @@ impl Asks {
         self.open.remove(&id).map(|ask| (ask.owner, ask.timer))
     }
 
+    #[cfg(feature = "sim")]
     pub(crate) fn count(&self) -> usize {
         self.open.len()
     }
