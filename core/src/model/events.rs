@@ -270,10 +270,7 @@ mod tests {
             r#"{"type":"response.output_item.done","item":{"type":"reasoning","id":"r"}}"#,
             r#"done {"type":"reasoning","summary":[],"content":null,"encrypted_content":null}"#,
         );
-        check(
-            r#"{"type":"response.output_item.done","item":{"type":"new"}}"#,
-            "done -",
-        );
+        check(r#"{"type":"response.output_item.done","item":{"type":"new"}}"#, "done -");
     }
 
     #[test]
