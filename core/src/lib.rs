@@ -34,5 +34,7 @@ pub use input::{
     FreshTokens, HttpFailure, HttpFailureKind, HttpHead, Input, Outcome, RefreshDenied, Signal,
 };
 pub use machine::Machine;
+#[cfg(feature = "sim")]
+pub use machine::OpenWork;
 pub use secret::Secret;
 pub use setup::{Environment, HostFacts, Refresh, Setup};

@@ -57,6 +57,20 @@ pub struct Machine {
     warnings: Vec<ConfigWarning>,
 }
 
+/// What a machine has begun and not ended.
+#[cfg(feature = "sim")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenWork {
+    /// Requests of the host without a reply.
+    pub requests: usize,
+    /// Questions to the host without an answer.
+    pub asks: usize,
+    /// Calls that have not ended.
+    pub calls: usize,
+    /// Timers that are set.
+    pub timers: usize,
+}
+
 /// Input that waits for start-up.
 #[derive(Debug, Default)]
 struct Held {
@@ -139,6 +153,13 @@ impl Machine {
         self.stage != Stage::Loading
             && !self.out.is_backed_up()
             && self.out.open_requests() < limits::OPEN_REQUESTS_MAX
+    }
+
+    /// What is begun and not ended, for checks that nothing is left.
+    #[cfg(feature = "sim")]
+    pub fn open_work(&self) -> OpenWork {
+        let (asks, calls, timers) = self.out.open_work();
+        OpenWork { requests: self.out.open_requests(), asks, calls, timers }
     }
 
     // --- input ---

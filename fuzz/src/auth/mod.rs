@@ -1,0 +1,12 @@
+//! What is known of credentials: a reference model, steps that try it, and named invariants.
+
+pub mod account;
+pub mod invariants;
+pub mod model;
+pub mod run;
+pub mod said;
+pub mod scene;
+pub mod seen;
+pub mod setting;
+pub mod step;
+pub mod tokens;
