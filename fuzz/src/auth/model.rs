@@ -101,6 +101,9 @@ impl Turn {
 /// A request about the account that waits for the store.
 pub(super) type Queued = (Option<String>, Line);
 
+/// A request of a turn that was interrupted in the same breath: its thread, whose login, and why.
+type Overtaken = (String, (Rc<Login>, u64), &'static str);
+
 /// The model.
 #[derive(Debug)]
 pub struct Model {
@@ -131,6 +134,7 @@ pub struct Model {
     /// Turns, oldest first.
     pub turns: Vec<Turn>,
     turns_begun: u64,
+    overtaken: Vec<Overtaken>,
     /// Threads that were started, oldest first.
     pub threads: Vec<String>,
     pub(super) expected: BTreeMap<String, VecDeque<Expected>>,
@@ -159,6 +163,8 @@ struct InputSoFar {
     timer_fired: bool,
     /// A turn's own response moved on.
     moved: Option<CallId>,
+    /// A turn that has given up its stream.
+    freed: Option<u64>,
     /// The host has read.
     reads: bool,
     /// Requests that only look, and others.
@@ -191,6 +197,7 @@ impl Model {
             expects_timer: false,
             turns: Vec::new(),
             turns_begun: 0,
+            overtaken: Vec::new(),
             threads: Vec::new(),
             expected: BTreeMap::new(),
             notices: VecDeque::new(),
@@ -199,7 +206,8 @@ impl Model {
             marks: BTreeSet::new(),
             dead_tokens: BTreeSet::new(),
             now: Duration::ZERO,
-            input: InputSoFar::default(),
+            // The machine's birth is an input of its own.
+            input: InputSoFar { is_loud: true, ..InputSoFar::default() },
         }
     }
 
@@ -240,7 +248,8 @@ impl Model {
             Fact::Sent(sent) => self.on_sent(sent),
             Fact::FilesAsked(_, job) => self.on_files_asked(*job),
             Fact::TimerSet(timer, after) => self.on_timer_set(*timer, *after),
-            Fact::Dropped(_) | Fact::TimerGone(_) => self.input.outputs += 1,
+            Fact::Dropped(call) => self.on_dropped(*call),
+            Fact::TimerGone(_) => self.input.outputs += 1,
             Fact::AskedEmbedder(ask, previous, limit) => {
                 self.on_ask(*ask, previous.clone(), 0);
                 if let Some(refresh) = &mut self.refresh {
@@ -397,8 +406,12 @@ impl Model {
 
     fn end_turn(&mut self, thread: &str, ending: Ending) {
         let Some(turn) = self.running_mut(thread) else { return };
-        turn.phase = Phase::MustEnd(ending);
         let number = turn.number;
+        let before = std::mem::replace(&mut turn.phase, Phase::MustEnd(ending));
+        if let Phase::MustSend(why, Some(login)) = before {
+            // It was sent and given up within one chunk of the host's bytes.
+            self.overtaken.push((thread.to_owned(), login, why));
+        }
         if let Some(refresh) = &mut self.refresh {
             refresh.waiters.remove(&(thread.to_owned(), number));
         }
@@ -516,6 +529,24 @@ impl Model {
         }
         self.mark("refresh: no answer in time");
         self.fail(&refresh, &format!("timed out after {:?}", self.setting.limit));
+    }
+
+    /// A stream that was silent for too long, or has said all that matters, is given up; the turn is
+    /// free to try again, to go on, or to end.
+    fn on_dropped(&mut self, call: CallId) {
+        self.input.outputs += 1;
+        let has_moved = self.input.moved == Some(call);
+        if !self.input.timer_fired && !has_moved {
+            return;
+        }
+        for turn in &mut self.turns {
+            if matches!(turn.phase, Phase::Streaming { call: own, .. } if own == call) {
+                let marks = ["stream: silent for too long", "stream: whole or failed"];
+                self.marks.insert(marks[usize::from(has_moved)]);
+                turn.phase = Phase::Free;
+                self.input.freed = Some(turn.number);
+            }
+        }
     }
 
     fn on_read(&mut self, end: u64) {
@@ -642,8 +673,14 @@ impl Model {
         self.input.went_out += 1;
         let is_model = sent.thread.is_some();
         let now = (Rc::clone(&self.login), self.generation);
+        let own = |(thread, ..): &Overtaken| Some(thread) == sent.thread.as_ref();
+        let overtaken = self.overtaken.iter().position(own);
         let ((login, _), is_due, why) = match self.sender(sent.thread.as_deref()) {
             _ if !is_model => (now, true, "the model list"),
+            _ if overtaken.is_some() => {
+                let (_, login, why) = self.overtaken.remove(overtaken.unwrap_or_default());
+                (login, true, why)
+            }
             None => (now, false, "nobody has to"),
             Some(at) => {
                 let turn = &mut self.turns[at];
@@ -669,7 +706,9 @@ impl Model {
         let may = |turn: &Turn| {
             own(turn)
                 && match turn.phase {
-                    Phase::Free => self.input.timer_fired,
+                    Phase::Free => {
+                        self.input.timer_fired || self.input.freed == Some(turn.number)
+                    }
                     Phase::Streaming { call, .. } => self.input.moved == Some(call),
                     _ => false,
                 }
@@ -773,9 +812,7 @@ impl Model {
         let free = match gone.phase {
             Phase::MustEnd(_) => false,
             Phase::Free => self.input.timer_fired || self.input.moved.is_some(),
-            Phase::Streaming { call, .. } => {
-                self.input.timer_fired || self.input.moved == Some(call)
-            }
+            Phase::Streaming { call, .. } => self.input.moved == Some(call),
             Phase::MustSend(..) | Phase::Waiting => false,
         };
         let expected = match gone.phase {
@@ -793,6 +830,9 @@ impl Model {
         if !may_speak && input.outputs > 0 {
             let late = input.has_ignored_answer;
             self.seen.push(Seen::Noise { late_answer: late, outputs: input.outputs });
+        }
+        for (_, _, why) in self.overtaken.drain(..) {
+            self.seen.push(Seen::NotSent(why));
         }
         for turn in &self.turns {
             match &turn.phase {

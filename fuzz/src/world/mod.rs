@@ -99,6 +99,7 @@ pub struct World {
     pub backlog_max: usize,
     facts: Vec<Fact>,
     exit: Option<ExitStatus>,
+    exit_told: bool,
     digest: u64,
     output: Option<Vec<u8>>,
     /// Output that is no message of the protocol, if there ever was any.
@@ -135,12 +136,14 @@ impl World {
             backlog_max: 0,
             facts: Vec::new(),
             exit: None,
+            exit_told: false,
             digest: 0xcbf2_9ce4_8422_2325,
             output: None,
             trouble: None,
         };
         world.facts.push(Fact::At(mono));
         world.drain();
+        world.facts.push(Fact::Settled);
         world
     }
 
@@ -518,6 +521,11 @@ impl World {
             self.carry_out(effect);
         }
         self.look();
+        // What is pending is still written, so the end comes after it.
+        if let Some(status) = self.exit.filter(|_| !self.exit_told) {
+            self.exit_told = true;
+            self.facts.push(Fact::Exited(status));
+        }
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -549,7 +557,6 @@ impl World {
             }
             Effect::Exit(status) => {
                 self.exit = Some(status);
-                self.facts.push(Fact::Exited(status));
             }
         }
     }
