@@ -1,12 +1,15 @@
-//! Random sessions by seed. Goal: every invariant holds after every step of every session, and
-//! every session comes to rest once things are healed.
+//! Random sessions by seed. Goal: every invariant holds after every step of every session, every
+//! session comes to rest once things are healed, and every rule was tried.
 //!
 //! Method: each seed draws a configuration and what the session is about, then steps that the model
 //! finds interesting. `UNDERSTUDY_SEEDS` says how many seeds (300), `UNDERSTUDY_SEED` plays one.
 
+use std::collections::BTreeMap;
 use std::env;
+use std::sync::OnceLock;
 
-use understudy_fuzz::auth::run::{self, Failure};
+use understudy_fuzz::auth::marks::MARKS;
+use understudy_fuzz::auth::run::{self, Failure, Played};
 
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;
@@ -18,29 +21,58 @@ fn number(name: &str) -> Option<u64> {
     Some(number.unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
+fn seeds() -> std::ops::Range<u64> {
+    let first = number("UNDERSTUDY_SEED").or(number("UNDERSTUDY_FIRST_SEED")).unwrap_or(0);
+    let count = if number("UNDERSTUDY_SEED").is_some() { Some(1) } else { number("UNDERSTUDY_SEEDS") };
+    first..first + count.unwrap_or(300)
+}
+
 /// Every tenth session is played twice and must give the same bytes (design.md §4.8).
-fn play(seed: u64) -> Result<(), Failure> {
+fn play(seed: u64) -> Result<Played, Failure> {
     let played = run::play_seed(seed)?;
     if seed.is_multiple_of(10) {
         let again = run::play_seed(seed)?;
         assert_eq!(played.digest, again.digest, "seed {seed:#x} plays differently a second time");
     }
-    Ok(())
+    Ok(played)
+}
+
+/// All sessions, played once for all tests; or the first that fails, made small.
+fn played() -> Result<&'static [Played], &'static Failure> {
+    static PLAYED: OnceLock<Result<Vec<Played>, Box<Failure>>> = OnceLock::new();
+    let all = PLAYED.get_or_init(|| {
+        let all: Result<Vec<Played>, Failure> = seeds().map(play).collect();
+        all.map_err(|failure| {
+            println!("first seen: {}", failure.violation.text);
+            Box::new(failure.minimised())
+        })
+    });
+    all.as_deref().map_err(Box::as_ref)
 }
 
 #[test]
 fn every_invariant_holds_in_random_sessions() {
-    let seeds: Box<dyn Iterator<Item = u64>> = match number("UNDERSTUDY_SEED") {
-        Some(seed) => Box::new(seed..=seed),
-        None => {
-            let first = number("UNDERSTUDY_FIRST_SEED").unwrap_or(0);
-            Box::new(first..first + number("UNDERSTUDY_SEEDS").unwrap_or(300))
-        }
-    };
-    for seed in seeds {
-        if let Err(failure) = play(seed) {
-            println!("first seen with seed {seed:#x}: {}", failure.violation.text);
-            panic!("{}", failure.minimised());
-        }
+    if let Err(failure) = played() {
+        panic!("{failure}");
     }
+}
+
+/// Every row of the blocking rules, every verdict on a 401 and every end of a refresh was reached.
+#[test]
+fn coverage() {
+    let Ok(all) = played() else { return };
+    if all.len() < 100 {
+        return;
+    }
+    let mut reached: BTreeMap<&str, usize> = BTreeMap::new();
+    for mark in all.iter().flat_map(|played| &played.marks) {
+        *reached.entry(mark).or_default() += 1;
+    }
+    for (mark, sessions) in &reached {
+        println!("{sessions:6} {mark}");
+    }
+    let missing: Vec<_> = MARKS.iter().filter(|mark| !reached.contains_key(**mark)).collect();
+    assert!(missing.is_empty(), "never reached: {missing:#?}");
+    let unknown: Vec<_> = reached.keys().filter(|mark| !MARKS.contains(mark)).collect();
+    assert!(unknown.is_empty(), "not in the list of marks: {unknown:#?}");
 }

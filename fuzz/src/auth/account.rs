@@ -135,7 +135,8 @@ impl Model {
             Kind::None => "apiKey: the first login",
             Kind::Key => "apiKey: over an API key",
             Kind::Managed => "apiKey: over a managed login",
-            Kind::External => "apiKey: over tokens that came meanwhile",
+            // Blocked before the store was asked, and nothing else is served meanwhile.
+            Kind::External => unreachable!("an API key over the host's tokens"),
         });
         self.sign_in(Login::key(key));
         let is_legacy = matches!(line, Line::LoginKey { legacy: true, .. });

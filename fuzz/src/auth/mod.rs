@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod invariants;
+pub mod marks;
 pub mod model;
 pub mod run;
 pub mod said;

@@ -109,7 +109,7 @@ impl Setting {
     pub fn choose(c: &mut impl Choose) -> Option<Self> {
         use Stored::{External, Garbage, Key, Managed, ManagedElsewhere, Nothing};
         Some(Self {
-            provider: match c.weighted(&[12, 2, 1, 1, 1, 1])? {
+            provider: match c.weighted(&[18, 2, 1, 1, 1, 1])? {
                 0 => Provider::Asks,
                 1 => Provider::BuiltIn,
                 2 => Provider::Foreign,
@@ -117,7 +117,11 @@ impl Setting {
                 4 => Provider::EnvKeyUnset,
                 _ => Provider::Bearer,
             },
-            forced_method: c.pick(&[None, None, None, Some(Forced::Api), Some(Forced::ChatGpt)])?,
+            forced_method: match c.below(8)? {
+                0 => Some(Forced::Api),
+                1 => Some(Forced::ChatGpt),
+                _ => None,
+            },
             forced_workspace: c.one_in(3)?,
             ephemeral: c.one_in(4)?,
             request_retries: c.below(3)?,

@@ -152,17 +152,17 @@ impl Swarm {
             logins: c.pick(&[1, 2, 2, 6])?,
             logouts: c.pick(&[0, 1, 1, 2])?,
             reads: c.pick(&[1, 2, 4])?,
-            turns: c.pick(&[2, 4, 6])?,
+            turns: c.pick(&[2, 3, 4])?,
             interrupts: c.pick(&[0, 1, 1, 3])?,
-            answers: c.pick(&[1, 4, 6])?,
+            answers: c.pick(&[1, 3, 6])?,
             backend: c.pick(&[4, 8, 8])?,
-            refusals: c.pick(&[2, 6, 12])?,
+            refusals: c.pick(&[4, 12, 24])?,
             jobs: c.pick(&[1, 4, 6])?,
             waits: c.pick(&[1, 2, 4])?,
             stale: c.pick(&[0, 0, 1, 2])?,
             reading: c.pick(&[0, 0, 1, 2])?,
-            endings: c.pick(&[0, 0, 0, 1])?,
-            goodness: c.pick(&[2, 5, 7])?,
+            endings: c.pick(&[0, 0, 0, 0, 1])?,
+            goodness: c.pick(&[1, 4, 7])?,
             faults: c.pick(&[0, 0, 2, 5])?,
             cuts: c.pick(&[0, 1, 4])?,
             floods: c.one_in(64)?,
@@ -177,16 +177,18 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
     let calls = scene.world.http().len();
     let has_open_ask = scene.model.refresh.as_ref().is_some_and(|r| r.since.is_some());
     let has_threads = !scene.model.threads.is_empty();
+    // While tokens are wanted, time passes in short steps, so that there is time for more to happen.
+    let waits = if has_open_ask { swarm.waits.min(1) } else { swarm.waits };
     let weights = [
         swarm.logins,
         swarm.logouts,
         swarm.reads,
-        has(has_threads, swarm.turns),
+        has(has_threads, 2 * swarm.turns),
         has(has_threads, swarm.interrupts),
         has(has_open_ask, 2 * swarm.answers) + has(!scene.model.asks.is_empty(), swarm.stale),
         has(calls > 0, swarm.backend),
         has(jobs > 0, 3 * swarm.jobs),
-        swarm.waits,
+        waits,
         swarm.stale,
         swarm.reading,
         swarm.endings,
@@ -254,7 +256,11 @@ pub fn prologue(c: &mut impl Choose) -> Option<Vec<Step>> {
         steps.push(Step::Job(0, Fault::None));
         steps.push(plain(Say::Initialize));
     }
-    for _ in 0..c.pick(&[1, 1, 2, 3])? {
+    if c.below(4)? > 0 {
+        // The case that matters most: the host's tokens are in force.
+        steps.push(plain(Say::LoginTokens(Wanted::GOOD)));
+    }
+    for _ in 0..c.pick(&[1, 2, 3])? {
         steps.push(plain(Say::StartThread));
         steps.push(Step::Job(0, Fault::None));
     }
@@ -361,7 +367,7 @@ fn response(c: &mut impl Choose, swarm: &Swarm) -> Option<Response> {
 fn backend(c: &mut impl Choose, swarm: &Swarm) -> Option<Step> {
     let nth = c.below(4)? as usize;
     let piece = c.pick(&[1 << 20, 1 << 20, 100, 7, 1])?;
-    Some(match c.weighted(&[8, 3, 3, 3, 1, 1])? {
+    Some(match c.weighted(&[12, 3, 3, 3, 1, 1])? {
         0 => {
             let response = response(c, swarm)?;
             let is_flood = response == Response::Flood;
