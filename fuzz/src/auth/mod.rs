@@ -9,5 +9,6 @@ pub mod said;
 pub mod scene;
 pub mod seen;
 pub mod setting;
+pub mod small_scope;
 pub mod step;
 pub mod tokens;

@@ -88,8 +88,8 @@ pub struct Turn {
     pub has_waited: bool,
     /// Bearers that were refused since the last success.
     pub bearers_refused: Vec<Option<String>>,
-    /// Requests since the last one that the turn made of its own.
-    pub requests: u32,
+    /// Inputs that joined it.
+    pub joined: u32,
 }
 
 impl Turn {
@@ -235,6 +235,12 @@ impl Model {
         self.queue.len() + usize::from(self.busy.is_some())
     }
 
+    /// The requests that the store holds up, by name.
+    pub fn queue_shape(&self) -> String {
+        let waiting = self.busy.iter().chain(&self.queue);
+        waiting.map(|(_, line)| line.method()).collect::<Vec<_>>().join(" ")
+    }
+
     /// Takes in one fact.
     pub fn see(&mut self, fact: &Fact) {
         match fact {
@@ -351,7 +357,8 @@ impl Model {
             let verdict = Verdict::RefusedWith(-32600, "thread".to_owned());
             return self.expect_reply(id, line, verdict);
         }
-        if self.running(&thread).is_some() {
+        if let Some(turn) = self.running_mut(&thread) {
+            turn.joined += 1;
             self.mark("turn/start joins the running turn");
             return self.expect_reply(id, line, Verdict::Turn { is_new: false });
         }
@@ -376,7 +383,7 @@ impl Model {
             refused: 0,
             has_waited: false,
             bearers_refused: Vec::new(),
-            requests: 0,
+            joined: 0,
         });
     }
 
@@ -684,7 +691,6 @@ impl Model {
             None => (now, false, "nobody has to"),
             Some(at) => {
                 let turn = &mut self.turns[at];
-                turn.requests += 1;
                 let (login, why) = match &turn.phase {
                     Phase::MustSend(why, login) => (login.clone().unwrap_or(now), *why),
                     _ => (now, "another try"),

@@ -95,7 +95,7 @@ fn finish(scene: &mut Scene) -> Result<Played, Violation> {
 }
 
 /// A panic of the machine is a violation like any other.
-fn guarded<T>(play: impl FnOnce() -> Result<T, Violation>) -> Result<T, Violation> {
+pub(super) fn guarded<T>(play: impl FnOnce() -> Result<T, Violation>) -> Result<T, Violation> {
     log::install();
     catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();

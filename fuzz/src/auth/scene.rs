@@ -365,5 +365,5 @@ pub const LIVENESS: &str = "liveness_everything_comes_to_rest";
 
 fn newest<T>(all: impl DoubleEndedIterator<Item = T> + Clone, nth: usize) -> Option<T> {
     let count = all.clone().count();
-    if count == 0 { None } else { all.rev().nth(nth % count) }
+    if count == 0 { None } else { all.rev().nth(nth.min(count - 1)) }
 }

@@ -13,7 +13,7 @@ use crate::choose::Choose;
 use crate::world::backend::Response;
 use crate::world::{Cut, Fault};
 
-/// One step. `nth` counts what is there, newest first, and wraps around.
+/// One step. `nth` counts what is there, newest first; beyond the last it is the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The host says something.
