@@ -176,6 +176,8 @@ impl Machine {
             let Some(line) = framer.next(&mut rest) else { break };
             self.on_line(&line);
             framer.done();
+            // Before the next line: where a chunk ends must not matter.
+            self.wake_turns();
         }
         self.framer = framer;
     }
@@ -328,16 +330,21 @@ impl Machine {
         }
     }
 
+    /// After each input: what it has led to in other rooms.
+    fn settle(&mut self) {
+        self.wake_turns();
+        self.end_if_closed();
+    }
+
     /// Wakes turns whose refresh has ended. One room's reaction may be another's cause, so this runs
     /// until nothing is left.
-    fn settle(&mut self) {
+    fn wake_turns(&mut self) {
         while let Some((Waiter(thread), woken)) = self.auth.next_woken() {
             self.with_turn(ThreadId(thread), |turn, out, conversation| match woken {
                 Woken::Retry => crate::turn::Next::Send,
                 Woken::Fail(cause) => turn.fail_unauthorized(out, conversation, Some(cause)),
             });
         }
-        self.end_if_closed();
     }
 
     // --- the end ---

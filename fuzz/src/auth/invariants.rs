@@ -19,6 +19,7 @@ pub const INVARIANTS: &[(&str, Check)] = &[
     ("d2_turns_and_items_keep_their_order", d2_turns_and_items_keep_their_order),
     ("d2_turns_end_when_they_must", d2_turns_end_when_they_must),
     ("d5_output_is_bounded", d5_output_is_bounded),
+    ("e1_retries_are_bounded", e1_retries_are_bounded),
     ("i01_external_tokens_are_never_stored", i01_external_tokens_are_never_stored),
     ("i02_account_is_the_tokens_own", i02_account_is_the_tokens_own),
     ("i03_after_logout_nothing_is_usable", i03_after_logout_nothing_is_usable),
@@ -136,6 +137,18 @@ fn d2_turns_end_when_they_must(scene: &Scene) -> Result<(), String> {
 fn d5_output_is_bounded(scene: &Scene) -> Result<(), String> {
     let (most, limit) = (scene.world.backlog_max, scene.world.backlog_limit());
     ensure(most <= limit, || format!("{most} bytes wait for the host, more than {limit}"))
+}
+
+/// A request is sent again no more often than the provider's two settings allow together
+/// (engine.md §2.4).
+fn e1_retries_are_bounded(scene: &Scene) -> Result<(), String> {
+    let most = scene.setting.retries();
+    for seen in &scene.seen {
+        if let Seen::Retried(retries) = seen {
+            ensure(*retries <= most, || format!("sent again {retries} times, not {most}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// I1: external tokens are in no file, and the store is written only for those who asked.
@@ -575,13 +588,10 @@ fn i40_the_rest_is_answered_at_once(scene: &Scene) -> Result<(), String> {
 
 /// I41: a stored record that cannot be used is reported, once, after `initialize`.
 fn i41_a_bad_record_is_reported(scene: &Scene) -> Result<(), String> {
-    let is_ours = |seen: &&Seen| {
-        matches!(seen, Seen::Warned(summary) if summary.starts_with("Stored credentials"))
-    };
+    let is_ours = |seen: &&Seen| matches!(seen, Seen::Warned(summary) if summary.starts_with("Stored credentials"));
     let warned = scene.seen.iter().filter(is_ours).count();
-    let begun = replies(scene).filter(|(expected, got)| {
-        matches!(expected.line, Line::Initialize) && got.is_ok()
-    });
+    let begun = replies(scene)
+        .filter(|(expected, got)| matches!(expected.line, Line::Initialize) && got.is_ok());
     let wanted = if scene.model.warns { begun.count() } else { 0 };
     ensure(warned == wanted, || format!("warned {warned} times, not {wanted}"))
 }

@@ -49,9 +49,9 @@ pub struct Refreshing {
 /// What a turn does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// It must send a request before the input is settled, for this reason; with this login and
-    /// count of logins, or with those at the end of the input.
-    MustSend(&'static str, Option<(Rc<Login>, u64)>),
+    /// It must send a request before the input is settled, for this reason, with this login and count
+    /// of logins.
+    MustSend(&'static str, (Rc<Login>, u64)),
     /// A request is out.
     Streaming {
         /// Its call.
@@ -88,6 +88,8 @@ pub struct Turn {
     pub has_waited: bool,
     /// Bearers that were refused since the last success.
     pub bearers_refused: Vec<Option<String>>,
+    /// Requests that were sent again because of a timer, since one was sent for another reason.
+    pub retries: u32,
     /// Inputs that joined it.
     pub joined: u32,
 }
@@ -370,7 +372,7 @@ impl Model {
             match self.setting.credential(&self.login) {
                 Ok(_) => {
                     let login = (Rc::clone(&self.login), self.generation);
-                    Phase::MustSend("a turn begins", Some(login))
+                    Phase::MustSend("a turn begins", login)
                 }
                 Err(words) => Phase::MustEnd(Ending::NoCredential(words.to_owned())),
             }
@@ -383,6 +385,7 @@ impl Model {
             refused: 0,
             has_waited: false,
             bearers_refused: Vec::new(),
+            retries: 0,
             joined: 0,
         });
     }
@@ -415,7 +418,7 @@ impl Model {
         let Some(turn) = self.running_mut(thread) else { return };
         let number = turn.number;
         let before = std::mem::replace(&mut turn.phase, Phase::MustEnd(ending));
-        if let Phase::MustSend(why, Some(login)) = before {
+        if let Phase::MustSend(why, login) = before {
             // It was sent and given up within one chunk of the host's bytes.
             self.overtaken.push((thread.to_owned(), login, why));
         }
@@ -479,9 +482,10 @@ impl Model {
 
     fn wake(&mut self, refresh: &Refreshing, why: &'static str) {
         self.mark("woken: retry");
+        let login = (Rc::clone(&self.login), self.generation);
         for turn in &mut self.turns {
             if refresh.waiters.contains(&(turn.thread.clone(), turn.number)) {
-                turn.phase = Phase::MustSend(why, None);
+                turn.phase = Phase::MustSend(why, login.clone());
             }
         }
     }
@@ -585,12 +589,7 @@ impl Model {
         self.input.went_out += 1;
         let is_due = std::mem::take(&mut self.must_ask);
         let is_second = !is_due && self.refresh.is_some();
-        self.seen.push(Seen::Asked {
-            is_due,
-            is_second,
-            login: Rc::clone(&self.login),
-            previous,
-        });
+        self.seen.push(Seen::Asked { is_due, is_second, login: Rc::clone(&self.login), previous });
         self.asks.push(ask);
         if let Some(refresh) = self.refresh.as_mut().filter(|_| is_due) {
             refresh.ask = Some(ask);
@@ -603,9 +602,9 @@ impl Model {
     fn on_part(&mut self, call: CallId, part: Part) {
         self.input.is_loud = true;
         self.input.moved = Some(call);
-        let at = self.turns.iter().position(|turn| {
-            matches!(turn.phase, Phase::Streaming { call: own, .. } if own == call)
-        });
+        let at = self.turns.iter().position(
+            |turn| matches!(turn.phase, Phase::Streaming { call: own, .. } if own == call),
+        );
         let Some(at) = at else { return };
         let turn = &mut self.turns[at];
         let Phase::Streaming { status, generation, bearer, .. } = &mut turn.phase else { return };
@@ -659,7 +658,8 @@ impl Model {
         if verdict.starts_with("401: fail") {
             turn.phase = Phase::MustEnd(Ending::Unauthorized(None));
         } else if verdict.starts_with("401: retry") {
-            turn.phase = Phase::MustSend("the login has changed since", None);
+            let login = (Rc::clone(&self.login), self.generation);
+            turn.phase = Phase::MustSend("the login has changed since", login);
         } else {
             turn.phase = Phase::Waiting;
             turn.has_waited = true;
@@ -692,8 +692,16 @@ impl Model {
             Some(at) => {
                 let turn = &mut self.turns[at];
                 let (login, why) = match &turn.phase {
-                    Phase::MustSend(why, login) => (login.clone().unwrap_or(now), *why),
-                    _ => (now, "another try"),
+                    Phase::MustSend(why, login) => (login.clone(), *why),
+                    _ if self.input.timer_fired => {
+                        turn.retries += 1;
+                        self.seen.push(Seen::Retried(turn.retries));
+                        (now, "another try")
+                    }
+                    _ => {
+                        turn.retries = 0;
+                        (now, "the turn goes on")
+                    }
                 };
                 let (call, bearer, generation) = (sent.call, sent.bearer.clone(), login.1);
                 turn.phase = Phase::Streaming { call, generation, bearer, status: None };
@@ -712,9 +720,7 @@ impl Model {
         let may = |turn: &Turn| {
             own(turn)
                 && match turn.phase {
-                    Phase::Free => {
-                        self.input.timer_fired || self.input.freed == Some(turn.number)
-                    }
+                    Phase::Free => self.input.timer_fired || self.input.freed == Some(turn.number),
                     Phase::Streaming { call, .. } => self.input.moved == Some(call),
                     _ => false,
                 }

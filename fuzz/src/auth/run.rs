@@ -31,6 +31,8 @@ pub struct Played {
     pub marks: BTreeSet<&'static str>,
     /// Stands for all that came out.
     pub digest: u64,
+    /// Stands for what the host and the backend saw.
+    pub seen_digest: u64,
 }
 
 /// A session that broke a rule.
@@ -43,11 +45,40 @@ pub struct Failure {
 }
 
 /// Makes and plays the session of a seed.
-pub fn play_seed(seed: u64) -> Result<Played, Failure> {
-    let mut choices = Seeded(seed);
-    match play_choices(seed, &mut choices) {
-        Ok((_, played)) => Ok(played),
-        Err(failure) => Err(failure),
+pub fn play_seed(seed: u64) -> Result<(Script, Played), Failure> {
+    play_choices(seed, &mut Seeded(seed))
+}
+
+/// The same session again must give the same bytes (design.md §4.8).
+pub fn play_again(script: &Script, played: &Played) -> Result<(), Failure> {
+    let fail = |text: &str| {
+        let violation = Violation { rule: "d8_the_same_again", text: text.to_owned() };
+        Err(Failure { script: script.clone(), violation })
+    };
+    match play(script) {
+        Ok(again) if again.digest == played.digest => Ok(()),
+        Ok(_) => fail("other bytes came out"),
+        Err(violation) => fail(&violation.text),
+    }
+}
+
+/// The host and the backend see the same wherever the host's bytes are cut, and also when lines come
+/// one by one that came together.
+pub fn play_in_bytes(script: &Script, played: &Played) -> Result<(), Failure> {
+    let mut cut = script.clone();
+    for step in &mut cut.steps {
+        if let Step::Say(_, _, cut @ (Cut::Whole | Cut::At(_))) = step {
+            *cut = Cut::Bytes;
+        }
+    }
+    let fail = |text: &str| {
+        let violation = Violation { rule: "d9_chunks_do_not_matter", text: text.to_owned() };
+        Err(Failure { script: script.clone(), violation })
+    };
+    match play(&cut) {
+        Ok(again) if again.seen_digest == played.seen_digest => Ok(()),
+        Ok(_) => fail("something else was seen when the bytes came one by one"),
+        Err(violation) => fail(&violation.text),
     }
 }
 
@@ -91,7 +122,11 @@ pub fn play(script: &Script) -> Result<Played, Violation> {
 
 fn finish(scene: &mut Scene) -> Result<Played, Violation> {
     scene.heal()?;
-    Ok(Played { marks: std::mem::take(&mut scene.model.marks), digest: scene.world.digest() })
+    Ok(Played {
+        marks: std::mem::take(&mut scene.model.marks),
+        digest: scene.world.digest(),
+        seen_digest: scene.world.seen_digest(),
+    })
 }
 
 /// A panic of the machine is a violation like any other.
@@ -147,7 +182,13 @@ impl Failure {
 
     /// Takes the script if it fails in the same way.
     fn takes(&mut self, script: Script) -> bool {
-        match play(&script) {
+        let played = play(&script);
+        let outcome = match self.violation.rule {
+            "d8_the_same_again" => played.map(|played| play_again(&script, &played)),
+            "d9_chunks_do_not_matter" => played.map(|played| play_in_bytes(&script, &played)),
+            _ => played.map(|_| Ok(())),
+        };
+        match outcome.and_then(|again| again.map_err(|failure| failure.violation)) {
             Err(violation) if violation.rule == self.violation.rule => {
                 *self = Self { script, violation };
                 true

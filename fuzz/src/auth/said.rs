@@ -1,8 +1,8 @@
 //! What the host says, by meaning and as text.
 
-use super::tokens::{Login, Shape, Tokens};
 use super::seen::Verdict;
 use super::setting::WORKSPACE;
+use super::tokens::{Login, Shape, Tokens};
 
 /// A line with its id, if it is a request; the id as JSON text.
 #[derive(Clone, Debug)]
@@ -219,10 +219,14 @@ impl Answer {
 
     fn text(&self, ask: i64) -> String {
         match self {
-            Answer::Tokens(tokens) => format!(r#"{{"id":{ask},"result":{{{}}}}}"#, tokens.members()),
+            Answer::Tokens(tokens) => {
+                format!(r#"{{"id":{ask},"result":{{{}}}}}"#, tokens.members())
+            }
             Answer::Both(tokens) => {
                 let members = tokens.members();
-                format!(r#"{{"id":{ask},"error":{{"code":1,"message":"m"}},"result":{{{members}}}}}"#)
+                format!(
+                    r#"{{"id":{ask},"error":{{"code":1,"message":"m"}},"result":{{{members}}}}}"#
+                )
             }
             Answer::TextId(tokens) => {
                 format!(r#"{{"id":"{ask}","result":{{{}}}}}"#, tokens.members())
@@ -303,9 +307,7 @@ impl Line {
                 request(id, name, &format!(r#"{{"type":"chatgptAuthTokens",{members}}}"#))
             }
             Line::LoginChatGpt { legacy: false } => request(id, name, r#"{"type":"chatgpt"}"#),
-            Line::CancelLogin { .. } => {
-                request(id, name, &format!(r#"{{"loginId":"{UUID}"}}"#))
-            }
+            Line::CancelLogin { .. } => request(id, name, &format!(r#"{{"loginId":"{UUID}"}}"#)),
             Line::ReadAccount { refresh } => {
                 request(id, name, &format!(r#"{{"refreshToken":{refresh}}}"#))
             }

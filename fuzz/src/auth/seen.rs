@@ -148,6 +148,8 @@ pub enum Seen {
         /// The bearer had been refused before.
         repeats: bool,
     },
+    /// A turn has sent a request again on its own account, for the how manieth time.
+    Retried(u32),
     /// A turn was completed.
     TurnOver {
         /// How it must end.

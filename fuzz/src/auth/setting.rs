@@ -142,6 +142,15 @@ impl Setting {
         })
     }
 
+    /// How often a request may be sent again.
+    pub fn retries(&self) -> u32 {
+        match self.provider {
+            // Its own are 4 and 5, and nobody can change them.
+            Provider::BuiltIn => 9,
+            _ => self.request_retries + self.stream_retries,
+        }
+    }
+
     /// Whether the provider wants a login.
     pub fn requires_auth(&self) -> bool {
         matches!(self.provider, Provider::Asks | Provider::BuiltIn | Provider::Bearer)
@@ -225,7 +234,9 @@ impl Setting {
         if self.provider == Provider::BuiltIn {
             return text;
         }
-        text.push_str("model_provider = 'scripted'\n[model_providers.scripted]\nname = 'Scripted'\n");
+        text.push_str(
+            "model_provider = 'scripted'\n[model_providers.scripted]\nname = 'Scripted'\n",
+        );
         text.push_str(match self.provider {
             Provider::Foreign => "base_url = 'https://models.example.net/v1'\n",
             _ => "base_url = 'http://127.0.0.1:9/v1'\n",

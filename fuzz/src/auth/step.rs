@@ -204,7 +204,8 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
             say(Say::StartTurn { slot: c.below(3)? as usize, is_empty }, c, swarm)?
         }
         4 => {
-            let named = c.pick(&[Named::Right, Named::Right, Named::Right, Named::Wrong, Named::Blank]);
+            let named =
+                c.pick(&[Named::Right, Named::Right, Named::Right, Named::Wrong, Named::Blank]);
             say(Say::Interrupt { slot: c.below(3)? as usize, named: named? }, c, swarm)?
         }
         5 => {
@@ -234,7 +235,8 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
         11 => Step::Flush,
         12 => say(Say::StartThread, c, swarm)?,
         _ => {
-            let junk = [Say::Initialize, Say::Junk(c.below(u32::try_from(JUNK.len()).ok()?)? as usize)];
+            let junk =
+                [Say::Initialize, Say::Junk(c.below(u32::try_from(JUNK.len()).ok()?)? as usize)];
             say(c.pick(&junk)?, c, swarm)?
         }
     })
@@ -246,7 +248,11 @@ pub fn prologue(c: &mut impl Choose) -> Option<Vec<Step>> {
     let mut steps = Vec::new();
     if c.one_in(8)? {
         // Before anything is allowed.
-        steps.push(plain(c.pick(&[Say::Agent, Say::StartThread, Say::Status { include: true }])?));
+        steps.push(plain(c.pick(&[
+            Say::Agent,
+            Say::StartThread,
+            Say::Status { include: true },
+        ])?));
     }
     if c.one_in(12)? {
         // `initialize` comes before start-up is done.

@@ -112,8 +112,7 @@ struct Events {
 impl Events {
     fn begin(n: u64) -> Self {
         let mut events = Self { text: String::new() };
-        events
-            .event(&format!(r#"{{"type":"response.created","response":{{"id":"resp-{n}"}}}}"#));
+        events.event(&format!(r#"{{"type":"response.created","response":{{"id":"resp-{n}"}}}}"#));
         events
     }
 

@@ -101,6 +101,8 @@ pub struct World {
     exit: Option<ExitStatus>,
     exit_told: bool,
     digest: u64,
+    /// Of the lines for the host, and of the requests to the backend.
+    digests: [u64; 2],
     output: Option<Vec<u8>>,
     /// Output that is no message of the protocol, if there ever was any.
     pub trouble: Option<String>,
@@ -137,7 +139,8 @@ impl World {
             facts: Vec::new(),
             exit: None,
             exit_told: false,
-            digest: 0xcbf2_9ce4_8422_2325,
+            digest: DIGEST,
+            digests: [DIGEST; 2],
             output: None,
             trouble: None,
         };
@@ -180,6 +183,13 @@ impl World {
     /// A number that stands for all bytes and effects that came out.
     pub fn digest(&self) -> u64 {
         self.digest
+    }
+
+    /// A number that stands for what the host and the backend see, and in which order each sees it;
+    /// not for their order against each other.
+    pub fn seen_digest(&self) -> u64 {
+        let [host, backend] = self.digests;
+        host ^ backend.rotate_left(32)
     }
 
     // --- the host ---
@@ -564,14 +574,15 @@ impl World {
     fn start(&mut self, call: CallId, work: Call) {
         match work {
             Call::Http(request) => {
-                self.note(call.0, request.url.as_bytes());
+                fold(&mut self.digests[1], request.url.as_bytes());
                 for (name, value) in &request.headers {
-                    self.note(0, name.as_bytes());
-                    self.note(1, value.expose().as_bytes());
+                    fold(&mut self.digests[1], name.as_bytes());
+                    fold(&mut self.digests[1], value.expose().as_bytes());
                 }
                 for piece in &request.body {
-                    self.note(2, piece.as_bytes());
+                    fold(&mut self.digests[1], piece.as_bytes());
                 }
+                self.note(call.0, &self.digests[1].to_le_bytes());
                 let sent = Rc::new(sent(call, &request));
                 self.http.push(HttpCall { call, sent: Rc::clone(&sent), answer: None });
                 self.facts.push(Fact::Sent(sent));
@@ -596,10 +607,10 @@ impl World {
         let backlog = pending.len();
         let from = usize::try_from(self.looked_at - self.written).unwrap_or(usize::MAX);
         let fresh = pending.get(from..).unwrap_or_default();
-        let mut digest = self.digest;
+        let mut digests = self.digests;
         let mut place = self.looked_at;
         for line in fresh.split_inclusive(|byte| *byte == b'\n') {
-            fold(&mut digest, line);
+            fold(&mut digests[0], line);
             place += line.len() as u64;
             self.longest_line = self.longest_line.max(line.len());
             match Heard::read(line) {
@@ -617,7 +628,10 @@ impl World {
             output.extend_from_slice(fresh);
         }
         self.looked_at = place;
-        self.digest = digest;
+        self.digests = digests;
+        if backlog > from {
+            self.note(place, &self.digests[0].to_le_bytes());
+        }
         self.backlog_max = self.backlog_max.max(backlog);
     }
 
@@ -632,6 +646,8 @@ impl World {
         fold(&mut self.digest, bytes);
     }
 }
+
+const DIGEST: u64 = 0xcbf2_9ce4_8422_2325;
 
 /// FNV-1a, eight bytes at a time where there are eight.
 fn fold(digest: &mut u64, bytes: &[u8]) {
