@@ -3,7 +3,7 @@
 use understudy_core::ExitStatus;
 use understudy_core::files::Access;
 
-use super::model::Stage;
+use super::model::{Phase, Stage, Turn};
 use super::said::Line;
 use super::scene::Scene;
 use super::seen::{Ending, Expected, Seen, Verdict};
@@ -13,13 +13,18 @@ use super::tokens::{EXTERNAL_MARK, Kind, MARKS};
 /// A named check of what the last step brought.
 pub type Check = fn(&Scene) -> Result<(), String>;
 
-/// Every invariant.
+/// Every invariant. The first that fails gives a failure its name, so that causes stand before what
+/// they lead to.
 pub const INVARIANTS: &[(&str, Check)] = &[
     ("d1_every_request_is_answered_once", d1_every_request_is_answered_once),
     ("d2_turns_and_items_keep_their_order", d2_turns_and_items_keep_their_order),
     ("d2_turns_end_when_they_must", d2_turns_end_when_they_must),
     ("d5_output_is_bounded", d5_output_is_bounded),
+    ("d5_no_work_outlives_its_owner", d5_no_work_outlives_its_owner),
     ("e1_retries_are_bounded", e1_retries_are_bounded),
+    ("i17_blocked_logins_are_blocked", i17_blocked_logins_are_blocked),
+    ("i18_tokens_are_blocked_only_by_force", i18_tokens_are_blocked_only_by_force),
+    ("i19_the_forced_workspace_holds", i19_the_forced_workspace_holds),
     ("i01_external_tokens_are_never_stored", i01_external_tokens_are_never_stored),
     ("i02_account_is_the_tokens_own", i02_account_is_the_tokens_own),
     ("i03_after_logout_nothing_is_usable", i03_after_logout_nothing_is_usable),
@@ -32,9 +37,6 @@ pub const INVARIANTS: &[(&str, Check)] = &[
     ("i14_every_change_is_announced", i14_every_change_is_announced),
     ("i15_status_agrees_with_the_announcement", i15_status_agrees_with_the_announcement),
     ("i16_reads_show_the_login_in_force", i16_reads_show_the_login_in_force),
-    ("i17_blocked_logins_are_blocked", i17_blocked_logins_are_blocked),
-    ("i18_tokens_are_blocked_only_by_force", i18_tokens_are_blocked_only_by_force),
-    ("i19_the_forced_workspace_holds", i19_the_forced_workspace_holds),
     ("i21_the_forced_method_holds", i21_the_forced_method_holds),
     ("i22_the_token_authority_is_left_alone", i22_the_token_authority_is_left_alone),
     ("i23_only_external_mode_asks_the_host", i23_only_external_mode_asks_the_host),
@@ -137,6 +139,23 @@ fn d2_turns_end_when_they_must(scene: &Scene) -> Result<(), String> {
 fn d5_output_is_bounded(scene: &Scene) -> Result<(), String> {
     let (most, limit) = (scene.world.backlog_max, scene.world.backlog_limit());
     ensure(most <= limit, || format!("{most} bytes wait for the host, more than {limit}"))
+}
+
+/// Each running turn has one stream or one timer more than none; nothing else is left behind
+/// (design.md §4.5).
+fn d5_no_work_outlives_its_owner(scene: &Scene) -> Result<(), String> {
+    let (world, model) = (&scene.world, &scene.model);
+    if world.exit().is_some() {
+        return Ok(());
+    }
+    let is_streaming = |turn: &&Turn| matches!(turn.phase, Phase::Streaming { .. });
+    let streaming = model.turns.iter().filter(is_streaming).count();
+    let streams = world.http().iter().filter(|http| http.sent.thread.is_some()).count();
+    ensure(streams == streaming, || format!("{streams} streams of {streaming} turns"))?;
+    let asking = model.refresh.as_ref().is_some_and(|refresh| refresh.since.is_some());
+    let closing = model.stage == Stage::Closing;
+    let most = model.turns.len() + usize::from(asking || closing) + usize::from(closing);
+    ensure(world.timers() <= most, || format!("{} timers, at most {most}", world.timers()))
 }
 
 /// A request is sent again no more often than the provider's two settings allow together

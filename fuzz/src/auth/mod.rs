@@ -1,6 +1,5 @@
 //! What is known of credentials: a reference model, steps that try it, and named invariants.
 
-pub mod account;
 pub mod invariants;
 pub mod marks;
 pub mod model;

@@ -88,12 +88,12 @@ pub fn play_choices(seed: u64, c: &mut impl Choose) -> Result<(Script, Played), 
     let mut script = Script { seed, setting, steps: Vec::new() };
     let result = guarded(|| {
         let mut scene = Scene::new(&script.setting, seed);
-        for step in step::prologue(c).unwrap_or_default() {
+        for step in step::prologue(c, &script.setting).unwrap_or_default() {
             script.steps.push(step.clone());
             scene.step(&step)?;
         }
         let swarm = Swarm::choose(c);
-        let count = c.below(STEPS_MAX).unwrap_or_default();
+        let count = 10 + c.below(STEPS_MAX - 10).unwrap_or_default();
         if let Some(swarm) = swarm {
             for _ in 0..count {
                 let Some(step) = step::next_step(c, &swarm, &scene) else { break };

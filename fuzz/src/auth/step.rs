@@ -8,6 +8,7 @@ use understudy_core::files::FileOp;
 
 use super::said::{JUNK, MALFORMED};
 use super::scene::Scene;
+use super::setting::{Setting, Stored};
 use super::tokens::{Account, Oddity, Shape, Wanted};
 use crate::choose::Choose;
 use crate::world::backend::Response;
@@ -148,6 +149,27 @@ pub struct Swarm {
 impl Swarm {
     /// Draws what this session is about: some things happen often, some not at all.
     pub fn choose(c: &mut impl Choose) -> Option<Self> {
+        let any = Self::choose_any(c)?;
+        if c.one_in(2)? {
+            return Some(any);
+        }
+        // Half of all sessions are about tokens that the backend refuses.
+        Some(Self {
+            logins: 2,
+            logouts: any.logouts.min(1),
+            reads: 2,
+            turns: 3,
+            interrupts: any.interrupts.max(1),
+            answers: 3,
+            backend: 12,
+            refusals: 24,
+            stale: any.stale.max(1),
+            waits: 1,
+            ..any
+        })
+    }
+
+    fn choose_any(c: &mut impl Choose) -> Option<Self> {
         Some(Self {
             logins: c.pick(&[1, 2, 2, 6])?,
             logouts: c.pick(&[0, 1, 1, 2])?,
@@ -165,7 +187,7 @@ impl Swarm {
             goodness: c.pick(&[1, 4, 7])?,
             faults: c.pick(&[0, 0, 2, 5])?,
             cuts: c.pick(&[0, 1, 4])?,
-            floods: c.one_in(64)?,
+            floods: c.one_in(500)?,
         })
     }
 }
@@ -184,7 +206,8 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
         swarm.logouts,
         swarm.reads,
         has(has_threads, 2 * swarm.turns),
-        has(has_threads, swarm.interrupts),
+        // More often in one chunk with what is still held back.
+        has(has_threads, swarm.interrupts + has(scene.world.has_held_bytes(), 8)),
         has(has_open_ask, 2 * swarm.answers) + has(!scene.model.asks.is_empty(), swarm.stale),
         has(calls > 0, swarm.backend),
         has(jobs > 0, 3 * swarm.jobs),
@@ -243,7 +266,7 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
 }
 
 /// What a session begins with: start-up, `initialize`, a thread.
-pub fn prologue(c: &mut impl Choose) -> Option<Vec<Step>> {
+pub fn prologue(c: &mut impl Choose, setting: &Setting) -> Option<Vec<Step>> {
     let plain = |what| Step::Say(what, false, Cut::Whole);
     let mut steps = Vec::new();
     if c.one_in(8)? {
@@ -262,7 +285,8 @@ pub fn prologue(c: &mut impl Choose) -> Option<Vec<Step>> {
         steps.push(Step::Job(0, Fault::None));
         steps.push(plain(Say::Initialize));
     }
-    if c.below(4)? > 0 {
+    let signs_in = if setting.stored == Stored::Nothing { c.below(8)? > 0 } else { c.one_in(3)? };
+    if signs_in {
         // The case that matters most: the host's tokens are in force.
         steps.push(plain(Say::LoginTokens(Wanted::GOOD)));
     }
@@ -277,7 +301,7 @@ fn say(what: Say, c: &mut impl Choose, swarm: &Swarm) -> Option<Step> {
     if c.below(8)? >= swarm.cuts {
         return Some(Step::Say(what, false, Cut::Whole));
     }
-    let hold = c.one_in(3)?;
+    let hold = c.one_in(2)?;
     let cut = match c.below(4)? {
         0 => Cut::Whole,
         1 => Cut::At(1 + c.below(200)? as usize),
@@ -288,7 +312,8 @@ fn say(what: Say, c: &mut impl Choose, swarm: &Swarm) -> Option<Step> {
 }
 
 fn login(c: &mut impl Choose, swarm: &Swarm) -> Option<Say> {
-    Some(match c.weighted(&[8, 3, 1, 1])? {
+    Some(match c.weighted(&[6, 4, 1, 1])? {
+        0 if c.below(4)? > 0 => Say::LoginTokens(Wanted::GOOD),
         0 => Say::LoginTokens(wanted(c, swarm)?),
         1 => Say::LoginKey { legacy: c.one_in(3)?, is_empty: c.one_in(12)? },
         2 => Say::LoginChatGpt { legacy: c.one_in(2)? },
@@ -306,6 +331,7 @@ fn wanted(c: &mut impl Choose, swarm: &Swarm) -> Option<Wanted> {
         Oddity::None,
         Oddity::None,
         Oddity::None,
+        Oddity::NoJwt,
         Oddity::NoJwt,
         Oddity::BadClaim,
         Oddity::NoEmail,
@@ -330,8 +356,11 @@ fn answering(c: &mut impl Choose, swarm: &Swarm) -> Option<Answering> {
     if c.below(8)? < swarm.goodness {
         return Some(Answering::Tokens(wanted(c, swarm)?));
     }
-    Some(match c.below(6)? {
-        0 => Answering::Tokens(wanted(c, swarm)?),
+    Some(match c.below(7)? {
+        0 | 6 => Answering::Tokens(Wanted {
+            account: c.pick(&[Account::Wrong, Account::Unnamed])?,
+            ..wanted(c, swarm)?
+        }),
         1 => Answering::Both,
         2 => Answering::TextId,
         3 => Answering::Denied,

@@ -5,25 +5,25 @@
 //! what happened is told as [`Fact`]s, in order.
 
 pub mod backend;
+mod calls;
 pub mod fact;
 pub mod grammar;
+mod host;
 pub mod log;
+mod time;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use understudy_core::files::{
-    FaultHook, FileAnswer, FileError, FileErrorKind, FileJob, FileOp, MemoryFiles,
-};
+use understudy_core::files::{FileJob, FileOp, MemoryFiles};
 use understudy_core::{
-    AskId, Call, CallId, Effect, ExitStatus, FreshTokens, HttpFailure, HttpFailureKind, HttpHead,
-    HttpRequest, Input, Machine, Now, Outcome, RefreshDenied, Setup, Signal, TimerId, limits,
+    Call, CallId, Effect, ExitStatus, HttpRequest, Input, Machine, Now, Setup, TimerId, limits,
 };
 
-use backend::{Answering, HttpCall, Response};
-use fact::{Fact, Heard, Job, Part, Sent};
+use backend::HttpCall;
+use fact::{Fact, Heard, Job, Sent};
 
 /// How a chunk of the host's bytes is cut before it reaches the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,319 +192,6 @@ impl World {
         host ^ backend.rotate_left(32)
     }
 
-    // --- the host ---
-
-    /// The host says a line. With `hold` it stays in the host's buffer until more is said.
-    pub fn say(&mut self, number: usize, line: &str, hold: bool, cut: Cut) {
-        if self.at_eof || self.exit.is_some() {
-            return;
-        }
-        self.outbox.extend_from_slice(line.as_bytes());
-        self.outbox.push(b'\n');
-        self.lines.push_back((number, line.len() + 1));
-        if !hold {
-            self.flush(cut);
-        }
-    }
-
-    /// Lets the host's buffer go.
-    pub fn flush(&mut self, cut: Cut) {
-        let len = self.outbox.len();
-        match cut {
-            Cut::Whole => self.deliver(len),
-            Cut::At(at) => {
-                self.deliver(at.min(len));
-                self.deliver(self.outbox.len());
-            }
-            Cut::Bytes => (0..len).for_each(|_| self.deliver(1)),
-            Cut::Tail(behind) => self.deliver(len.saturating_sub(behind)),
-        }
-    }
-
-    /// The host's input ends, after what it has said.
-    pub fn eof(&mut self) {
-        if self.at_eof || self.exit.is_some() {
-            return;
-        }
-        self.at_eof = true;
-        self.flush(Cut::Whole);
-        self.end_if_said();
-    }
-
-    fn end_if_said(&mut self) {
-        if self.at_eof && !self.eof_told && self.outbox.is_empty() && self.accepts() {
-            self.eof_told = true;
-            self.facts.push(Fact::Eof);
-            self.input(Input::Eof);
-        }
-    }
-
-    /// A signal arrives.
-    pub fn signal(&mut self, signal: Signal) {
-        if self.exit.is_none() {
-            self.facts.push(Fact::Eof);
-            self.input(Input::Signal(signal));
-        }
-    }
-
-    fn accepts(&self) -> bool {
-        self.exit.is_none() && (self.is_pushy || self.machine.wants_input())
-    }
-
-    /// Lets `len` more bytes of the host's buffer go. They arrive as soon as they are wanted.
-    fn deliver(&mut self, len: usize) {
-        self.released = (self.released + len).min(self.outbox.len());
-        if self.released == 0 || !self.accepts() {
-            return;
-        }
-        let rest = self.outbox.split_off(std::mem::take(&mut self.released));
-        let chunk = std::mem::replace(&mut self.outbox, rest);
-        let mut left = chunk.len();
-        while let Some((number, length)) = self.lines.front_mut() {
-            if *length > left {
-                *length -= left;
-                break;
-            }
-            left -= *length;
-            self.facts.push(Fact::Said(*number));
-            self.lines.pop_front();
-        }
-        self.input(Input::Bytes(&chunk));
-    }
-
-    /// The host reads from now on, or stops reading.
-    pub fn set_reading(&mut self, reads: bool) {
-        self.is_reading = reads;
-        if reads {
-            self.read(usize::MAX);
-        }
-    }
-
-    /// Whether the host reads.
-    pub fn is_reading(&self) -> bool {
-        self.is_reading
-    }
-
-    /// The host reads at most so many bytes.
-    pub fn read(&mut self, most: usize) {
-        let n = self.machine.pending_output().len().min(most);
-        if n == 0 {
-            return;
-        }
-        self.machine.wrote(n);
-        self.written += n as u64;
-        self.facts.push(Fact::Read(self.written));
-        self.drain();
-        self.facts.push(Fact::Settled);
-        self.resume();
-    }
-
-    /// Whether all output was read.
-    pub fn has_read_all(&self) -> bool {
-        self.machine.pending_output().is_empty()
-    }
-
-    /// The embedding program answers the question; the number is the one it was made with.
-    pub fn embedder(
-        &mut self,
-        ask: AskId,
-        number: usize,
-        answer: Result<FreshTokens, RefreshDenied>,
-    ) {
-        self.facts.push(Fact::Embedder(ask, number));
-        self.input(Input::AuthRefreshed(ask, answer));
-    }
-
-    // --- time ---
-
-    /// When the next timer is due.
-    pub fn next_due(&self) -> Option<Duration> {
-        self.timers.values().min().copied()
-    }
-
-    /// Timers that are set.
-    pub fn timers(&self) -> usize {
-        self.timers.len()
-    }
-
-    /// How long until each timer fires, sorted.
-    pub fn waits(&self) -> Vec<Duration> {
-        let mut waits: Vec<_> = self.timers.values().map(|due| *due - self.mono).collect();
-        waits.sort();
-        waits
-    }
-
-    /// Lets time pass until `end`.
-    pub fn wait_until(&mut self, end: Duration, firing: Firing) {
-        let end = end.max(self.mono);
-        if firing == Firing::Late {
-            self.set_clock(end);
-        }
-        while let Some((timer, due)) = self.first_due(end, firing) {
-            self.set_clock(self.mono.max(due));
-            self.timers.remove(&timer);
-            self.facts.push(Fact::Fired(timer));
-            self.input(Input::TimerFired(timer));
-        }
-        self.set_clock(end);
-    }
-
-    fn set_clock(&mut self, mono: Duration) {
-        if mono != self.mono {
-            self.mono = mono;
-            self.facts.push(Fact::At(mono));
-        }
-    }
-
-    fn first_due(&self, end: Duration, firing: Firing) -> Option<(TimerId, Duration)> {
-        let (timer, due) = self.timers.iter().min_by_key(|(id, due)| (**due, **id))?;
-        let fires = *due < end || (*due == end && firing != Firing::NotYet);
-        (fires && self.exit.is_none()).then_some((*timer, *due))
-    }
-
-    /// Fires a timer that was cancelled, as a runtime may.
-    pub fn fire_stale(&mut self, nth: usize) {
-        let count = self.stale_timers.len();
-        if let Some(timer) = (count > 0).then(|| self.stale_timers[nth % count]) {
-            self.input(Input::TimerFired(timer));
-        }
-    }
-
-    // --- the backend ---
-
-    /// HTTP calls that have not ended, oldest first.
-    pub fn http(&self) -> &[HttpCall] {
-        &self.http
-    }
-
-    /// The head of a response arrives.
-    pub fn head(&mut self, call: CallId, response: Response) {
-        if !self.accepts_parts() {
-            return;
-        }
-        self.responses += 1;
-        let n = self.responses;
-        let Some(http) = self.http.iter_mut().find(|http| http.call == call) else { return };
-        if http.answer.is_some() {
-            return;
-        }
-        let body = response.body(n, http.sent.thread.is_some());
-        http.answer = Some(Answering { response, body, done: 0 });
-        let (status, headers) = (response.status(), response.headers());
-        self.facts.push(Fact::Backend(call, Part::Head(status)));
-        self.input(Input::Done(call, Outcome::HttpHead(HttpHead { status, headers })));
-    }
-
-    /// At most `len` bytes of the body arrive.
-    pub fn body(&mut self, call: CallId, len: usize) {
-        if !self.accepts_parts() {
-            return;
-        }
-        let Some(http) = self.http.iter_mut().find(|http| http.call == call) else { return };
-        let Some(answer) = &mut http.answer else { return };
-        let from = answer.done;
-        let end = (from + len).min(answer.body.len());
-        if from == end {
-            return;
-        }
-        answer.done = end;
-        let bytes = answer.body.as_bytes()[from..end].to_vec();
-        self.facts.push(Fact::Backend(call, Part::Bytes(bytes.len())));
-        self.input(Input::Done(call, Outcome::HttpBytes(&bytes)));
-    }
-
-    /// The rest of the body arrives in pieces of `piece` bytes, then its end. While the machine
-    /// wants no more, the rest stays behind.
-    pub fn finish(&mut self, call: CallId, piece: usize) {
-        loop {
-            let open = self.http.iter().find(|http| http.call == call);
-            let Some(answer) = open.and_then(|http| http.answer.as_ref()) else { return };
-            if answer.done == answer.body.len() {
-                break;
-            }
-            if !self.accepts_parts() {
-                return;
-            }
-            self.body(call, piece.max(1));
-        }
-        self.facts.push(Fact::Backend(call, Part::End));
-        self.close_http(call);
-        self.input(Input::Done(call, Outcome::HttpEnd));
-    }
-
-    /// The exchange fails.
-    pub fn fail(&mut self, call: CallId, kind: HttpFailureKind) {
-        if self.close_http(call) {
-            self.facts.push(Fact::Backend(call, Part::Failed(kind)));
-            let failure = HttpFailure { kind, text: "scripted failure".to_owned() };
-            self.input(Input::Done(call, Outcome::HttpFailed(failure)));
-        }
-    }
-
-    /// The runtime loses the exchange.
-    pub fn lose(&mut self, call: CallId) {
-        if self.close_http(call) {
-            self.facts.push(Fact::Backend(call, Part::Lost));
-            self.input(Input::Done(call, Outcome::Lost));
-        }
-    }
-
-    /// A whole response arrives for a call that was cancelled.
-    pub fn answer_stale(&mut self, nth: usize, response: Response) {
-        let count = self.stale_calls.len();
-        if count == 0 || self.exit.is_some() {
-            return;
-        }
-        let call = self.stale_calls[nth % count];
-        let (status, headers) = (response.status(), response.headers());
-        self.input(Input::Done(call, Outcome::HttpHead(HttpHead { status, headers })));
-        let body = response.body(0, true);
-        self.input(Input::Done(call, Outcome::HttpBytes(body.as_bytes())));
-        self.input(Input::Done(call, Outcome::HttpEnd));
-    }
-
-    fn accepts_parts(&self) -> bool {
-        self.exit.is_none() && self.machine.wants_input()
-    }
-
-    fn close_http(&mut self, call: CallId) -> bool {
-        let before = self.http.len();
-        self.http.retain(|http| http.call != call);
-        self.exit.is_none() && self.http.len() < before
-    }
-
-    // --- files ---
-
-    /// File jobs that wait to be run, oldest first.
-    pub fn jobs(&self) -> impl ExactSizeIterator<Item = (CallId, Job)> {
-        self.jobs.iter().map(|job| (job.call, job.kind))
-    }
-
-    /// Runs a file job, with a fault.
-    pub fn run_job(&mut self, call: CallId, fault: Fault) {
-        let Some(at) = self.jobs.iter().position(|job| job.call == call) else { return };
-        let FileCall { job, kind, .. } = self.jobs.remove(at);
-        if self.exit.is_some() {
-            return;
-        }
-        let outcome = match fault {
-            Fault::Lost => Outcome::Lost,
-            Fault::None => Outcome::Files(Box::new(job.run(&self.files))),
-            Fault::Op(op) => {
-                self.files.inject(failing(op));
-                let answer = job.run(&self.files);
-                self.files.heal();
-                Outcome::Files(Box::new(answer))
-            }
-        };
-        let done = match &outcome {
-            Outcome::Files(answer) => !matches!(**answer, FileAnswer::Written(Err(_))),
-            _ => false,
-        };
-        self.facts.push(Fact::Filed(call, kind, done));
-        self.input(Input::Done(call, outcome));
-    }
-
     // --- the machine ---
 
     fn input(&mut self, input: Input<'_>) {
@@ -516,14 +203,6 @@ impl World {
             self.read(usize::MAX);
         }
         self.resume();
-    }
-
-    /// What waited for the machine to want input goes in.
-    fn resume(&mut self) {
-        if self.released > 0 && self.accepts() {
-            self.deliver(0);
-        }
-        self.end_if_said();
     }
 
     fn drain(&mut self) {
@@ -636,9 +315,9 @@ impl World {
     }
 
     /// The most output that may wait for the host: what fits under the mark, and what one input may
-    /// add above it.
+    /// add above it (an item's end and its turn's end show its text once more each).
     pub fn backlog_limit(&self) -> usize {
-        limits::OUTPUT_HIGH_WATER + 8 * self.longest_line.max(4096)
+        limits::OUTPUT_HIGH_WATER + 3 * self.longest_line.max(4096)
     }
 
     fn note(&mut self, number: u64, bytes: &[u8]) {
@@ -659,13 +338,6 @@ fn fold(digest: &mut u64, bytes: &[u8]) {
     for byte in chunks.remainder() {
         *digest = (*digest ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
-}
-
-fn failing(op: FileOp) -> FaultHook {
-    Box::new(move |asked, _| {
-        let text = "scripted fault (os error 5)".to_owned();
-        (asked == op).then(|| FileError { kind: FileErrorKind::Other, text })
-    })
 }
 
 fn sent(call: CallId, request: &HttpRequest) -> Sent {

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::model::Model;
-use super::said::{Line, parse_refusal};
-use super::seen::Verdict;
-use super::setting::{Forced, WORKSPACE};
-use super::tokens::{Kind, Login, Shape, Tokens};
+use super::Model;
+use crate::auth::said::{Line, parse_refusal};
+use crate::auth::seen::Verdict;
+use crate::auth::setting::{Forced, WORKSPACE};
+use crate::auth::tokens::{Kind, Login, Shape, Tokens};
 
 /// E1: the host's tokens are in force.
 pub const E1: &str = "External auth is active. Use account/login/start (chatgptAuthTokens) to \
