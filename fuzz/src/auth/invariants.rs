@@ -20,8 +20,8 @@ pub const INVARIANTS: &[(&str, Check)] = &[
     ("d2_turns_and_items_keep_their_order", d2_turns_and_items_keep_their_order),
     ("d2_turns_end_when_they_must", d2_turns_end_when_they_must),
     ("d5_output_is_bounded", d5_output_is_bounded),
-    ("d5_no_work_outlives_its_owner", d5_no_work_outlives_its_owner),
     ("e1_retries_are_bounded", e1_retries_are_bounded),
+    ("i16_the_store_is_written_when_asked", i16_the_store_is_written_when_asked),
     ("i17_blocked_logins_are_blocked", i17_blocked_logins_are_blocked),
     ("i18_tokens_are_blocked_only_by_force", i18_tokens_are_blocked_only_by_force),
     ("i19_the_forced_workspace_holds", i19_the_forced_workspace_holds),
@@ -57,6 +57,7 @@ pub const INVARIANTS: &[(&str, Check)] = &[
     ("i41_a_bad_record_is_reported", i41_a_bad_record_is_reported),
     ("i42_logout_deletes_the_record", i42_logout_deletes_the_record),
     ("i43_the_record_is_private", i43_the_record_is_private),
+    ("d5_no_work_outlives_its_owner", d5_no_work_outlives_its_owner),
 ];
 
 /// Fails with the text unless it holds.
@@ -69,7 +70,7 @@ fn replies(
     scene: &Scene,
 ) -> impl Iterator<Item = (&Expected, &Result<serde_json::Value, (i64, String)>)> {
     scene.seen.iter().filter_map(|seen| match seen {
-        Seen::Reply { expected: Some(expected), got } => Some((expected, got)),
+        Seen::Reply { expected: Some(expected), got } => Some((&**expected, got)),
         _ => None,
     })
 }
@@ -170,10 +171,8 @@ fn e1_retries_are_bounded(scene: &Scene) -> Result<(), String> {
     Ok(())
 }
 
-/// I1: external tokens are in no file, and the store is written only for those who asked.
+/// I1: external tokens are in no file.
 fn i01_external_tokens_are_never_stored(scene: &Scene) -> Result<(), String> {
-    let was_stored = scene.seen.iter().any(|seen| matches!(seen, Seen::Stored));
-    ensure(!was_stored, || "the store was written without a request for it".to_owned())?;
     if !scene.has_touched_files {
         return Ok(());
     }
@@ -289,7 +288,7 @@ fn i12_login_replies_come_first(scene: &Scene) -> Result<(), String> {
     let mut replied = 0;
     for seen in &scene.seen {
         match seen {
-            Seen::Reply { expected: Some(Expected { line, .. }), got: Ok(_) } if is_login(line) => {
+            Seen::Reply { expected: Some(expected), got: Ok(_) } if is_login(&expected.line) => {
                 replied += 1;
             }
             Seen::Announced { got, .. } if got.0 == "account/login/completed" => {
@@ -350,6 +349,13 @@ fn i16_reads_show_the_login_in_force(scene: &Scene) -> Result<(), String> {
         ensure(!is_read || expected.verdict.fits(got), || mismatch(expected, got))?;
     }
     Ok(())
+}
+
+/// I16: the store is written for logins with a key that are allowed, and for logouts; not for those
+/// that are refused, and never for the host's tokens.
+fn i16_the_store_is_written_when_asked(scene: &Scene) -> Result<(), String> {
+    let was_stored = scene.seen.iter().any(|seen| matches!(seen, Seen::Stored));
+    ensure(!was_stored, || "the store was written without a request for it".to_owned())
 }
 
 fn is_login(line: &Line) -> bool {
@@ -445,6 +451,7 @@ fn i24_reading_sends_nothing(scene: &Scene) -> Result<(), String> {
 fn i25_a_refresh_takes_its_time_and_no_more(scene: &Scene) -> Result<(), String> {
     for seen in &scene.seen {
         match seen {
+            Seen::NoLimit => return Err("a question has no time limit".to_owned()),
             Seen::TooEarly => return Err("a question expired too early".to_owned()),
             Seen::WrongLimit(limit) => return Err(format!("a question has {limit:?}")),
             _ => {}

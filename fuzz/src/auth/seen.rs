@@ -86,7 +86,7 @@ pub enum Seen {
     /// A reply, with what it must be; none if nobody waits for it.
     Reply {
         /// What it must be.
-        expected: Option<Expected>,
+        expected: Option<Box<Expected>>,
         /// What it is.
         got: Result<Value, (i64, String)>,
     },
@@ -139,6 +139,8 @@ pub enum Seen {
     RefreshFailed,
     /// A question expired before its time.
     TooEarly,
+    /// A question was written, and no timer was set.
+    NoLimit,
     /// A question was given another time than it should have.
     WrongLimit(Duration),
     /// A turn's request was answered 401.

@@ -243,25 +243,30 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
         8 => Step::Wait(wait(c)?),
         9 if c.one_in(2)? => Step::StaleTimer(c.below(4)? as usize),
         9 => Step::StaleCall(c.below(4)? as usize, Response::Status(401)),
-        10 => match c.below(3)? {
-            0 => Step::StopReading,
-            1 => Step::Read(1 + c.below(300)? as usize),
-            _ => Step::ResumeReading,
-        },
-        11 if c.one_in(8)? => {
-            if c.one_in(3)? {
-                Step::Terminate
-            } else {
-                Step::Eof
-            }
-        }
-        11 => Step::Flush,
+        10 => reading(c)?,
+        11 => ending(c)?,
         12 => say(Say::StartThread, c, swarm)?,
         _ => {
             let junk =
                 [Say::Initialize, Say::Junk(c.below(u32::try_from(JUNK.len()).ok()?)? as usize)];
             say(c.pick(&junk)?, c, swarm)?
         }
+    })
+}
+
+fn reading(c: &mut impl Choose) -> Option<Step> {
+    Some(match c.below(3)? {
+        0 => Step::StopReading,
+        1 => Step::Read(1 + c.below(300)? as usize),
+        _ => Step::ResumeReading,
+    })
+}
+
+fn ending(c: &mut impl Choose) -> Option<Step> {
+    Some(match c.below(24)? {
+        0 => Step::Terminate,
+        1 | 2 => Step::Eof,
+        _ => Step::Flush,
     })
 }
 

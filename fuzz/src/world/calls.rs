@@ -143,6 +143,6 @@ impl World {
 fn failing(op: FileOp) -> FaultHook {
     Box::new(move |asked, _| {
         let text = "scripted fault (os error 5)".to_owned();
-        (asked == op).then(|| FileError { kind: FileErrorKind::Other, text })
+        (asked == op).then_some(FileError { kind: FileErrorKind::Other, text })
     })
 }

@@ -97,11 +97,6 @@ impl World {
         }
     }
 
-    /// Whether the host reads.
-    pub fn is_reading(&self) -> bool {
-        self.is_reading
-    }
-
     /// The host reads at most so many bytes.
     pub fn read(&mut self, most: usize) {
         let n = self.machine.pending_output().len().min(most);
@@ -114,11 +109,6 @@ impl World {
         self.drain();
         self.facts.push(Fact::Settled);
         self.resume();
-    }
-
-    /// Whether all output was read.
-    pub fn has_read_all(&self) -> bool {
-        self.machine.pending_output().is_empty()
     }
 
     /// The embedding program answers the question; the number is the one it was made with.

@@ -103,7 +103,6 @@ pub struct World {
     digest: u64,
     /// Of the lines for the host, and of the requests to the backend.
     digests: [u64; 2],
-    output: Option<Vec<u8>>,
     /// Output that is no message of the protocol, if there ever was any.
     pub trouble: Option<String>,
 }
@@ -141,23 +140,12 @@ impl World {
             exit_told: false,
             digest: DIGEST,
             digests: [DIGEST; 2],
-            output: None,
             trouble: None,
         };
         world.facts.push(Fact::At(mono));
         world.drain();
         world.facts.push(Fact::Settled);
         world
-    }
-
-    /// Keeps all output, to be shown by [`output`](Self::output).
-    pub fn keep_output(&mut self) {
-        self.output = Some(Vec::new());
-    }
-
-    /// All output so far, if it was kept.
-    pub fn output(&self) -> &[u8] {
-        self.output.as_deref().unwrap_or_default()
     }
 
     /// What happened since this was last asked.
@@ -302,9 +290,6 @@ impl World {
             if line.last() != Some(&b'\n') {
                 self.trouble.get_or_insert("output that does not end in a line feed".to_owned());
             }
-        }
-        if let Some(output) = &mut self.output {
-            output.extend_from_slice(fresh);
         }
         self.looked_at = place;
         self.digests = digests;

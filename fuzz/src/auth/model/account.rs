@@ -9,14 +9,14 @@ use crate::auth::setting::{Forced, WORKSPACE};
 use crate::auth::tokens::{Kind, Login, Shape, Tokens};
 
 /// E1: the host's tokens are in force.
-pub const E1: &str = "External auth is active. Use account/login/start (chatgptAuthTokens) to \
+const E1: &str = "External auth is active. Use account/login/start (chatgptAuthTokens) to \
                       update it or account/logout to clear it.";
 /// E2: ChatGPT is forced.
-pub const E2: &str = "API key login is disabled. Use ChatGPT login instead.";
+const E2: &str = "API key login is disabled. Use ChatGPT login instead.";
 /// E3: an API key is forced.
-pub const E3: &str = "ChatGPT login is disabled. Use API key login instead.";
+const E3: &str = "ChatGPT login is disabled. Use API key login instead.";
 /// E4: an API key is forced.
-pub const E4: &str = "External ChatGPT auth is disabled. Use API key login instead.";
+const E4: &str = "External ChatGPT auth is disabled. Use API key login instead.";
 
 impl Model {
     /// Serves a request about the account, or lets it wait for the store.

@@ -28,10 +28,13 @@ impl Model {
                 if let Some(thread) = result["thread"]["id"].as_str() {
                     self.threads.push(thread.to_owned());
                 }
-                self.seen.push(Seen::Reply { expected, got: Ok(result.clone()) });
+                self.seen.push(Seen::Reply {
+                    expected: expected.map(Box::new),
+                    got: Ok(result.clone()),
+                });
             }
             Heard::Refused { id, code, message } => {
-                let expected = self.take_expected(id);
+                let expected = self.take_expected(id).map(Box::new);
                 self.seen.push(Seen::Reply { expected, got: Err((*code, message.clone())) });
             }
             Heard::Ask { id, params, .. } => {
@@ -96,7 +99,7 @@ impl Model {
             self.seen.push(Seen::Unmet("the store is written".to_owned()));
         }
         if std::mem::take(&mut self.expects_timer) {
-            self.seen.push(Seen::Unmet("a refresh has a timer".to_owned()));
+            self.seen.push(Seen::NoLimit);
         }
         for expected in self.expected.values().flatten() {
             self.seen.push(Seen::Unanswered(expected.line.method().to_owned()));
