@@ -68,7 +68,7 @@ pub struct Explored {
 /// Where scripts begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Two threads, and nobody is signed in.
+    /// One thread, and nobody is signed in.
     SignedOut,
     /// The host's tokens are in force, and a turn runs in each of two threads.
     TwoTurns,
@@ -127,7 +127,8 @@ fn visit(
 
 fn prologue(start: Start) -> Vec<Step> {
     let mut steps = vec![Step::Job(0, Fault::None), plain(Say::Initialize)];
-    for _ in 0..2 {
+    let threads = if start == Start::SignedOut { 1 } else { 2 };
+    for _ in 0..threads {
         steps.push(plain(Say::StartThread));
         steps.push(Step::Job(0, Fault::None));
     }
@@ -144,6 +145,7 @@ fn is_enabled(scene: &Scene, symbol: usize) -> bool {
         Step::Respond(..) => !scene.world.http().is_empty(),
         Step::Answer(..) => !scene.model.asks.is_empty(),
         Step::Job(..) => scene.world.jobs().len() > 0,
+        Step::Say(Say::StartTurn { slot, .. }, ..) => *slot < scene.model.threads.len(),
         Step::Wait(_) => scene.world.timers() > 0,
         _ => true,
     }
