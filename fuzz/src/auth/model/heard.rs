@@ -16,7 +16,8 @@ impl Model {
         match &**heard {
             Heard::Reply { id, result } => {
                 let expected = self.take_expected(id);
-                if let Some(Expected { verdict: Verdict::Turn { .. }, line, .. }) = &expected
+                if let Some(Expected { verdict: Verdict::Turn { is_new: true }, line, .. }) =
+                    &expected
                     && let (Line::StartTurn { thread, .. }, Some(turn_id)) =
                         (line, result["turn"]["id"].as_str())
                 {
