@@ -63,6 +63,18 @@ pub(super) enum StoreWork {
 #[derive(Debug)]
 pub struct StoreAnswer(pub(super) StoreDone);
 
+#[cfg(feature = "sim")]
+impl StoreAnswer {
+    /// Whether the store did it, for simulators that follow what a machine may believe.
+    pub fn is_done(&self) -> bool {
+        match &self.0 {
+            StoreDone::Saved(done) | StoreDone::Deleted(done) => done.is_ok(),
+            StoreDone::Refreshed(done) => done.is_ok(),
+            StoreDone::Loaded(found) => found.is_ok(),
+        }
+    }
+}
+
 /// What came of a [`StoreWork`]. Errors are texts for a person, without secrets.
 #[derive(Debug)]
 pub(super) enum StoreDone {

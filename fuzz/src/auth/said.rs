@@ -54,8 +54,6 @@ pub enum Line {
     },
     /// `userInfo`
     UserInfo,
-    /// `account/rateLimits/read`
-    RateLimits,
     /// `getUserAgent`, which has nothing to do with accounts.
     Agent,
     /// `thread/start`
@@ -262,7 +260,6 @@ impl Line {
             Line::ReadAccount { .. } => "account/read",
             Line::Status { .. } => "getAuthStatus",
             Line::UserInfo => "userInfo",
-            Line::RateLimits => "account/rateLimits/read",
             Line::Agent => "getUserAgent",
             Line::StartThread => "thread/start",
             Line::StartTurn { .. } => "turn/start",
@@ -314,7 +311,8 @@ impl Line {
             Line::Status { include } => {
                 request(id, name, &format!(r#"{{"includeToken":{include},"refreshToken":true}}"#))
             }
-            Line::StartThread => request(id, name, "{}"),
+            // A turn of a thread with a file ends when that is written, which the model does not follow.
+            Line::StartThread => request(id, name, r#"{"ephemeral":true}"#),
             Line::StartTurn { thread, is_empty } => {
                 let input = if *is_empty { "" } else { r#"{"type":"text","text":"hello"}"# };
                 request(id, name, &format!(r#"{{"threadId":"{thread}","input":[{input}]}}"#))
@@ -323,11 +321,9 @@ impl Line {
                 let turn = turn.as_deref().unwrap_or_default();
                 request(id, name, &format!(r#"{{"threadId":"{thread}","turnId":"{turn}"}}"#))
             }
-            Line::LoginChatGpt { .. }
-            | Line::Logout { .. }
-            | Line::UserInfo
-            | Line::RateLimits
-            | Line::Agent => format!(r#"{{"id":{id},"method":"{name}"}}"#),
+            Line::LoginChatGpt { .. } | Line::Logout { .. } | Line::UserInfo | Line::Agent => {
+                format!(r#"{{"id":{id},"method":"{name}"}}"#)
+            }
             Line::Answer { ask, answer } => answer.text(*ask),
             Line::Junk(junk) => junk.text(id),
         }

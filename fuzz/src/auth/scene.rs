@@ -238,7 +238,6 @@ impl Scene {
             Say::ReadAccount { refresh } => Line::ReadAccount { refresh },
             Say::Status { include } => Line::Status { include },
             Say::UserInfo => Line::UserInfo,
-            Say::RateLimits => Line::RateLimits,
             Say::Agent => Line::Agent,
             Say::StartThread => Line::StartThread,
             Say::StartTurn { slot, is_empty } => {

@@ -107,7 +107,8 @@ impl Default for Setting {
 impl Setting {
     /// Any setting; half of them are the plain case in most respects.
     pub fn choose(c: &mut impl Choose) -> Option<Self> {
-        use Stored::{External, Garbage, Key, Managed, ManagedElsewhere, Nothing};
+        // A managed login asks the token authority, which is not in this world.
+        use Stored::{External, Garbage, Key, Nothing};
         Some(Self {
             provider: match c.weighted(&[18, 2, 1, 1, 1, 1])? {
                 0 => Provider::Asks,
@@ -128,16 +129,7 @@ impl Setting {
             stream_retries: c.below(3)?,
             limit: Duration::from_secs(c.pick(&[10, 10, 10, 45])?),
             embedder: c.one_in(5)?,
-            stored: c.pick(&[
-                Nothing,
-                Nothing,
-                Nothing,
-                Key,
-                Managed,
-                ManagedElsewhere,
-                External,
-                Garbage,
-            ])?,
+            stored: c.pick(&[Nothing, Nothing, Nothing, Key, External, Garbage])?,
             pushy: c.one_in(8)?,
         })
     }
@@ -287,6 +279,6 @@ fn record(mode: &str, login: &Login) -> String {
     let id_token = tokens::jwt(&claims, "mtok-signature");
     let (access, account) = (&login.token, login.account.as_deref().unwrap_or_default());
     format!(
-        r#"{{"auth_mode":"{mode}","OPENAI_API_KEY":null,"tokens":{{"id_token":"{id_token}","access_token":"{access}","refresh_token":"mtok-refresh","account_id":"{account}"}},"last_refresh":"2026-01-01T00:00:00Z"}}"#
+        r#"{{"auth_mode":"{mode}","OPENAI_API_KEY":null,"tokens":{{"id_token":"{id_token}","access_token":"{access}","refresh_token":"mtok-refresh","account_id":"{account}"}},"last_refresh":"2027-01-15T08:00:00Z"}}"#
     )
 }

@@ -68,7 +68,6 @@ pub enum Say {
     ReadAccount { refresh: bool },
     Status { include: bool },
     UserInfo,
-    RateLimits,
     Agent,
     StartThread,
     StartTurn { slot: usize, is_empty: bool },
@@ -348,11 +347,10 @@ fn wanted(c: &mut impl Choose, swarm: &Swarm) -> Option<Wanted> {
 }
 
 fn read(c: &mut impl Choose) -> Option<Say> {
-    Some(match c.below(6)? {
+    Some(match c.below(5)? {
         0 | 1 => Say::Status { include: !c.one_in(4)? },
         2 => Say::ReadAccount { refresh: c.one_in(2)? },
         3 => Say::UserInfo,
-        4 => Say::RateLimits,
         _ => Say::Agent,
     })
 }

@@ -1,6 +1,8 @@
 //! Calls in a world: responses arrive in pieces, file jobs are run, when and how they are told to.
 
-use understudy_core::files::{Disk, FaultHook, FileAnswer, FileError, FileErrorKind, FileOp, NoKeyring};
+use understudy_core::files::{
+    Disk, FaultHook, FileAnswer, FileError, FileErrorKind, FileOp, NoKeyring,
+};
 use understudy_core::{CallId, HttpFailure, HttpFailureKind, HttpHead, Input, Outcome};
 
 use super::backend::{Answering, HttpCall, Response};
@@ -24,6 +26,12 @@ impl World {
         if http.answer.is_some() {
             return;
         }
+        // What is no turn's is never refused here: only turns are followed in their refreshes.
+        let is_turn = http.sent.thread.is_some();
+        let response = match response {
+            Response::Status(401) if !is_turn => Response::Status(500),
+            response => response,
+        };
         let body = response.body(n, http.sent.thread.is_some());
         http.answer = Some(Answering { response, body, done: 0 });
         let (status, headers) = (response.status(), response.headers());
@@ -123,7 +131,9 @@ impl World {
         }
         let outcome = match fault {
             Fault::Lost => Outcome::Lost,
-            Fault::None => Outcome::Files(Box::new(job.run(Disk { files: &self.files, keyring: &NoKeyring }))),
+            Fault::None => {
+                Outcome::Files(Box::new(job.run(Disk { files: &self.files, keyring: &NoKeyring })))
+            }
             Fault::Op(op) => {
                 self.files.inject(failing(op));
                 let answer = job.run(Disk { files: &self.files, keyring: &NoKeyring });
@@ -132,7 +142,11 @@ impl World {
             }
         };
         let done = match &outcome {
-            Outcome::Files(answer) => !matches!(**answer, FileAnswer::Written(Err(_))),
+            Outcome::Files(answer) => match &**answer {
+                FileAnswer::Written(done) => done.is_ok(),
+                FileAnswer::Credentials(done) => done.is_done(),
+                _ => true,
+            },
             _ => false,
         };
         self.facts.push(Fact::Filed(call, kind, done));

@@ -19,8 +19,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use understudy_core::files::{Disk, FileJob, FileOp, MemoryFiles, NoKeyring};
 use understudy_core::{
-    Call, CallId, Effect, ExitStatus, HttpRequest, Input, Machine, Now, Outcome, Setup, TimerId,
-    limits,
+    Call, CallId, Effect, ExitStatus, HttpRequest, Input, ListenFailure, Machine, Now, Outcome,
+    Setup, TimerId, limits,
 };
 
 use backend::HttpCall;
@@ -269,13 +269,15 @@ impl World {
                 self.http.push(HttpCall { call, sent: Rc::clone(&sent), answer: None });
                 self.facts.push(Fact::Sent(sent));
             }
-            // Nobody listens here, and nobody else holds the lock.
-            Call::Listen(_) => {}
+            // No port is free here, and nobody else holds the lock.
+            Call::Listen(_) => {
+                let text = "no port is free".to_owned();
+                let failure = ListenFailure { is_in_use: false, text };
+                self.instant.push_back((call, Outcome::ListenFailed(failure)));
+            }
             Call::Hold(_) => self.instant.push_back((call, Outcome::Held(Ok(())))),
             // What is done to files of threads is done at once.
-            Call::Files(
-                job @ (FileJob::Append(_) | FileJob::Thread(_) | FileJob::Fork(_)),
-            ) => {
+            Call::Files(job @ (FileJob::Append(_) | FileJob::Thread(_) | FileJob::Fork(_))) => {
                 let disk = Disk { files: &self.files, keyring: &NoKeyring };
                 let answer = Box::new(job.run(disk));
                 self.instant.push_back((call, Outcome::Files(answer)));

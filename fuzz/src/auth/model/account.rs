@@ -57,7 +57,6 @@ impl Model {
             Line::ReadAccount { .. } => self.read_account(),
             Line::Status { include } => Verdict::Exactly(self.status(*include)),
             Line::UserInfo => Verdict::Exactly(json!({"allegedUserEmail": self.login.email})),
-            Line::RateLimits => self.rate_limits(),
             other => unreachable!("{} is not about the account", other.method()),
         };
         self.expect_reply(id.as_ref(), &line, verdict);
@@ -84,7 +83,8 @@ impl Model {
             self.mark("E3: chatgpt");
             return Verdict::refused(-32600, E3);
         }
-        Verdict::RefusedWith(-32603, "not available yet".to_owned())
+        // The world has no port for the browser's visit.
+        Verdict::RefusedWith(-32603, "failed to start login server".to_owned())
     }
 
     fn login_tokens(&mut self, id: Option<String>, line: &Line, tokens: &Tokens) {
@@ -225,20 +225,5 @@ impl Model {
             "authToken": token.filter(|_| include),
             "requiresOpenaiAuth": requires,
         })
-    }
-
-    fn rate_limits(&self) -> Verdict {
-        match self.login.kind {
-            Kind::None => Verdict::refused(
-                -32600,
-                "codex account authentication required to read rate limits",
-            ),
-            Kind::Key => {
-                Verdict::refused(-32600, "chatgpt authentication required to read rate limits")
-            }
-            Kind::Managed | Kind::External => {
-                Verdict::RefusedWith(-32603, "not available yet".to_owned())
-            }
-        }
     }
 }
