@@ -2,7 +2,7 @@
 //! and failures of the store, however odd, breaks an invariant or leaves something behind.
 //!
 //! Method: see `small_scope`. `UNDERSTUDY_DEPTH` says how many symbols a script has, instead of the
-//! four or five that are quick enough for every day; three more are in the beginning with two turns.
+//! three or four that are quick enough for every day; three more are in the beginning with two turns.
 
 use std::env;
 
@@ -30,15 +30,15 @@ fn plain() -> Setting {
 
 #[test]
 fn from_nothing_with_a_forced_workspace() {
-    check(Setting { forced_workspace: true, ..plain() }, Start::SignedOut, 5);
+    check(Setting { forced_workspace: true, ..plain() }, Start::SignedOut, 4);
 }
 
 #[test]
 fn from_two_running_turns() {
-    check(plain(), Start::TwoTurns, 4);
+    check(plain(), Start::TwoTurns, 3);
 }
 
 #[test]
 fn from_two_running_turns_of_an_embedding_program() {
-    check(Setting { embedder: true, ephemeral: true, ..plain() }, Start::TwoTurns, 4);
+    check(Setting { embedder: true, ephemeral: true, ..plain() }, Start::TwoTurns, 3);
 }
