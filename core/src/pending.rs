@@ -35,7 +35,6 @@ impl Requests {
         ticket.id
     }
 
-    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn count(&self) -> usize {
         self.open
     }

@@ -14,6 +14,7 @@ use crate::files::{FileError, FileErrorKind, FileOp, MemoryFiles};
 mod faults;
 mod projects;
 mod requirements;
+mod shown;
 
 const USER: &str = "/h/config.toml";
 const REQUIREMENTS: &str = "/etc/codex/requirements.toml";
