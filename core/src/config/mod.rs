@@ -11,6 +11,7 @@
 
 mod derive;
 mod document;
+mod edit;
 mod error;
 pub mod features;
 mod fingerprint;
@@ -28,6 +29,7 @@ mod settings;
 pub(crate) mod shown;
 mod stack;
 mod switches;
+pub(crate) mod write;
 
 #[cfg(test)]
 mod tests;

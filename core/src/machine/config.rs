@@ -7,30 +7,33 @@ use serde::Serialize;
 
 use super::Machine;
 use super::startup::config_ask;
+use crate::config::write::{self, Changes, WriteError};
 use crate::config::{ConfigAsk, shown};
 use crate::effect::{Call, CallId};
 use crate::files::{FileError, FileJob, Files};
 use crate::owner::CallOwner;
 use crate::pending::Ticket;
 use crate::wire::legacy::config::GetUserSavedConfigResponse;
+use crate::wire::legacy::conversation::{SetDefaultModelParams, SetDefaultModelResponse};
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::config::{
-    ConfigReadParams, ConfigReadResponse, ConfigRequirementsReadResponse,
+    ConfigBatchWriteParams, ConfigEdit, ConfigReadParams, ConfigReadResponse,
+    ConfigRequirementsReadResponse, ConfigValueWriteParams, ConfigWriteResponse, MergeStrategy,
 };
 
-/// Reads the configuration for a client, or changes it.
-#[derive(Debug)]
+/// Reads the configuration for a client, or changes it. `Debug` does not show to what.
 pub struct ConfigJob {
     ask: ConfigAsk,
     question: Question,
 }
 
-/// What a client wants of the configuration. `Debug` shows no values.
-#[derive(Debug)]
+/// What a client wants of the configuration.
 enum Question {
     Read { with_layers: bool },
     Requirements,
     Saved,
+    Write(Changes),
+    SetModel(SetDefaultModelParams),
 }
 
 /// The reply to a request about the configuration. `Debug` does not show it: it may hold keys.
@@ -42,19 +45,45 @@ enum Reply {
     Read(Box<ConfigReadResponse>),
     Requirements(ConfigRequirementsReadResponse),
     Saved(Box<GetUserSavedConfigResponse>),
+    Written(Box<ConfigWriteResponse>),
+    Done(SetDefaultModelResponse),
 }
 
 impl ConfigJob {
     pub(crate) fn run(self, files: &dyn Files) -> ConfigFound {
         let Self { ask, question } = self;
-        let found = match question {
-            Question::Read { with_layers } => {
-                shown::read(files, &ask, with_layers).map(|found| Reply::Read(Box::new(found)))
+        ConfigFound(match question {
+            Question::Read { with_layers } => shown::read(files, &ask, with_layers)
+                .map(|found| Reply::Read(Box::new(found)))
+                .map_err(Refusal::internal),
+            Question::Requirements => {
+                shown::required(files, &ask).map(Reply::Requirements).map_err(Refusal::internal)
             }
-            Question::Requirements => shown::required(files, &ask).map(Reply::Requirements),
-            Question::Saved => shown::saved(files, &ask).map(|found| Reply::Saved(Box::new(found))),
-        };
-        ConfigFound(found.map_err(Refusal::internal))
+            Question::Saved => shown::saved(files, &ask)
+                .map(|found| Reply::Saved(Box::new(found)))
+                .map_err(Refusal::internal),
+            Question::Write(changes) => write::write(files, &ask, &changes)
+                .map(|done| Reply::Written(Box::new(done)))
+                .map_err(|error| refusal(&error)),
+            Question::SetModel(SetDefaultModelParams { model, reasoning_effort }) => {
+                write::set_default_model(files, &ask, model.as_deref(), reasoning_effort)
+                    .map(|()| Reply::Done(SetDefaultModelResponse {}))
+                    .map_err(Refusal::internal)
+            }
+        })
+    }
+}
+
+fn refusal(error: &WriteError) -> Refusal {
+    match error.code() {
+        Some(code) => Refusal::unwritable(code, error.to_string()),
+        None => Refusal::internal(error.to_string()),
+    }
+}
+
+impl fmt::Debug for ConfigJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfigJob").field("ask", &self.ask).finish_non_exhaustive()
     }
 }
 
@@ -87,6 +116,33 @@ impl Machine {
     /// `getUserSavedConfig`
     pub(super) fn read_saved_config(&mut self, ticket: Ticket) {
         self.ask_config(ticket, config_ask(&self.setup), Question::Saved);
+    }
+
+    /// `config/value/write`
+    pub(super) fn write_config_value(&mut self, ticket: Ticket, params: ConfigValueWriteParams) {
+        let ConfigValueWriteParams { key_path, value, merge_strategy, file_path, expected_version } =
+            params;
+        let edits = vec![ConfigEdit { key_path, value, merge_strategy }];
+        self.write_config(ticket, ConfigBatchWriteParams { edits, file_path, expected_version });
+    }
+
+    /// `config/batchWrite`
+    pub(super) fn write_config(&mut self, ticket: Ticket, params: ConfigBatchWriteParams) {
+        let ask = config_ask(&self.setup);
+        let edit = |edit: ConfigEdit| {
+            (edit.key_path, edit.value, edit.merge_strategy == MergeStrategy::Upsert)
+        };
+        let changes = Changes {
+            edits: params.edits.into_iter().map(edit).collect(),
+            file: params.file_path.map(|file| ask.absolute(Path::new(&file), &self.setup.cwd)),
+            expected_version: params.expected_version,
+        };
+        self.ask_config(ticket, ask, Question::Write(changes));
+    }
+
+    /// `setDefaultModel`
+    pub(super) fn set_default_model(&mut self, ticket: Ticket, params: SetDefaultModelParams) {
+        self.ask_config(ticket, config_ask(&self.setup), Question::SetModel(params));
     }
 
     fn ask_config(&mut self, ticket: Ticket, ask: ConfigAsk, question: Question) {
@@ -204,6 +260,26 @@ mod tests {
         assert_eq!(of, ["configWarning", "configWarning"]);
         assert_eq!(hello[1]["params"]["path"], "/h/rules/a.rules");
         assert_eq!(hello[2]["params"]["details"], Value::Null);
+    }
+
+    #[test]
+    fn a_write_is_answered_with_the_word_for_what_is_wrong() {
+        let files = MemoryFiles::new().with("/h/config.toml", "# c\n");
+        let edit = json!({"keyPath": "model", "value": "a", "mergeStrategy": "replace"});
+        let found = result(&files, "config/value/write", edit.clone());
+        assert_eq!(
+            (&found["status"], &found["filePath"]),
+            (&json!("ok"), &json!("/h/config.toml"))
+        );
+        let stale = json!({"edits": [edit], "expectedVersion": "sha256:0"});
+        let error = &told(&files, "config/batchWrite", stale.clone(), false).1["error"];
+        assert_eq!(error["code"], -32600);
+        assert_eq!(error["data"], json!({"config_write_error_code": "configVersionConflict"}));
+        let error = &told(&files, "config/batchWrite", stale, true).1["error"];
+        assert_eq!(error, &json!({"code": -32603, "message": "the file backend failed"}));
+        assert_eq!(result(&files, "setDefaultModel", json!({"model": "b"})), json!({}));
+        let text = files.content("/h/config.toml").unwrap_or_default();
+        assert_eq!(String::from_utf8_lossy(&text), "model = \"b\"\n# c\n");
     }
 
     #[test]

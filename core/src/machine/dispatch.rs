@@ -121,6 +121,9 @@ impl Machine {
             Method::GetUserSavedConfig => {
                 self.without_params(ticket, params, Self::read_saved_config);
             }
+            Method::ConfigValueWrite => self.with_params(ticket, params, Self::write_config_value),
+            Method::ConfigBatchWrite => self.with_params(ticket, params, Self::write_config),
+            Method::SetDefaultModel => self.with_params(ticket, params, Self::set_default_model),
             Method::CollaborationModeList => self.with_params(ticket, params, Self::list_modes),
 
             Method::SkillsList
@@ -132,10 +135,7 @@ impl Machine {
             | Method::McpServerStatusList
             | Method::FeedbackUpload
             | Method::CommandExec
-            | Method::ConfigValueWrite
-            | Method::ConfigBatchWrite
             | Method::GitDiffToRemote
-            | Method::SetDefaultModel
             | Method::FuzzyFileSearch
             | Method::ExecOneOffCommand => self.when_ready(ticket, |machine, ticket| {
                 let text = format!("not available yet: {name}");

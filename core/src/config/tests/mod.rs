@@ -15,6 +15,7 @@ mod faults;
 mod projects;
 mod requirements;
 mod shown;
+mod write;
 
 const USER: &str = "/h/config.toml";
 const REQUIREMENTS: &str = "/etc/codex/requirements.toml";
