@@ -108,7 +108,7 @@ impl Outside {
     /// Answers a request with an error.
     pub(crate) fn refuse(&mut self, ticket: Ticket, refusal: &Refusal) {
         let id = self.requests.close(ticket);
-        self.output.refusal(Some(&id), refusal.code, &refusal.message);
+        self.output.refusal_of(&id, refusal);
     }
 
     /// Says that a line could not be taken for a request.

@@ -23,6 +23,8 @@ pub(crate) enum CallOwner {
     Errand(u64),
     /// The model list, to its file.
     CatalogueFile,
+    /// A request about the configuration.
+    Config,
 }
 
 /// Who set a timer.
@@ -55,7 +57,8 @@ impl CallOwner {
             | CallOwner::ThreadFile
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)
-            | CallOwner::CatalogueFile => false,
+            | CallOwner::CatalogueFile
+            | CallOwner::Config => false,
         }
     }
 }

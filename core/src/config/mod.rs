@@ -11,6 +11,7 @@
 
 mod derive;
 mod document;
+mod edit;
 mod error;
 pub mod features;
 mod fingerprint;
@@ -25,8 +26,10 @@ pub mod provider;
 mod read;
 pub mod requirements;
 mod settings;
+pub(crate) mod shown;
 mod stack;
 mod switches;
+pub(crate) mod write;
 
 #[cfg(test)]
 mod tests;
@@ -120,6 +123,11 @@ impl ConfigAsk {
     pub fn managed_path(&self) -> PathBuf {
         let default = || self.system_dir.join("managed_config.toml");
         self.managed_file.clone().unwrap_or_else(default)
+    }
+
+    /// The absolute path that a client means by `path`, seen from the folder `base`.
+    pub(crate) fn absolute(&self, path: &Path, base: &Path) -> PathBuf {
+        paths::resolve(path, base, &self.env)
     }
 
     fn without_request(&self) -> Self {

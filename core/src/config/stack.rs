@@ -96,6 +96,24 @@ impl Stack {
         Ok(Self { layers: Layers::new(layers), requirements, trust, sources })
     }
 
+    /// The text of the user's file; empty if there is none.
+    pub(super) fn user_text(&self) -> &str {
+        let user =
+            |(source, _): &&(LayerSource, Source)| matches!(source, LayerSource::User { .. });
+        self.sources.iter().find(user).map_or("", |(_, read)| read.text.as_str())
+    }
+
+    /// The layers as they would be if the user's file said this.
+    pub(super) fn with_user(&self, value: &Table, ask: &ConfigAsk) -> Layers {
+        let changed = |layer: &Layer| match layer.source {
+            LayerSource::User { .. } => {
+                Layer::new(layer.source.clone(), normalised(value, &ask.user_file(), ask))
+            }
+            _ => layer.clone(),
+        };
+        Layers::new(self.layers.iter().map(changed).collect())
+    }
+
     /// The merged settings with their types.
     pub(super) fn decode(&self, merged: Table) -> Result<Document, ConfigError> {
         decode(merged, self.layers.enabled(), &self.sources)
@@ -174,10 +192,7 @@ impl Gather<'_> {
 
     /// The file's settings with its paths resolved against its own folder.
     fn normalised(&self, read: &Source) -> Table {
-        let base = read.path.parent().unwrap_or(Path::new("/"));
-        let mut value = read.value.clone();
-        document::normalise(&mut value, &|path| paths::resolve(path, base, &self.ask.env));
-        value
+        normalised(&read.value, &read.path, self.ask)
     }
 
     /// The session's layer, if it has any settings. Its paths are those of the state folder, as in
@@ -254,6 +269,13 @@ impl Gather<'_> {
         }
         Ok(())
     }
+}
+
+fn normalised(value: &Table, path: &Path, ask: &ConfigAsk) -> Table {
+    let base = path.parent().unwrap_or(Path::new("/"));
+    let mut value = value.clone();
+    document::normalise(&mut value, &|path| paths::resolve(path, base, &ask.env));
+    value
 }
 
 /// The merged settings with their types. A fault is looked for in each file by itself, lowest

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Access, Disk, FileError};
 use crate::auth::{StoreAnswer, StoreJob};
-use crate::machine::{StartupFound, StartupJob};
+use crate::machine::{ConfigFound, ConfigJob, StartupFound, StartupJob};
 use crate::thread::open::{ForkJob, ThreadSetting, ThreadSettingJob};
 use crate::thread::question::{Answer as ThreadAnswer, Question as ThreadQuestion};
 use crate::thread::recorder::AppendJob;
@@ -33,6 +33,8 @@ pub enum FileJob {
         /// Who may read it.
         access: Access,
     },
+    /// Reads the configuration for a client, or changes it.
+    Config(Box<ConfigJob>),
 }
 
 /// What a [`FileJob`] found.
@@ -48,6 +50,8 @@ pub enum FileAnswer {
     Thread(Box<ThreadAnswer>),
     /// Answer to [`FileJob::Write`], [`FileJob::Append`] and [`FileJob::Fork`].
     Written(Result<(), FileError>),
+    /// Answer to [`FileJob::Config`].
+    Config(Box<ConfigFound>),
 }
 
 impl FileJob {
@@ -64,6 +68,7 @@ impl FileJob {
             FileJob::Write { path, bytes, access } => {
                 FileAnswer::Written(files.write_atomic(&path, &bytes, access))
             }
+            FileJob::Config(job) => FileAnswer::Config(Box::new(job.run(files))),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use crate::auth::{StoreAnswer, StoreJob};
-pub use crate::machine::{StartupFound, StartupJob};
+pub use crate::machine::{ConfigFound, ConfigJob, StartupFound, StartupJob};
 pub use job::{FileAnswer, FileJob};
 pub use keyring::{Keyring, KeyringError, NoKeyring};
 #[cfg(any(test, feature = "sim"))]

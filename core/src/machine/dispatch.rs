@@ -114,23 +114,28 @@ impl Machine {
                 machine.account(ticket, AccountRequest::UserInfo);
             }),
 
+            Method::ConfigRead => self.with_params(ticket, params, Self::read_config),
+            Method::ConfigRequirementsRead => {
+                self.without_params(ticket, params, Self::read_requirements);
+            }
+            Method::GetUserSavedConfig => {
+                self.without_params(ticket, params, Self::read_saved_config);
+            }
+            Method::ConfigValueWrite => self.with_params(ticket, params, Self::write_config_value),
+            Method::ConfigBatchWrite => self.with_params(ticket, params, Self::write_config),
+            Method::SetDefaultModel => self.with_params(ticket, params, Self::set_default_model),
+            Method::CollaborationModeList => self.with_params(ticket, params, Self::list_modes),
+
             Method::SkillsList
             | Method::AppList
             | Method::SkillsConfigWrite
             | Method::ReviewStart
-            | Method::CollaborationModeList
             | Method::McpServerOauthLogin
             | Method::ConfigMcpServerReload
             | Method::McpServerStatusList
             | Method::FeedbackUpload
             | Method::CommandExec
-            | Method::ConfigRead
-            | Method::ConfigValueWrite
-            | Method::ConfigBatchWrite
-            | Method::ConfigRequirementsRead
             | Method::GitDiffToRemote
-            | Method::GetUserSavedConfig
-            | Method::SetDefaultModel
             | Method::FuzzyFileSearch
             | Method::ExecOneOffCommand => self.when_ready(ticket, |machine, ticket| {
                 let text = format!("not available yet: {name}");

@@ -1,6 +1,7 @@
 //! The machine: verbs, and which room serves what. It has no rules of its own.
 
 mod answers;
+mod config;
 mod conversations;
 mod dispatch;
 mod errands;
@@ -10,6 +11,7 @@ mod threads;
 mod turns;
 mod usage;
 
+pub use config::{ConfigFound, ConfigJob};
 pub use startup::{StartupFound, StartupJob};
 
 use std::collections::BTreeMap;
@@ -62,6 +64,8 @@ pub struct Machine {
     /// Listeners by the older method.
     subscriptions: BTreeMap<uuid::Uuid, ThreadId>,
     errands: BTreeMap<u64, Errand>,
+    /// Requests about the configuration, by the file job that serves them.
+    config_asked: BTreeMap<CallId, Ticket>,
     next_errand: u64,
     framer: Framer,
     stage: Stage,
@@ -120,6 +124,7 @@ impl Machine {
             unstored: Vec::new(),
             subscriptions: BTreeMap::new(),
             errands: BTreeMap::new(),
+            config_asked: BTreeMap::new(),
             next_errand: 0,
             framer: Framer::new(limits::LINE_BYTES_MAX),
             stage: Stage::Loading,
@@ -354,6 +359,7 @@ impl Machine {
                     tracing::warn!(%error, "the model list could not be stored");
                 }
             }
+            (CallOwner::Config, FileAnswer::Config(found)) => self.on_config(call, *found),
             (owner, answer) => {
                 debug_assert!(false, "an answer of the wrong kind for {owner:?}: {answer:?}");
             }
@@ -369,6 +375,7 @@ impl Machine {
             CallOwner::ThreadOpen => self.open_lost(call),
             CallOwner::ThreadFile => self.ask_lost(call),
             CallOwner::Rollout(thread) => self.on_appended(thread, Err(FileError::lost())),
+            CallOwner::Config => self.on_config(call, ConfigFound::lost()),
             CallOwner::Auth(_)
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)

@@ -11,12 +11,16 @@ use crate::files::{Access, FileJob};
 use crate::limits;
 use crate::model::catalogue;
 use crate::model::headers::{self, AccountFacts};
+use crate::model::modes;
 use crate::model::request::{self, LoginKind};
 use crate::owner::CallOwner;
 use crate::pending::Ticket;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::refusal::Refusal;
-use crate::wire::v2::model::{Model, ModelListParams, ModelListResponse};
+use crate::wire::v2::model::{
+    CollaborationModeListParams, CollaborationModeListResponse, Model, ModelListParams,
+    ModelListResponse,
+};
 
 /// A model list on its way.
 #[derive(Debug)]
@@ -46,6 +50,11 @@ impl Machine {
         let end = start + data.len();
         let next_cursor = (end < listed.len()).then(|| end.to_string());
         self.out.reply(ticket, ModelListResponse { data, next_cursor });
+    }
+
+    /// `collaborationMode/list`
+    pub(super) fn list_modes(&mut self, ticket: Ticket, _: CollaborationModeListParams) {
+        self.out.reply(ticket, CollaborationModeListResponse { data: modes::all() });
     }
 
     /// Fetches the list if it is old, the login is one whose backend has a list, and nothing is on

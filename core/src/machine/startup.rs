@@ -12,6 +12,7 @@ use crate::files::{Disk, FileJob, Files};
 use crate::limits;
 use crate::model::catalogue::{self, FetchedList};
 use crate::owner::CallOwner;
+use crate::rules::{RulesError, RulesFolder, RulesJob};
 use crate::setup::Setup;
 
 /// Reads everything that the machine starts with.
@@ -34,17 +35,16 @@ pub struct StartupFound {
 
 impl StartupJob {
     fn new(setup: &Setup) -> Self {
-        let ask = ConfigAsk {
-            overrides: setup.overrides.clone(),
-            env: setup.env.clone(),
-            ..ConfigAsk::new(&setup.home, &setup.cwd)
-        };
-        Self { ask }
+        Self { ask: config_ask(setup) }
     }
 
     pub(crate) fn run(self, disk: Disk<'_>) -> StartupFound {
         let files = disk.files;
-        let found = config::startup(files, &self.ask);
+        let mut found = config::startup(files, &self.ask);
+        let folders = RulesFolder::of(&found.layers, found.config.permissions.trust);
+        let errors = RulesJob { folders }.run(files).errors;
+        // Those of the rules come first (config.md §2.11).
+        found.warnings.splice(0..0, errors.iter().map(RulesError::warning));
         let policy = policy_of(&found.config, self.ask.home.join("auth.json"));
         let credential = policy.place.load(disk);
         StartupFound {
@@ -54,6 +54,15 @@ impl StartupJob {
             credential,
             models: stored_models(files, &cache_path(&self.ask.home)),
         }
+    }
+}
+
+/// The configuration of the process's own folder.
+pub(super) fn config_ask(setup: &Setup) -> ConfigAsk {
+    ConfigAsk {
+        overrides: setup.overrides.clone(),
+        env: setup.env.clone(),
+        ..ConfigAsk::new(&setup.home, &setup.cwd)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Requests ([`request`], [`headers`], [`context`]), the answer's stream ([`sse`], [`events`],
 //! [`items`]), what went wrong ([`errors`], [`retry`]), what it cost ([`usage`],
-//! [`rate_limits`]) and which models there are ([`catalogue`]). No state of a turn lives here.
+//! [`rate_limits`]) and which models and modes there are ([`catalogue`],
+//! [`modes`]). No state of a turn lives here.
 
 pub(crate) mod catalogue;
 pub(crate) mod context;
@@ -10,6 +11,7 @@ pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod headers;
 pub(crate) mod items;
+pub(crate) mod modes;
 pub(crate) mod rate_limits;
 pub(crate) mod request;
 pub(crate) mod retry;

@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use super::RequestId;
+use super::refusal::{Refusal, RefusalData};
 use crate::limits;
 
 /// Bytes for the host, with a count of all that was ever queued and written.
@@ -34,6 +35,8 @@ struct Refused<'a> {
 struct RefusalBody<'a> {
     code: i64,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RefusalData>,
 }
 
 #[derive(Serialize)]
@@ -87,7 +90,13 @@ impl Output {
     }
 
     pub(crate) fn refusal(&mut self, id: Option<&RequestId>, code: i64, message: &str) {
-        self.line(&Refused { error: RefusalBody { code, message }, id });
+        self.line(&Refused { error: RefusalBody { code, message, data: None }, id });
+    }
+
+    pub(crate) fn refusal_of(&mut self, id: &RequestId, refusal: &Refusal) {
+        let Refusal { code, message, data } = refusal;
+        let error = RefusalBody { code: *code, message, data: data.as_ref() };
+        self.line(&Refused { error, id: Some(id) });
     }
 
     pub(crate) fn notification(&mut self, method: &str, params: impl Serialize) {

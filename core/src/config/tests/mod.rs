@@ -14,6 +14,8 @@ use crate::files::{FileError, FileErrorKind, FileOp, MemoryFiles};
 mod faults;
 mod projects;
 mod requirements;
+mod shown;
+mod write;
 
 const USER: &str = "/h/config.toml";
 const REQUIREMENTS: &str = "/etc/codex/requirements.toml";

@@ -110,7 +110,8 @@ pub struct SandboxWorkspaceWrite {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolsV2 {
-    /// Search in the web.
+    /// Search in the web; files may also use the older name.
+    #[serde(alias = "web_search_request")]
     pub web_search: Option<bool>,
     /// Looking at pictures.
     pub view_image: Option<bool>,
