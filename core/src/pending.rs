@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::effect::{AskId, TimerId};
+use crate::thread::ThreadId;
 use crate::wire::RequestId;
 
 /// The duty to answer one request.
@@ -35,7 +36,6 @@ impl Requests {
         ticket.id
     }
 
-    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn count(&self) -> usize {
         self.open
     }
@@ -46,6 +46,8 @@ impl Requests {
 pub(crate) enum AskOwner {
     /// The credential room, for new tokens.
     AuthRefresh,
+    /// The turn of a thread, for the user's approval.
+    Approval(ThreadId),
 }
 
 /// One question that has no answer yet.
@@ -106,6 +108,7 @@ impl Asks {
         self.open.remove(&id).map(|ask| (ask.owner, ask.timer))
     }
 
+    #[cfg(feature = "sim")]
     pub(crate) fn count(&self) -> usize {
         self.open.len()
     }
