@@ -297,7 +297,7 @@ impl Outside {
     }
 
     /// How many questions, calls and timers are open; for tests of "nothing is left".
-    #[cfg(any(test, feature = "sim"))]
+    #[cfg(feature = "sim")]
     pub(crate) fn open_work(&self) -> (usize, usize, usize) {
         (self.asks.count(), self.calls.len(), self.timers.len())
     }

@@ -22,6 +22,12 @@ impl Secret {
         &self.0
     }
 
+    /// `text` with stars wherever this secret stands in it: for the words of a peer that repeats
+    /// what it was sent.
+    pub(crate) fn hidden_in(&self, text: &str) -> String {
+        if self.0.is_empty() { text.to_owned() } else { text.replace(&self.0, "***") }
+    }
+
     /// Whether there is no text at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -68,6 +74,12 @@ impl Drop for Secret {
 #[cfg(test)]
 mod tests {
     use super::Secret;
+
+    #[test]
+    fn words_of_a_peer_are_shown_without_the_secret() {
+        assert_eq!(Secret::new("sk-1").hidden_in("not sk-1, sk-1!"), "not ***, ***!");
+        assert_eq!(Secret::new("").hidden_in("no"), "no");
+    }
 
     #[test]
     fn debug_shows_nothing() {

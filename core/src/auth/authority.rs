@@ -253,8 +253,7 @@ pub(super) fn split_target(target: &str) -> (&str, impl Fn(&str) -> Option<Strin
         query
             .split('&')
             .filter_map(|pair| pair.split_once('='))
-            .filter(|(name, _)| decoded(name).as_deref() == Some(wanted))
-            .next_back()
+            .rfind(|(name, _)| decoded(name).as_deref() == Some(wanted))
             .and_then(|(_, value)| decoded(value))
     };
     (path, find)

@@ -231,7 +231,7 @@ impl Auth {
         }
         if !response.is_success() {
             let (status, words) = (response.head.status, response.text());
-            let words = authority::error_words(&words);
+            let words = managed.origin.refresh.hidden_in(&authority::error_words(&words));
             return self.retry_refresh(out, format!("Failed to refresh token: {status}: {words}"));
         }
         let fresh = serde_json::from_slice::<FreshManaged>(&response.body)

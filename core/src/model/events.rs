@@ -212,17 +212,21 @@ fn string_of(raw: &RawValue) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn json(item: &OutputItem) -> String {
+        item.history_json().map_or_else(|| "-".to_owned(), |json| json.to_string())
+    }
+
     /// The event in short.
     fn short(data: &str) -> String {
         match decode(data) {
             ResponseEvent::Created => "created".to_owned(),
-            ResponseEvent::ItemAdded(item) => format!("added {:?}", item.history_json()),
+            ResponseEvent::ItemAdded(item) => format!("added {}", json(&item)),
             ResponseEvent::TextDelta(Cow::Borrowed(text)) => format!("text borrowed {text}"),
             ResponseEvent::TextDelta(Cow::Owned(text)) => format!("text owned {text}"),
             ResponseEvent::SummaryPartAdded { index } => format!("part {index}"),
             ResponseEvent::SummaryDelta { delta, index } => format!("summary {index} {delta}"),
             ResponseEvent::ReasoningDelta { delta, index } => format!("reasoning {index} {delta}"),
-            ResponseEvent::ItemDone { item } => format!("done {:?}", item.history_json()),
+            ResponseEvent::ItemDone { item } => format!("done {}", json(&item)),
             ResponseEvent::Completed { usage } => {
                 format!("completed {:?}", usage.map(|u| u.total_tokens))
             }
@@ -260,31 +264,28 @@ mod tests {
     fn items() {
         check(
             r#"{"type":"response.output_item.added","item":{"type":"message","id":"m","role":"assistant","content":[]}}"#,
-            r#"added Some("m")"#,
+            r#"added {"type":"message","role":"assistant","content":[]}"#,
         );
         check(
             r#"{"type":"response.output_item.done","item":{"type":"reasoning","id":"r"}}"#,
-            r#"done Some("r") {"type":"reasoning","id":"r"}"#,
+            r#"done {"type":"reasoning","summary":[],"content":null,"encrypted_content":null}"#,
         );
-        check(
-            r#"{"type":"response.output_item.done","item":{"type":"new"}}"#,
-            r#"done None {"type":"new"}"#,
-        );
+        check(r#"{"type":"response.output_item.done","item":{"type":"new"}}"#, "done -");
     }
 
     #[test]
     fn ends() {
         check(
             r#"{"type":"response.completed","response":{"id":"r","usage":{"total_tokens":7}}}"#,
-            r#"completed Some("r") Some(7)"#,
+            "completed Some(7)",
         );
         check(
             r#"{"type":"response.completed","response":{"id":"r","usage":null}}"#,
-            r#"completed Some("r") None"#,
+            "completed None",
         );
-        check(r#"{"type":"response.done"}"#, "completed None None");
+        check(r#"{"type":"response.done"}"#, "completed None");
         assert!(
-            short(r#"{"type":"response.completed","response":{"id":5}}"#)
+            short(r#"{"type":"response.completed","response":{"usage":5}}"#)
                 .starts_with("failed None")
         );
         check(

@@ -32,6 +32,7 @@ use crate::model::context::{self, UserContent};
 use crate::model::errors::ModelError;
 use crate::model::sse::SseParser;
 use crate::outside::Outside;
+use crate::secret::Secret;
 use crate::thread::Recorder;
 use crate::thread::rollout::line::Note;
 use crate::thread::{Audience, Conversation};
@@ -85,6 +86,8 @@ enum Phase {
 struct Streaming {
     call: CallId,
     source: Source,
+    /// What was sent as the bearer; a backend may repeat it in an error.
+    bearer: Option<Secret>,
     /// Where the request went, for error texts.
     url: String,
     body: Body,

@@ -20,6 +20,7 @@ use crate::model::retry::{self, Budget};
 use crate::model::sse::SseParser;
 use crate::outside::Outside;
 use crate::owner::{CallOwner, TimerOwner};
+use crate::secret::Secret;
 use crate::setup::Environment;
 use crate::thread::Conversation;
 use crate::tools::ToolCall;
@@ -142,6 +143,7 @@ impl Turn {
         self.phase = Phase::Streaming(Streaming {
             call,
             source: credential.source,
+            bearer: credential.token,
             url,
             body: Body::Head,
             idle: out.start_timer(idle_limit, TimerOwner::StreamIdle(conversation.id)),
@@ -247,7 +249,8 @@ impl Turn {
     fn on_end(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
         let source = self.call_is_over(out);
         match std::mem::replace(&mut self.phase, Phase::Ready) {
-            Phase::Streaming(Streaming { body: Body::Error(head, text), url, .. }) => {
+            Phase::Streaming(Streaming { body: Body::Error(head, text), url, bearer, .. }) => {
+                let text = without(bearer.as_ref(), text);
                 let scene = ErrorScene { url: &url, now: out.now.wall, zone: &conversation.zone };
                 let error = errors::status(&head, &text, scene);
                 self.on_error(out, conversation, error, source.map(|source| (source, head.status)))
@@ -464,5 +467,13 @@ impl Turn {
         let Phase::Streaming(streaming) = &self.phase else { return None };
         out.cancel_timer(streaming.idle);
         Some(streaming.source)
+    }
+}
+
+/// An error's text, with the bearer hidden: it reaches the host and the stored thread.
+fn without(bearer: Option<&Secret>, text: Vec<u8>) -> Vec<u8> {
+    match bearer {
+        None => text,
+        Some(bearer) => bearer.hidden_in(&String::from_utf8_lossy(&text)).into_bytes(),
     }
 }

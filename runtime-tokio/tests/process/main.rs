@@ -4,6 +4,7 @@
 
 mod browser;
 mod chromium;
+mod crash;
 mod demo;
 mod ending;
 mod external_tokens;
@@ -14,6 +15,7 @@ mod secrets;
 mod signin;
 mod signin_ends;
 mod stage;
+mod stored;
 mod stores;
 mod turn;
 mod two_servers;

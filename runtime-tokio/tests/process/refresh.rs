@@ -335,9 +335,10 @@ fn a_failure_in_passing_is_tried_again() {
 #[test]
 fn a_failure_that_lasts_fails_the_turn_and_signs_nobody_out() {
     let authority = Authority::default();
-    let (scene, _) = signed_in(&authority);
+    let (scene, issued) = signed_in(&authority);
+    let words = format!("out of order: {}", issued.refresh);
     for _ in 0..3 {
-        authority.next(Ask::Refresh, Reply::error(500, "out of order"));
+        authority.next(Ask::Refresh, Reply::error(500, &words));
     }
     scene.play(|stage| {
         authority.expire();
@@ -347,7 +348,7 @@ fn a_failure_that_lasts_fails_the_turn_and_signs_nobody_out() {
         assert_eq!(turn["status"], "failed");
         let message = text(&turn, "/error/message")?;
         assert!(message.contains("Failed to refresh token: 500"), "{message}");
-        assert!(message.contains("out of order"), "{message}");
+        assert!(message.contains("out of order: ***"), "{message}");
         assert_eq!(stage.account()?["type"], "chatgpt");
         assert_eq!(stage.record()?, stored);
         assert_eq!(stage.turn(&thread, "again")?["status"], "completed");

@@ -1,0 +1,647 @@
+//! The invariants by name (auth.md §13.1, design.md §4), each a look at what the last step brought.
+
+use understudy_core::ExitStatus;
+use understudy_core::files::Access;
+
+use super::model::{Phase, Stage, Turn};
+use super::said::Line;
+use super::scene::Scene;
+use super::seen::{Ending, Expected, Seen, Verdict};
+use super::setting::{AUTH_FILE, Forced, PROVIDER_KEY, WORKSPACE};
+use super::tokens::{EXTERNAL_MARK, Kind, MARKS};
+
+/// A named check of what the last step brought.
+pub type Check = fn(&Scene) -> Result<(), String>;
+
+/// Every invariant. The first that fails gives a failure its name, so that causes stand before what
+/// they lead to.
+pub const INVARIANTS: &[(&str, Check)] = &[
+    ("d1_every_request_is_answered_once", d1_every_request_is_answered_once),
+    ("d2_turns_and_items_keep_their_order", d2_turns_and_items_keep_their_order),
+    ("d2_turns_end_when_they_must", d2_turns_end_when_they_must),
+    ("d5_output_is_bounded", d5_output_is_bounded),
+    ("e1_retries_are_bounded", e1_retries_are_bounded),
+    ("i16_the_store_is_written_when_asked", i16_the_store_is_written_when_asked),
+    ("i17_blocked_logins_are_blocked", i17_blocked_logins_are_blocked),
+    ("i18_tokens_are_blocked_only_by_force", i18_tokens_are_blocked_only_by_force),
+    ("i19_the_forced_workspace_holds", i19_the_forced_workspace_holds),
+    ("i01_external_tokens_are_never_stored", i01_external_tokens_are_never_stored),
+    ("i02_account_is_the_tokens_own", i02_account_is_the_tokens_own),
+    ("i03_after_logout_nothing_is_usable", i03_after_logout_nothing_is_usable),
+    ("i04_a_failed_logout_clears_memory", i04_a_failed_logout_clears_memory),
+    ("i05_one_refresh_at_a_time", i05_one_refresh_at_a_time),
+    ("i06_late_tokens_are_never_used", i06_late_tokens_are_never_used),
+    ("i07_a_refresh_keeps_the_mode", i07_a_refresh_keeps_the_mode),
+    ("i12_login_replies_come_first", i12_login_replies_come_first),
+    ("i13_login_is_completed_then_announced", i13_login_is_completed_then_announced),
+    ("i14_every_change_is_announced", i14_every_change_is_announced),
+    ("i15_status_agrees_with_the_announcement", i15_status_agrees_with_the_announcement),
+    ("i16_reads_show_the_login_in_force", i16_reads_show_the_login_in_force),
+    ("i21_the_forced_method_holds", i21_the_forced_method_holds),
+    ("i22_the_token_authority_is_left_alone", i22_the_token_authority_is_left_alone),
+    ("i23_only_external_mode_asks_the_host", i23_only_external_mode_asks_the_host),
+    ("i24_reading_sends_nothing", i24_reading_sends_nothing),
+    ("i25_a_refresh_takes_its_time_and_no_more", i25_a_refresh_takes_its_time_and_no_more),
+    ("i26_answers_to_nothing_do_nothing", i26_answers_to_nothing_do_nothing),
+    ("i27_a_failed_refresh_changes_nothing", i27_a_failed_refresh_changes_nothing),
+    ("i28_few_requests_are_refused", i28_few_requests_are_refused),
+    ("i29_no_token_is_refused_twice", i29_no_token_is_refused_twice),
+    ("i30_api_keys_are_never_refreshed", i30_api_keys_are_never_refreshed),
+    ("i31_a_failed_refresh_fails_the_turn", i31_a_failed_refresh_fails_the_turn),
+    ("i32_a_final_401_is_unauthorized", i32_a_final_401_is_unauthorized),
+    ("i36_retries_carry_the_login_in_force", i36_retries_carry_the_login_in_force),
+    ("i37_tokens_survive_an_interrupt", i37_tokens_survive_an_interrupt),
+    ("i38_no_secret_is_logged", i38_no_secret_is_logged),
+    ("i39_tokens_go_where_they_belong", i39_tokens_go_where_they_belong),
+    ("i40_the_rest_is_answered_at_once", i40_the_rest_is_answered_at_once),
+    ("i41_a_bad_record_is_reported", i41_a_bad_record_is_reported),
+    ("i42_logout_deletes_the_record", i42_logout_deletes_the_record),
+    ("i43_the_record_is_private", i43_the_record_is_private),
+    ("d5_no_work_outlives_its_owner", d5_no_work_outlives_its_owner),
+];
+
+/// Fails with the text unless it holds.
+fn ensure(holds: bool, text: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(text()) }
+}
+
+/// Every reply of the last step that was expected, with what it was.
+fn replies(
+    scene: &Scene,
+) -> impl Iterator<Item = (&Expected, &Result<serde_json::Value, (i64, String)>)> {
+    scene.seen.iter().filter_map(|seen| match seen {
+        Seen::Reply { expected: Some(expected), got } => Some((&**expected, got)),
+        _ => None,
+    })
+}
+
+/// A reply that is not what was expected.
+fn mismatch(expected: &Expected, got: &Result<serde_json::Value, (i64, String)>) -> String {
+    format!("{:?}: expected {:?}, got {got:?}", expected.line, expected.verdict)
+}
+
+/// Exactly one reply a request; a clean end leaves none out (design.md §4.1).
+fn d1_every_request_is_answered_once(scene: &Scene) -> Result<(), String> {
+    if let Some(trouble) = scene.world.trouble.as_ref() {
+        return Err(trouble.clone());
+    }
+    if let Some(text) = scene.grammar_trouble.as_ref().filter(|text| text.contains("reply to")) {
+        return Err(text.clone());
+    }
+    for (expected, got) in replies(scene) {
+        let is_other = !is_login(&expected.line) && !expected.line.is_read();
+        ensure(!is_other || expected.verdict.fits(got), || mismatch(expected, got))?;
+    }
+    let unanswered = scene.grammar.unanswered();
+    let has_ended_well = scene.world.exit() == Some(ExitStatus::Clean);
+    // A signal during start-up ends a session that has read nothing.
+    ensure(!has_ended_well || unanswered.is_empty(), || {
+        format!("the end leaves {unanswered:?} without a reply")
+    })
+}
+
+/// Started once, completed once, items within, in order (design.md §4.2).
+fn d2_turns_and_items_keep_their_order(scene: &Scene) -> Result<(), String> {
+    scene.grammar_trouble.clone().map_or(Ok(()), Err)
+}
+
+/// A turn that was interrupted, or has nothing to do, or cannot send, ends at once and in its way;
+/// no other turn ends without a cause.
+fn d2_turns_end_when_they_must(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        match seen {
+            Seen::NotEnded(
+                ending @ (Ending::Interrupted | Ending::Completed | Ending::NoCredential(_)),
+            ) => return Err(format!("a turn must have ended: {ending:?}")),
+            Seen::TurnOver { expected: None, free, turn } => {
+                ensure(*free, || format!("a turn ended without a cause: {turn}"))?;
+            }
+            Seen::TurnOver { expected: Some(ending), turn, .. } => {
+                let status = match ending {
+                    Ending::Interrupted => "interrupted",
+                    Ending::Completed => "completed",
+                    Ending::Unauthorized(_) | Ending::NoCredential(_) => "failed",
+                };
+                ensure(turn["status"] == status, || format!("not {status}: {turn}"))?;
+                if let Ending::NoCredential(words) = ending {
+                    let message = turn["error"]["message"].as_str().unwrap_or_default();
+                    ensure(message.contains(words), || format!("not `{words}`: {turn}"))?;
+                }
+            }
+            Seen::Unmet(text) => return Err(format!("it did not happen that {text}")),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A host that does not read makes the machine stop reading, and its output stays small
+/// (design.md §4.5).
+fn d5_output_is_bounded(scene: &Scene) -> Result<(), String> {
+    let (most, limit) = (scene.world.backlog_max, scene.world.backlog_limit());
+    ensure(most <= limit, || format!("{most} bytes wait for the host, more than {limit}"))
+}
+
+/// Each running turn has one stream or one timer more than none; nothing else is left behind
+/// (design.md §4.5).
+fn d5_no_work_outlives_its_owner(scene: &Scene) -> Result<(), String> {
+    let (world, model) = (&scene.world, &scene.model);
+    if world.exit().is_some() {
+        return Ok(());
+    }
+    let is_streaming = |turn: &&Turn| matches!(turn.phase, Phase::Streaming { .. });
+    let streaming = model.turns.iter().filter(is_streaming).count();
+    let streams = world.http().iter().filter(|http| http.sent.thread.is_some()).count();
+    ensure(streams == streaming, || format!("{streams} streams of {streaming} turns"))?;
+    let asking = model.refresh.as_ref().is_some_and(|refresh| refresh.since.is_some());
+    let closing = model.stage == Stage::Closing;
+    let most = model.turns.len() + usize::from(asking || closing) + usize::from(closing);
+    ensure(world.timers() <= most, || format!("{} timers, at most {most}", world.timers()))
+}
+
+/// A request is sent again no more often than the provider's two settings allow together
+/// (engine.md §2.4).
+fn e1_retries_are_bounded(scene: &Scene) -> Result<(), String> {
+    let most = scene.setting.retries();
+    for seen in &scene.seen {
+        if let Seen::Retried(retries) = seen {
+            ensure(*retries <= most, || format!("sent again {retries} times, not {most}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// I1: external tokens are in no file.
+fn i01_external_tokens_are_never_stored(scene: &Scene) -> Result<(), String> {
+    if !scene.has_touched_files {
+        return Ok(());
+    }
+    for path in scene.world.files.paths() {
+        let bytes = scene.world.files.content(&path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let is_store = path.as_os_str() == AUTH_FILE || path.ends_with("config.toml");
+        let marks = if is_store { &MARKS[..1] } else { &MARKS[..] };
+        let mark = marks.iter().find(|mark| text.contains(**mark));
+        ensure(mark.is_none(), || format!("{} holds a token: {mark:?}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// I2: a request carries the account of the very token it carries.
+fn i02_account_is_the_tokens_own(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::Sent { sent, expected: (bearer, account), .. } = seen
+            && sent.bearer == *bearer
+        {
+            ensure(sent.account == *account, || {
+                format!("{bearer:?} went with account {:?}, not {account:?}", sent.account)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// I3: nobody is signed in after a logout: no request has a bearer, no read shows an account.
+fn i03_after_logout_nothing_is_usable(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::Sent { sent, login, .. } = seen
+            && login.kind == Kind::None
+        {
+            let bearer = sent.bearer.as_deref().filter(|bearer| *bearer != PROVIDER_KEY);
+            ensure(bearer.is_none(), || format!("nobody is signed in, and {bearer:?} is sent"))?;
+        }
+    }
+    for (expected, got) in replies(scene) {
+        let is_nobody = expected.login.kind == Kind::None && expected.line.is_read();
+        ensure(!is_nobody || expected.verdict.fits(got), || mismatch(expected, got))?;
+    }
+    Ok(())
+}
+
+/// I4: a logout whose deletion fails is refused and says that nobody is signed in.
+fn i04_a_failed_logout_clears_memory(scene: &Scene) -> Result<(), String> {
+    for (expected, got) in replies(scene) {
+        if matches!(expected.line, Line::Logout { .. }) && got.is_err() {
+            ensure(expected.login.kind == Kind::None || !expected.verdict.is_ok(), || {
+                mismatch(expected, got)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// I5: one refresh at a time, whoever waits for it; and it is begun when one is needed.
+fn i05_one_refresh_at_a_time(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        match seen {
+            Seen::Asked { is_second: true, .. } => {
+                return Err("a second question while one is open".to_owned());
+            }
+            Seen::Asked { is_due: false, .. } => {
+                return Err("a question that nothing called for".to_owned());
+            }
+            Seen::Asked { login, previous, .. } => {
+                ensure(*previous == login.account, || {
+                    format!("asked about {previous:?}, not {:?}", login.account)
+                })?;
+            }
+            Seen::NotAsked => return Err("the host was not asked for tokens".to_owned()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// I6: an answer is used only if the login that it was asked for is still in force.
+fn i06_late_tokens_are_never_used(scene: &Scene) -> Result<(), String> {
+    let is_dead = |token: &str| !token.is_empty() && scene.model.dead_tokens.contains(token);
+    for seen in &scene.seen {
+        if let Seen::Sent { sent, .. } = seen {
+            let bearer = sent.bearer.as_deref().unwrap_or_default();
+            ensure(!is_dead(bearer), || format!("{bearer} came too late and is used"))?;
+        }
+    }
+    for (expected, got) in replies(scene) {
+        if let (Line::Status { .. }, Ok(status)) = (&expected.line, got) {
+            let token = status["authToken"].as_str().unwrap_or_default();
+            ensure(!is_dead(token), || format!("{token} came too late and is in force"))?;
+        }
+    }
+    Ok(())
+}
+
+/// I7: a refresh never turns a login of another kind into the host's.
+fn i07_a_refresh_keeps_the_mode(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::Sent { sent, login, .. } = seen
+            && login.kind != Kind::External
+        {
+            let is_hosts = sent.bearer.as_ref().is_some_and(|b| b.contains(EXTERNAL_MARK));
+            ensure(!is_hosts, || format!("in the mode {:?}: {:?}", login.kind, sent.bearer))?;
+        }
+    }
+    Ok(())
+}
+
+/// I12: the reply to a login comes before its completion.
+fn i12_login_replies_come_first(scene: &Scene) -> Result<(), String> {
+    let mut replied = 0;
+    for seen in &scene.seen {
+        match seen {
+            Seen::Reply { expected: Some(expected), got: Ok(_) } if is_login(&expected.line) => {
+                replied += 1;
+            }
+            Seen::Announced { got, .. } if got.0 == "account/login/completed" => {
+                ensure(replied > 0, || "login/completed before its reply".to_owned())?;
+                replied -= 1;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// I13: completion, then announcement, each once, with the right mode and nothing else.
+fn i13_login_is_completed_then_announced(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::Announced { expected, got, is_success } = seen {
+            let wanted = expected.map(|(method, mode)| (method, mode));
+            let got_parts = (got.0.as_str(), got.1.as_deref());
+            ensure(wanted == Some(got_parts) && *is_success, || {
+                format!("announced {got:?}, not {expected:?}")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// I14: the host is told of every change that it can see.
+fn i14_every_change_is_announced(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::NotAnnounced(method, mode) = seen {
+            return Err(format!("{method} {mode:?} did not come"));
+        }
+    }
+    let has_settled = scene.model.held_up() == 0 && scene.model.stage == Stage::Ready;
+    let (told, is) = (scene.model.announced, scene.model.login.kind.wire());
+    ensure(!has_settled || told == is, || format!("told {told:?}, is {is:?}"))
+}
+
+/// I15: `getAuthStatus` names the mode that was announced last.
+fn i15_status_agrees_with_the_announcement(scene: &Scene) -> Result<(), String> {
+    for (expected, got) in replies(scene) {
+        if let (Line::Status { .. }, Ok(status)) = (&expected.line, got)
+            && scene.setting.requires_auth()
+            && !expected.login.token.is_empty()
+        {
+            ensure(status["authMethod"].as_str() == expected.announced, || {
+                format!("{} after {:?} was announced", status["authMethod"], expected.announced)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// I16: what is read is the login in force, whatever logins were refused before.
+fn i16_reads_show_the_login_in_force(scene: &Scene) -> Result<(), String> {
+    for (expected, got) in replies(scene) {
+        let is_read = expected.line.is_read() || matches!(expected.line, Line::RateLimits);
+        ensure(!is_read || expected.verdict.fits(got), || mismatch(expected, got))?;
+    }
+    Ok(())
+}
+
+/// I16: the store is written for logins with a key that are allowed, and for logouts; not for those
+/// that are refused, and never for the host's tokens.
+fn i16_the_store_is_written_when_asked(scene: &Scene) -> Result<(), String> {
+    let was_stored = scene.seen.iter().any(|seen| matches!(seen, Seen::Stored));
+    ensure(!was_stored, || "the store was written without a request for it".to_owned())
+}
+
+fn is_login(line: &Line) -> bool {
+    matches!(line, Line::LoginKey { .. } | Line::LoginChatGpt { .. } | Line::LoginTokens(_))
+}
+
+/// I17: E1 if and only if the host's tokens are in force, before E2 and E3; nothing else blocks.
+fn i17_blocked_logins_are_blocked(scene: &Scene) -> Result<(), String> {
+    for (expected, got) in replies(scene) {
+        let is_own = matches!(expected.line, Line::LoginKey { .. } | Line::LoginChatGpt { .. });
+        ensure(!is_own || expected.verdict.fits(got), || mismatch(expected, got))?;
+    }
+    Ok(())
+}
+
+/// I18: the host's tokens are taken in every mode unless an API key is forced, or they are bad.
+fn i18_tokens_are_blocked_only_by_force(scene: &Scene) -> Result<(), String> {
+    for (expected, got) in replies(scene) {
+        if matches!(expected.line, Line::LoginTokens(_)) && !is_about_workspace(expected) {
+            ensure(expected.verdict.fits(got), || mismatch(expected, got))?;
+        }
+    }
+    Ok(())
+}
+
+fn is_about_workspace(expected: &Expected) -> bool {
+    matches!(&expected.verdict, Verdict::Refused(_, text) if text.contains("workspace"))
+}
+
+/// I19: no login of the host's is for another workspace than the forced one.
+fn i19_the_forced_workspace_holds(scene: &Scene) -> Result<(), String> {
+    for (expected, got) in replies(scene) {
+        if is_about_workspace(expected) {
+            ensure(expected.verdict.fits(got), || mismatch(expected, got))?;
+        }
+    }
+    for seen in &scene.seen {
+        if let Seen::Sent { sent, .. } = seen
+            && scene.setting.forced_workspace
+            && let Some(account) = &sent.account
+        {
+            ensure(account == WORKSPACE, || format!("a request for workspace {account}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// I21: no credential of a kind that is not allowed is used, also not one that was stored.
+fn i21_the_forced_method_holds(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        let Seen::Sent { sent, .. } = seen else { continue };
+        let Some(bearer) = sent.bearer.as_ref().filter(|b| *b != PROVIDER_KEY) else { continue };
+        let is_key = bearer.starts_with("skey");
+        let is_allowed = match scene.setting.forced_method {
+            None => true,
+            Some(Forced::Api) => is_key || bearer.is_empty(),
+            Some(Forced::ChatGpt) => !is_key,
+        };
+        ensure(is_allowed, || format!("{bearer} is used"))?;
+    }
+    Ok(())
+}
+
+/// I22: the server that issues tokens is not talked to on behalf of the host's.
+fn i22_the_token_authority_is_left_alone(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::Sent { sent, .. } = seen {
+            ensure(!sent.url.contains("oauth") && !sent.url.contains("auth.openai.com"), || {
+                format!("a request to {}", sent.url)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// I23: the host is asked for tokens only while its tokens are in force.
+fn i23_only_external_mode_asks_the_host(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::Asked { login, .. } = seen {
+            ensure(login.kind == Kind::External, || format!("asked while {:?}", login.kind))?;
+        }
+    }
+    Ok(())
+}
+
+/// I24: reads send nothing, also with `refreshToken: true`.
+fn i24_reading_sends_nothing(scene: &Scene) -> Result<(), String> {
+    let acted = scene.seen.iter().any(|seen| matches!(seen, Seen::ReadActed));
+    ensure(!acted, || "something went out because of a read".to_owned())
+}
+
+/// I25: a question is over when its time is, and not before.
+fn i25_a_refresh_takes_its_time_and_no_more(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        match seen {
+            Seen::NoLimit => return Err("a question has no time limit".to_owned()),
+            Seen::TooEarly => return Err("a question expired too early".to_owned()),
+            Seen::WrongLimit(limit) => return Err(format!("a question has {limit:?}")),
+            _ => {}
+        }
+    }
+    ensure(!scene.model.is_overdue(), || "a question is open beyond its time".to_owned())
+}
+
+/// I26: late, duplicate and unknown answers have no effect; neither have timers and responses
+/// that were given up.
+fn i26_answers_to_nothing_do_nothing(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::Noise { late_answer, outputs } = seen {
+            return Err(format!("{outputs} effects of nothing (a late answer: {late_answer})"));
+        }
+    }
+    Ok(())
+}
+
+/// I27: a refresh that fails changes no login and no file, and sends nothing.
+fn i27_a_failed_refresh_changes_nothing(scene: &Scene) -> Result<(), String> {
+    // A wait may bring more than one thing.
+    let failed = scene.seen.iter().position(|seen| matches!(seen, Seen::RefreshFailed));
+    let Some(at) = failed else { return Ok(()) };
+    for seen in &scene.seen[at..] {
+        ensure(!matches!(seen, Seen::Announced { .. } | Seen::Stored), || {
+            format!("after a failed refresh: {seen:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// I28: at most three requests in a row are refused to a turn.
+fn i28_few_requests_are_refused(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::Refused { refused, .. } = seen {
+            ensure(*refused <= 3, || format!("{refused} requests of a turn were refused"))?;
+        }
+    }
+    Ok(())
+}
+
+/// I29: a turn does not send a token again that was refused to it.
+fn i29_no_token_is_refused_twice(scene: &Scene) -> Result<(), String> {
+    let repeats = scene.seen.iter().any(|seen| matches!(seen, Seen::Refused { repeats: true, .. }));
+    ensure(!repeats, || "a token was sent again after it had been refused".to_owned())
+}
+
+/// I30: nothing is refreshed while an API key is in force.
+fn i30_api_keys_are_never_refreshed(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::Asked { login, .. } = seen {
+            ensure(login.kind != Kind::Key, || "asked while an API key is in force".to_owned())?;
+        }
+    }
+    Ok(())
+}
+
+/// I31: without new tokens the waiting turns fail at once, for that reason, as `unauthorized`.
+fn i31_a_failed_refresh_fails_the_turn(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        match seen {
+            Seen::NotEnded(Ending::Unauthorized(Some(words))) => {
+                return Err(format!("a turn still runs after: {words}"));
+            }
+            Seen::TurnOver { expected: Some(Ending::Unauthorized(Some(words))), turn, .. } => {
+                check_unauthorized(turn, words)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// I32: a 401 that is final fails the turn as `unauthorized`, with the backend's words.
+fn i32_a_final_401_is_unauthorized(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        match seen {
+            Seen::NotEnded(Ending::Unauthorized(None)) => {
+                return Err("a turn still runs after its final 401".to_owned());
+            }
+            Seen::TurnOver { expected: Some(Ending::Unauthorized(None)), turn, .. } => {
+                check_unauthorized(turn, "scripted refusal 401")?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_unauthorized(turn: &serde_json::Value, words: &str) -> Result<(), String> {
+    let message = turn["error"]["message"].as_str().unwrap_or_default();
+    let is_right = turn["status"] == "failed"
+        && turn["error"]["codexErrorInfo"] == "unauthorized"
+        && message.contains(words);
+    ensure(is_right, || format!("not unauthorized because of `{words}`: {turn}"))
+}
+
+/// I36: whatever is sent carries the login in force, at once when a turn was waiting for it.
+fn i36_retries_carry_the_login_in_force(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        match seen {
+            Seen::Sent { sent, expected: (bearer, _), is_due, why, .. } => {
+                ensure(*is_due, || format!("a request that nothing called for: {sent:?}"))?;
+                ensure(sent.bearer == *bearer, || {
+                    format!("{:?} was sent, not {bearer:?} ({why})", sent.bearer)
+                })?;
+            }
+            Seen::NotSent(why) => return Err(format!("no request, though {why}")),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// I37: tokens that arrive after every waiting turn was interrupted are kept all the same.
+fn i37_tokens_survive_an_interrupt(scene: &Scene) -> Result<(), String> {
+    if !scene.model.is_unattended {
+        return Ok(());
+    }
+    for (expected, got) in replies(scene) {
+        let is_status = matches!(expected.line, Line::Status { .. });
+        ensure(!is_status || expected.verdict.fits(got), || mismatch(expected, got))?;
+    }
+    Ok(())
+}
+
+/// I38: no part of a credential is logged.
+fn i38_no_secret_is_logged(scene: &Scene) -> Result<(), String> {
+    let Some(mark) = MARKS.iter().find(|mark| scene.log.contains(**mark)) else { return Ok(()) };
+    let line = scene.log.lines().find(|line| line.contains(mark)).unwrap_or_default();
+    Err(format!("the log holds a token: {line}"))
+}
+
+/// I39: the account's tokens go only to the first party and to providers that ask for them.
+fn i39_tokens_go_where_they_belong(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::Sent { sent, login, expected: (bearer, _), is_model, .. } = seen {
+            ensure(sent.bearer.is_none() || bearer.is_some(), || {
+                format!("{:?} went to {}", sent.bearer, sent.url)
+            })?;
+            let base = scene.setting.base_url(login);
+            ensure(sent.url.starts_with(base), || format!("to {}, not {base}", sent.url))?;
+            let path = if *is_model { "/responses" } else { "/models?" };
+            ensure(sent.url[base.len()..].starts_with(path), || format!("to {}", sent.url))?;
+        }
+    }
+    Ok(())
+}
+
+/// I40: requests that wait for nothing are answered in the same input, whatever else is going on.
+fn i40_the_rest_is_answered_at_once(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::Unanswered(method) = seen {
+            return Err(format!("{method} was not answered at once"));
+        }
+    }
+    Ok(())
+}
+
+/// I41: a stored record that cannot be used is reported, once, after `initialize`.
+fn i41_a_bad_record_is_reported(scene: &Scene) -> Result<(), String> {
+    let is_ours = |seen: &&Seen| matches!(seen, Seen::Warned(summary) if summary.starts_with("Stored credentials"));
+    let warned = scene.seen.iter().filter(is_ours).count();
+    let begun = replies(scene)
+        .filter(|(expected, got)| matches!(expected.line, Line::Initialize) && got.is_ok());
+    let wanted = if scene.model.warns { begun.count() } else { 0 };
+    ensure(warned == wanted, || format!("warned {warned} times, not {wanted}"))
+}
+
+/// I42: after a logout that worked the record is gone.
+fn i42_logout_deletes_the_record(scene: &Scene) -> Result<(), String> {
+    for (expected, got) in replies(scene) {
+        if matches!(expected.line, Line::Logout { .. }) && got.is_ok() && !scene.setting.ephemeral {
+            ensure(scene.auth_file().is_none(), || "auth.json is still there".to_owned())?;
+        }
+    }
+    Ok(())
+}
+
+/// I43: a record that was written may be read by its owner only.
+fn i43_the_record_is_private(scene: &Scene) -> Result<(), String> {
+    for (expected, got) in replies(scene) {
+        let is_saved = matches!(expected.line, Line::LoginKey { .. })
+            && got.is_ok()
+            && !scene.setting.ephemeral;
+        if is_saved {
+            let access = scene.world.files.access(AUTH_FILE);
+            ensure(access == Some(Access::Private), || format!("auth.json is {access:?}"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! The reference model's turns: what must be sent, and when one ends (auth.md §9, §13.2).
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use understudy_core::CallId;
+
+use super::{Model, Overtaken, Phase, Refreshing, Turn};
+use crate::auth::said::Line;
+use crate::auth::seen::{Ending, Seen, Verdict};
+use crate::auth::setting::PROVIDER_KEY;
+use crate::auth::tokens::Kind;
+use crate::world::fact::{Part, Sent};
+
+impl Model {
+    pub(super) fn start_turn(
+        &mut self,
+        id: Option<&String>,
+        line: &Line,
+        thread: String,
+        is_empty: bool,
+    ) {
+        if !self.threads.contains(&thread) {
+            let verdict = Verdict::RefusedWith(-32600, "thread".to_owned());
+            return self.expect_reply(id, line, verdict);
+        }
+        if let Some(turn) = self.running_mut(&thread) {
+            turn.joined += 1;
+            self.mark("turn/start joins the running turn");
+            return self.expect_reply(id, line, Verdict::Turn { is_new: false });
+        }
+        self.expect_reply(id, line, Verdict::Turn { is_new: true });
+        self.turns_begun += 1;
+        let phase = if is_empty {
+            Phase::MustEnd(Ending::Completed)
+        } else {
+            match self.setting.credential(&self.login) {
+                Ok(_) => {
+                    let login = (Rc::clone(&self.login), self.generation);
+                    Phase::MustSend("a turn begins", login)
+                }
+                Err(words) => Phase::MustEnd(Ending::NoCredential(words.to_owned())),
+            }
+        };
+        self.turns.push(Turn {
+            number: self.turns_begun,
+            thread,
+            id: None,
+            phase,
+            refused: 0,
+            has_waited: false,
+            bearers_refused: Vec::new(),
+            retries: 0,
+            joined: 0,
+        });
+    }
+
+    pub(super) fn interrupt(
+        &mut self,
+        id: Option<&String>,
+        line: &Line,
+        thread: &str,
+        named: Option<&str>,
+    ) {
+        if !self.threads.iter().any(|other| other == thread) {
+            let verdict = Verdict::RefusedWith(-32600, "thread".to_owned());
+            return self.expect_reply(id, line, verdict);
+        }
+        let running = self.running(thread).map(|turn| (turn.id.clone(), turn.phase.clone()));
+        if let (Some((running, _)), Some(named)) = (&running, named)
+            && running.as_deref() != Some(named)
+        {
+            let verdict = Verdict::RefusedWith(-32600, "turn not found".to_owned());
+            return self.expect_reply(id, line, verdict);
+        }
+        self.mark(match running.map(|(_, phase)| phase) {
+            None => "interrupt: nothing runs",
+            Some(Phase::Streaming { status: None, .. }) => "interrupt: before the head",
+            Some(Phase::Streaming { .. }) => "interrupt: while streaming",
+            Some(Phase::Waiting) => "interrupt: while waiting for tokens",
+            Some(Phase::Free) => "interrupt: between requests",
+            Some(Phase::MustSend(..) | Phase::MustEnd(_)) => "interrupt: in the same breath",
+        });
+        self.expect_reply(id, line, Verdict::Exactly(serde_json::json!({})));
+        self.end_turn(thread, Ending::Interrupted);
+    }
+
+    pub(super) fn end_turn(&mut self, thread: &str, ending: Ending) {
+        let Some(turn) = self.running_mut(thread) else { return };
+        let number = turn.number;
+        let before = std::mem::replace(&mut turn.phase, Phase::MustEnd(ending));
+        if let Phase::MustSend(why, login) = before {
+            // It was sent and given up within one chunk of the host's bytes.
+            self.overtaken.push((thread.to_owned(), login, why));
+        }
+        if let Some(refresh) = &mut self.refresh {
+            refresh.waiters.remove(&(thread.to_owned(), number));
+        }
+    }
+
+    pub(super) fn on_part(&mut self, call: CallId, part: Part) {
+        self.input.is_loud = true;
+        self.input.moved = Some(call);
+        let at = self.turns.iter().position(
+            |turn| matches!(turn.phase, Phase::Streaming { call: own, .. } if own == call),
+        );
+        let Some(at) = at else { return };
+        let turn = &mut self.turns[at];
+        let Phase::Streaming { status, generation, bearer, .. } = &mut turn.phase else { return };
+        match part {
+            Part::Head(got) => {
+                *status = Some(got);
+                if (200..300).contains(&got) {
+                    turn.refused = 0;
+                    turn.has_waited = false;
+                    turn.bearers_refused.clear();
+                }
+            }
+            Part::Bytes(_) => {}
+            Part::End if *status == Some(401) => {
+                let (generation, bearer) = (*generation, bearer.clone());
+                self.unauthorized(at, generation, bearer);
+            }
+            Part::End | Part::Failed(_) | Part::Lost => turn.phase = Phase::Free,
+        }
+    }
+
+    /// What a 401 leads to (auth.md §13.2).
+    fn unauthorized(&mut self, at: usize, used: u64, bearer: Option<String>) {
+        let has_own_key = bearer.as_deref() == Some(PROVIDER_KEY);
+        let turn = &mut self.turns[at];
+        turn.refused += 1;
+        let has_tried_all = turn.has_waited || turn.refused >= 3;
+        let is_text = bearer.as_ref().is_some_and(|bearer| !bearer.is_empty());
+        let repeats = is_text && turn.bearers_refused.contains(&bearer);
+        self.seen.push(Seen::Refused { refused: turn.refused, repeats });
+        turn.bearers_refused.push(bearer.clone());
+        let (thread, number) = (turn.thread.clone(), turn.number);
+        let nothing_to_renew = bearer.is_none() || self.login.kind == Kind::None;
+        let verdict = if has_own_key {
+            "401: fail, the provider's own key"
+        } else if has_tried_all {
+            "401: fail, refused again"
+        } else if nothing_to_renew {
+            "401: fail, nobody is signed in"
+        } else if used < self.generation {
+            "401: retry, the login has changed"
+        } else if self.login.kind != Kind::External {
+            "401: fail, nothing to refresh"
+        } else if self.refresh.is_some() {
+            "401: wait, a refresh runs"
+        } else {
+            "401: wait, a refresh begins"
+        };
+        self.mark(verdict);
+        let turn = &mut self.turns[at];
+        if verdict.starts_with("401: fail") {
+            turn.phase = Phase::MustEnd(Ending::Unauthorized(None));
+        } else if verdict.starts_with("401: retry") {
+            let login = (Rc::clone(&self.login), self.generation);
+            turn.phase = Phase::MustSend("the login has changed since", login);
+        } else {
+            turn.phase = Phase::Waiting;
+            turn.has_waited = true;
+            self.must_ask |= self.refresh.is_none();
+            let refresh = self.refresh.get_or_insert_with(|| Refreshing {
+                ask: None,
+                end: 0,
+                since: None,
+                timer: None,
+                waiters: BTreeSet::new(),
+            });
+            refresh.waiters.insert((thread, number));
+        }
+    }
+
+    pub(super) fn on_sent(&mut self, sent: &Rc<Sent>) {
+        self.input.outputs += 1;
+        self.input.went_out += 1;
+        let is_model = sent.thread.is_some();
+        let now = (Rc::clone(&self.login), self.generation);
+        let own = |(thread, ..): &Overtaken| Some(thread) == sent.thread.as_ref();
+        let overtaken = self.overtaken.iter().position(own);
+        let ((login, _), is_due, why) = match self.sender(sent.thread.as_deref()) {
+            _ if !is_model => (now, true, "the model list"),
+            _ if overtaken.is_some() => {
+                let (_, login, why) = self.overtaken.remove(overtaken.unwrap_or_default());
+                (login, true, why)
+            }
+            None => (now, false, "nobody has to"),
+            Some(at) => {
+                let turn = &mut self.turns[at];
+                let (login, why) = match &turn.phase {
+                    Phase::MustSend(why, login) => (login.clone(), *why),
+                    _ if self.input.timer_fired => {
+                        turn.retries += 1;
+                        self.seen.push(Seen::Retried(turn.retries));
+                        (now, "another try")
+                    }
+                    _ => {
+                        turn.retries = 0;
+                        (now, "the turn goes on")
+                    }
+                };
+                let (call, bearer, generation) = (sent.call, sent.bearer.clone(), login.1);
+                turn.phase = Phase::Streaming { call, generation, bearer, status: None };
+                (login, true, why)
+            }
+        };
+        let expected = self.setting.credential(&login).unwrap_or_default();
+        let sent = Rc::clone(sent);
+        self.seen.push(Seen::Sent { sent, login, expected, is_due, is_model, why });
+    }
+
+    /// The turn that must, or may, send a request now.
+    fn sender(&self, thread: Option<&str>) -> Option<usize> {
+        let own = |turn: &Turn| Some(turn.thread.as_str()) == thread;
+        let must = |turn: &Turn| own(turn) && matches!(turn.phase, Phase::MustSend(..));
+        let may = |turn: &Turn| {
+            own(turn)
+                && match turn.phase {
+                    Phase::Free => self.input.timer_fired || self.input.freed == Some(turn.number),
+                    Phase::Streaming { call, .. } => self.input.moved == Some(call),
+                    _ => false,
+                }
+        };
+        self.turns.iter().position(must).or_else(|| self.turns.iter().position(may))
+    }
+
+    /// A stream that was silent for too long, or has said all that matters, is given up; the turn is
+    /// free to try again, to go on, or to end.
+    pub(super) fn on_dropped(&mut self, call: CallId) {
+        self.input.outputs += 1;
+        let has_moved = self.input.moved == Some(call);
+        if !self.input.timer_fired && !has_moved {
+            return;
+        }
+        for turn in &mut self.turns {
+            if matches!(turn.phase, Phase::Streaming { call: own, .. } if own == call) {
+                let marks = ["stream: silent for too long", "stream: whole or failed"];
+                self.marks.insert(marks[usize::from(has_moved)]);
+                turn.phase = Phase::Free;
+                self.input.freed = Some(turn.number);
+            }
+        }
+    }
+
+    pub(super) fn on_turn_completed(&mut self, thread: &str, turn: &serde_json::Value) {
+        let Some(at) = self.turns.iter().position(|turn| turn.thread == thread) else { return };
+        let gone = self.turns.remove(at);
+        let free = match gone.phase {
+            Phase::MustEnd(_) => false,
+            Phase::Free => self.input.timer_fired || self.input.moved.is_some(),
+            Phase::Streaming { call, .. } => self.input.moved == Some(call),
+            Phase::MustSend(..) | Phase::Waiting => false,
+        };
+        let expected = match gone.phase {
+            Phase::MustEnd(ending) => Some(ending),
+            _ => None,
+        };
+        self.seen.push(Seen::TurnOver { expected, free, turn: turn.clone() });
+    }
+}

@@ -1,0 +1,292 @@
+//! What a session begins with: configuration, stored credentials, and who is asked for tokens.
+
+use std::time::Duration;
+
+use understudy_core::files::MemoryFiles;
+use understudy_core::{Refresh, Setup};
+
+use super::tokens::{self, Kind, Login};
+use crate::choose::Choose;
+
+/// The folder with configuration and credentials.
+pub const HOME: &str = "/home/user/.codex";
+/// The stored credentials.
+pub const AUTH_FILE: &str = "/home/user/.codex/auth.json";
+/// The workspace that `forced_chatgpt_workspace_id` names.
+pub const WORKSPACE: &str = "org-a";
+/// Another one.
+pub const OTHER_WORKSPACE: &str = "org-b";
+/// The key of a provider that has its own.
+pub const PROVIDER_KEY: &str = "pkey-of-the-provider";
+
+/// What the model provider says of credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Provider {
+    /// It takes the user's account.
+    Asks,
+    /// The built-in one, with its default addresses.
+    BuiltIn,
+    /// A third party that says nothing of accounts.
+    Foreign,
+    /// Its key is in the environment.
+    EnvKey,
+    /// Its key should be in the environment and is not.
+    EnvKeyUnset,
+    /// Its key is in the configuration; it would take the account as well.
+    Bearer,
+}
+
+/// `forced_login_method`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forced {
+    /// `api`
+    Api,
+    /// `chatgpt`
+    ChatGpt,
+}
+
+/// What `auth.json` holds at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// There is no such file.
+    Nothing,
+    /// An API key.
+    Key,
+    /// A login of the server's own, in the workspace.
+    Managed,
+    /// One in the other workspace.
+    ManagedElsewhere,
+    /// A host's tokens, which nobody should have written.
+    External,
+    /// No JSON.
+    Garbage,
+}
+
+/// A configuration, as data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The model provider.
+    pub provider: Provider,
+    /// `forced_login_method`.
+    pub forced_method: Option<Forced>,
+    /// Whether [`WORKSPACE`] is forced.
+    pub forced_workspace: bool,
+    /// Credentials are kept in memory only.
+    pub ephemeral: bool,
+    /// `request_max_retries`, where the provider can be configured.
+    pub request_retries: u32,
+    /// `stream_max_retries`, likewise.
+    pub stream_retries: u32,
+    /// Time for a refresh.
+    pub limit: Duration,
+    /// The embedding program is asked for tokens, not the host on the wire.
+    pub embedder: bool,
+    /// What is stored at the start.
+    pub stored: Stored,
+    /// Bytes arrive before start-up is done.
+    pub pushy: bool,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self {
+            provider: Provider::Asks,
+            forced_method: None,
+            forced_workspace: false,
+            ephemeral: false,
+            request_retries: 1,
+            stream_retries: 1,
+            limit: Duration::from_secs(10),
+            embedder: false,
+            stored: Stored::Nothing,
+            pushy: false,
+        }
+    }
+}
+
+impl Setting {
+    /// Any setting; half of them are the plain case in most respects.
+    pub fn choose(c: &mut impl Choose) -> Option<Self> {
+        use Stored::{External, Garbage, Key, Managed, ManagedElsewhere, Nothing};
+        Some(Self {
+            provider: match c.weighted(&[18, 2, 1, 1, 1, 1])? {
+                0 => Provider::Asks,
+                1 => Provider::BuiltIn,
+                2 => Provider::Foreign,
+                3 => Provider::EnvKey,
+                4 => Provider::EnvKeyUnset,
+                _ => Provider::Bearer,
+            },
+            forced_method: match c.below(8)? {
+                0 => Some(Forced::Api),
+                1 => Some(Forced::ChatGpt),
+                _ => None,
+            },
+            forced_workspace: c.one_in(3)?,
+            ephemeral: c.one_in(4)?,
+            request_retries: c.below(3)?,
+            stream_retries: c.below(3)?,
+            limit: Duration::from_secs(c.pick(&[10, 10, 10, 45])?),
+            embedder: c.one_in(5)?,
+            stored: c.pick(&[
+                Nothing,
+                Nothing,
+                Nothing,
+                Key,
+                Managed,
+                ManagedElsewhere,
+                External,
+                Garbage,
+            ])?,
+            pushy: c.one_in(8)?,
+        })
+    }
+
+    /// How often a request may be sent again.
+    pub fn retries(&self) -> u32 {
+        match self.provider {
+            // Its own are 4 and 5, and nobody can change them.
+            Provider::BuiltIn => 9,
+            _ => self.request_retries + self.stream_retries,
+        }
+    }
+
+    /// Whether the provider wants a login.
+    pub fn requires_auth(&self) -> bool {
+        matches!(self.provider, Provider::Asks | Provider::BuiltIn | Provider::Bearer)
+    }
+
+    /// Bearer and account that a call to the provider carries while `login` is in force; the error
+    /// says why there can be no call (auth.md §13.3).
+    pub fn credential(&self, login: &Login) -> Result<(Option<String>, Option<String>), &str> {
+        match self.provider {
+            Provider::EnvKey | Provider::Bearer => Ok((Some(PROVIDER_KEY.to_owned()), None)),
+            Provider::EnvKeyUnset => Err("Missing environment variable: `PROVIDER_KEY`."),
+            Provider::Foreign => Ok((None, None)),
+            Provider::Asks | Provider::BuiltIn => {
+                let token = (login.kind != Kind::None).then(|| login.token.clone());
+                Ok((token, login.account.clone()))
+            }
+        }
+    }
+
+    /// Where calls for the model go (auth.md §10.4).
+    pub fn base_url(&self, login: &Login) -> &'static str {
+        match (self.provider, login.kind) {
+            (Provider::BuiltIn, Kind::None | Kind::Key) => "https://api.openai.com/v1",
+            (Provider::BuiltIn, _) => "https://chatgpt.com/backend-api/codex",
+            (Provider::Foreign, _) => "https://models.example.net/v1",
+            _ => "http://127.0.0.1:9/v1",
+        }
+    }
+
+    /// The login in force at the start, and whether the host is warned of what is stored.
+    pub fn first_login(&self) -> (Login, bool) {
+        if self.ephemeral {
+            return (Login::none(), false);
+        }
+        let stored = self.stored_login();
+        let is_allowed = match (self.stored, self.forced_method) {
+            (Stored::External | Stored::Garbage, _) => false,
+            (Stored::Key, forced) => forced != Some(Forced::ChatGpt),
+            (Stored::Managed, forced) => forced != Some(Forced::Api),
+            (Stored::ManagedElsewhere, forced) => {
+                forced != Some(Forced::Api) && !self.forced_workspace
+            }
+            (Stored::Nothing, _) => true,
+        };
+        if is_allowed { (stored, false) } else { (Login::none(), true) }
+    }
+
+    fn stored_login(&self) -> Login {
+        match self.stored {
+            Stored::Key => Login::key("skey-stored"),
+            Stored::Managed => managed(WORKSPACE),
+            Stored::ManagedElsewhere => managed(OTHER_WORKSPACE),
+            Stored::Nothing | Stored::External | Stored::Garbage => Login::none(),
+        }
+    }
+
+    fn record(&self) -> Option<String> {
+        match self.stored {
+            Stored::Nothing => None,
+            Stored::Garbage => Some("{ skey-of-a-broken-file".to_owned()),
+            Stored::Key => Some(r#"{"OPENAI_API_KEY":"skey-stored","theirs":1}"#.to_owned()),
+            Stored::Managed => Some(record("chatgpt", &managed(WORKSPACE))),
+            Stored::ManagedElsewhere => Some(record("chatgpt", &managed(OTHER_WORKSPACE))),
+            Stored::External => Some(record("chatgptAuthTokens", &managed(WORKSPACE))),
+        }
+    }
+
+    fn config(&self) -> String {
+        let mut text = String::new();
+        match self.forced_method {
+            Some(Forced::Api) => text.push_str("forced_login_method = 'api'\n"),
+            Some(Forced::ChatGpt) => text.push_str("forced_login_method = 'chatgpt'\n"),
+            None => {}
+        }
+        if self.forced_workspace {
+            text.push_str("forced_chatgpt_workspace_id = 'org-a'\n");
+        }
+        if self.ephemeral {
+            text.push_str("cli_auth_credentials_store = 'ephemeral'\n");
+        }
+        if self.provider == Provider::BuiltIn {
+            return text;
+        }
+        text.push_str(
+            "model_provider = 'scripted'\n[model_providers.scripted]\nname = 'Scripted'\n",
+        );
+        text.push_str(match self.provider {
+            Provider::Foreign => "base_url = 'https://models.example.net/v1'\n",
+            _ => "base_url = 'http://127.0.0.1:9/v1'\n",
+        });
+        text.push_str(match self.provider {
+            Provider::Asks => "requires_openai_auth = true\n",
+            Provider::Bearer => {
+                "requires_openai_auth = true\nexperimental_bearer_token = 'pkey-of-the-provider'\n"
+            }
+            Provider::EnvKey | Provider::EnvKeyUnset => "env_key = 'PROVIDER_KEY'\n",
+            Provider::BuiltIn | Provider::Foreign => "",
+        });
+        let (request, stream) = (self.request_retries, self.stream_retries);
+        text.push_str(&format!("request_max_retries = {request}\nstream_max_retries = {stream}\n"));
+        text
+    }
+
+    /// The setup of a machine, and its files.
+    pub fn make(&self) -> (Setup, MemoryFiles) {
+        let files = MemoryFiles::new().with(format!("{HOME}/config.toml"), self.config());
+        if let Some(record) = self.record() {
+            files.put(AUTH_FILE, record);
+        }
+        files.folder("/work");
+        let mut setup = Setup::new(HOME, "/work");
+        if self.provider == Provider::EnvKey {
+            let vars = [("PROVIDER_KEY".to_owned(), PROVIDER_KEY.to_owned())];
+            setup.env = std::sync::Arc::new(vars.into_iter().collect());
+        }
+        setup.refresh = if self.embedder { Refresh::Embedder } else { Refresh::Wire };
+        setup.refresh_limit = self.limit;
+        (setup, files)
+    }
+}
+
+fn managed(workspace: &str) -> Login {
+    Login {
+        kind: Kind::Managed,
+        token: "mtok-access".to_owned(),
+        account: Some(workspace.to_owned()),
+        email: Some("managed@example.com".to_owned()),
+        plan: Some("pro"),
+    }
+}
+
+fn record(mode: &str, login: &Login) -> String {
+    let claims = tokens::claims(login.email.as_deref(), login.plan, login.account.as_deref());
+    let id_token = tokens::jwt(&claims, "mtok-signature");
+    let (access, account) = (&login.token, login.account.as_deref().unwrap_or_default());
+    format!(
+        r#"{{"auth_mode":"{mode}","OPENAI_API_KEY":null,"tokens":{{"id_token":"{id_token}","access_token":"{access}","refresh_token":"mtok-refresh","account_id":"{account}"}},"last_refresh":"2026-01-01T00:00:00Z"}}"#
+    )
+}

@@ -1,0 +1,456 @@
+//! One step of a session, as data: it means something in every session, so that a script stays one
+//! when steps are taken out of it.
+
+use std::time::Duration;
+
+use understudy_core::HttpFailureKind;
+use understudy_core::files::FileOp;
+
+use super::said::{JUNK, MALFORMED};
+use super::scene::Scene;
+use super::setting::{Setting, Stored};
+use super::tokens::{Account, Oddity, Shape, Wanted};
+use crate::choose::Choose;
+use crate::world::backend::Response;
+use crate::world::{Cut, Fault};
+
+/// One step. `nth` counts what is there, newest first; beyond the last it is the last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The host says something.
+    Say(Say, bool, Cut),
+    /// The host lets its buffer go.
+    Flush,
+    /// The host answers the `nth` question, open or not.
+    Answer(usize, Answering),
+    /// A whole response arrives for the `nth` call, in pieces of so many bytes.
+    Respond(usize, Response, usize),
+    /// The head of a response arrives.
+    Head(usize, Response),
+    /// So many bytes of a response's body arrive.
+    Body(usize, usize),
+    /// The rest of a response arrives, in pieces of so many bytes.
+    Finish(usize, usize),
+    /// A call fails.
+    Fail(usize, HttpFailureKind),
+    /// The runtime loses a call.
+    Lose(usize),
+    /// A response arrives for a call that was cancelled.
+    StaleCall(usize, Response),
+    /// A timer fires that was cancelled.
+    StaleTimer(usize),
+    /// The `nth` file job is run, with a fault.
+    Job(usize, Fault),
+    /// Time passes.
+    Wait(Wait),
+    /// The host stops reading.
+    StopReading,
+    /// The host reads so many bytes.
+    Read(usize),
+    /// The host reads again.
+    ResumeReading,
+    /// The host's input ends.
+    Eof,
+    /// The operating system asks the process to end.
+    Terminate,
+}
+
+/// What the host says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the request of its name")]
+pub enum Say {
+    Initialize,
+    LoginKey { legacy: bool, is_empty: bool },
+    LoginTokens(Wanted),
+    LoginChatGpt { legacy: bool },
+    CancelLogin { legacy: bool },
+    Logout { legacy: bool },
+    ReadAccount { refresh: bool },
+    Status { include: bool },
+    UserInfo,
+    RateLimits,
+    Agent,
+    StartThread,
+    StartTurn { slot: usize, is_empty: bool },
+    Interrupt { slot: usize, named: Named },
+    Junk(usize),
+}
+
+/// How an interrupt names its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// By its id.
+    Right,
+    /// By the id of another one.
+    Wrong,
+    /// Not at all.
+    Blank,
+}
+
+/// What the host answers to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answering {
+    /// These tokens.
+    Tokens(Wanted),
+    /// Good tokens, with an error beside them.
+    Both,
+    /// Good tokens, under an id of the wrong type.
+    TextId,
+    /// An error.
+    Denied,
+    /// An error that is none.
+    OddError,
+    /// A malformed result.
+    Malformed(usize),
+}
+
+/// How long time passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// So long.
+    For(Duration),
+    /// Until the next timer is due, which fires.
+    ToNext,
+    /// Until just before.
+    JustBefore,
+    /// Until just after; the timer fires late.
+    JustAfter,
+    /// Until then, but the timer does not fire yet.
+    NotYet,
+    /// Until after the longest of the timers that a refresh may have.
+    PastRefresh,
+}
+
+/// What may happen in a session, and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Swarm {
+    logins: u32,
+    logouts: u32,
+    reads: u32,
+    turns: u32,
+    interrupts: u32,
+    answers: u32,
+    backend: u32,
+    refusals: u32,
+    jobs: u32,
+    waits: u32,
+    stale: u32,
+    reading: u32,
+    endings: u32,
+    /// Chances in 8 that answers and tokens are good.
+    goodness: u32,
+    /// Chances in 8 that file jobs fail.
+    faults: u32,
+    /// Chances in 8 that bytes are cut or held back.
+    cuts: u32,
+    floods: bool,
+}
+
+impl Swarm {
+    /// Draws what this session is about: some things happen often, some not at all.
+    pub fn choose(c: &mut impl Choose) -> Option<Self> {
+        let any = Self::choose_any(c)?;
+        if c.one_in(2)? {
+            return Some(any);
+        }
+        // Half of all sessions are about tokens that the backend refuses.
+        Some(Self {
+            logins: 2,
+            logouts: any.logouts.min(1),
+            reads: 2,
+            turns: 3,
+            interrupts: any.interrupts.max(1),
+            answers: 3,
+            backend: 12,
+            refusals: 24,
+            stale: any.stale.max(1),
+            waits: 1,
+            ..any
+        })
+    }
+
+    fn choose_any(c: &mut impl Choose) -> Option<Self> {
+        Some(Self {
+            logins: c.pick(&[1, 2, 2, 6])?,
+            logouts: c.pick(&[0, 1, 1, 2])?,
+            reads: c.pick(&[1, 2, 4])?,
+            turns: c.pick(&[2, 3, 4])?,
+            interrupts: c.pick(&[0, 1, 1, 3])?,
+            answers: c.pick(&[1, 3, 6])?,
+            backend: c.pick(&[4, 8, 8])?,
+            refusals: c.pick(&[4, 12, 24])?,
+            jobs: c.pick(&[1, 4, 6])?,
+            waits: c.pick(&[1, 2, 4])?,
+            stale: c.pick(&[0, 0, 1, 2])?,
+            reading: c.pick(&[0, 0, 1, 2])?,
+            endings: c.pick(&[0, 0, 0, 0, 1])?,
+            goodness: c.pick(&[1, 4, 7])?,
+            faults: c.pick(&[0, 0, 2, 5])?,
+            cuts: c.pick(&[0, 1, 4])?,
+            floods: c.one_in(500)?,
+        })
+    }
+}
+
+/// The next step of a session; `None` when choices have run dry.
+pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<Step> {
+    let has = |is: bool, weight: u32| if is { weight } else { 0 };
+    let jobs = scene.world.jobs().len();
+    let calls = scene.world.http().len();
+    let has_open_ask = scene.model.refresh.as_ref().is_some_and(|r| r.since.is_some());
+    let has_threads = !scene.model.threads.is_empty();
+    // While tokens are wanted, time passes in short steps, so that there is time for more to happen.
+    let waits = if has_open_ask { swarm.waits.min(1) } else { swarm.waits };
+    let weights = [
+        swarm.logins,
+        swarm.logouts,
+        swarm.reads,
+        has(has_threads, 2 * swarm.turns),
+        // More often in one chunk with what is still held back.
+        has(has_threads, swarm.interrupts + has(scene.world.has_held_bytes(), 8)),
+        has(has_open_ask, 2 * swarm.answers) + has(!scene.model.asks.is_empty(), swarm.stale),
+        has(calls > 0, swarm.backend),
+        has(jobs > 0, 3 * swarm.jobs),
+        waits,
+        swarm.stale,
+        swarm.reading,
+        swarm.endings,
+        has(scene.model.threads.len() < 3, 1),
+        1,
+    ];
+    Some(match c.weighted(&weights)? {
+        0 => say(login(c, swarm)?, c, swarm)?,
+        1 => say(Say::Logout { legacy: c.one_in(3)? }, c, swarm)?,
+        2 => say(read(c)?, c, swarm)?,
+        3 => {
+            let is_empty = c.one_in(12)?;
+            say(Say::StartTurn { slot: c.below(3)? as usize, is_empty }, c, swarm)?
+        }
+        4 => {
+            let named =
+                c.pick(&[Named::Right, Named::Right, Named::Right, Named::Wrong, Named::Blank]);
+            say(Say::Interrupt { slot: c.below(3)? as usize, named: named? }, c, swarm)?
+        }
+        5 => {
+            let nth = if has_open_ask && !c.one_in(6)? { 0 } else { c.below(3)? as usize };
+            Step::Answer(nth, answering(c, swarm)?)
+        }
+        6 => backend(c, swarm)?,
+        7 => {
+            let nth = c.below(2)? as usize;
+            Step::Job(nth, fault(c, swarm)?)
+        }
+        8 => Step::Wait(wait(c)?),
+        9 if c.one_in(2)? => Step::StaleTimer(c.below(4)? as usize),
+        9 => Step::StaleCall(c.below(4)? as usize, Response::Status(401)),
+        10 => reading(c)?,
+        11 => ending(c)?,
+        12 => say(Say::StartThread, c, swarm)?,
+        _ => {
+            let junk =
+                [Say::Initialize, Say::Junk(c.below(u32::try_from(JUNK.len()).ok()?)? as usize)];
+            say(c.pick(&junk)?, c, swarm)?
+        }
+    })
+}
+
+fn reading(c: &mut impl Choose) -> Option<Step> {
+    Some(match c.below(3)? {
+        0 => Step::StopReading,
+        1 => Step::Read(1 + c.below(300)? as usize),
+        _ => Step::ResumeReading,
+    })
+}
+
+fn ending(c: &mut impl Choose) -> Option<Step> {
+    Some(match c.below(24)? {
+        0 => Step::Terminate,
+        1 | 2 => Step::Eof,
+        _ => Step::Flush,
+    })
+}
+
+/// What a session begins with: start-up, `initialize`, a thread.
+pub fn prologue(c: &mut impl Choose, setting: &Setting) -> Option<Vec<Step>> {
+    let plain = |what| Step::Say(what, false, Cut::Whole);
+    let mut steps = Vec::new();
+    if c.one_in(8)? {
+        // Before anything is allowed.
+        steps.push(plain(c.pick(&[
+            Say::Agent,
+            Say::StartThread,
+            Say::Status { include: true },
+        ])?));
+    }
+    if c.one_in(12)? {
+        // `initialize` comes before start-up is done.
+        steps.push(plain(Say::Initialize));
+        steps.push(Step::Job(0, Fault::None));
+    } else {
+        steps.push(Step::Job(0, Fault::None));
+        steps.push(plain(Say::Initialize));
+    }
+    let signs_in = if setting.stored == Stored::Nothing { c.below(8)? > 0 } else { c.one_in(3)? };
+    if signs_in {
+        // The case that matters most: the host's tokens are in force.
+        steps.push(plain(Say::LoginTokens(Wanted::GOOD)));
+    }
+    for _ in 0..c.pick(&[1, 2, 3])? {
+        steps.push(plain(Say::StartThread));
+        steps.push(Step::Job(0, Fault::None));
+    }
+    Some(steps)
+}
+
+fn say(what: Say, c: &mut impl Choose, swarm: &Swarm) -> Option<Step> {
+    if c.below(8)? >= swarm.cuts {
+        return Some(Step::Say(what, false, Cut::Whole));
+    }
+    let hold = c.one_in(2)?;
+    let cut = match c.below(4)? {
+        0 => Cut::Whole,
+        1 => Cut::At(1 + c.below(200)? as usize),
+        2 => Cut::Bytes,
+        _ => Cut::Tail(1 + c.below(40)? as usize),
+    };
+    Some(Step::Say(what, hold, cut))
+}
+
+fn login(c: &mut impl Choose, swarm: &Swarm) -> Option<Say> {
+    Some(match c.weighted(&[6, 4, 1, 1])? {
+        0 if c.below(4)? > 0 => Say::LoginTokens(Wanted::GOOD),
+        0 => Say::LoginTokens(wanted(c, swarm)?),
+        1 => Say::LoginKey { legacy: c.one_in(3)?, is_empty: c.one_in(12)? },
+        2 => Say::LoginChatGpt { legacy: c.one_in(2)? },
+        _ => Say::CancelLogin { legacy: c.one_in(2)? },
+    })
+}
+
+fn wanted(c: &mut impl Choose, swarm: &Swarm) -> Option<Wanted> {
+    let shape = c.pick(&[Shape::Old, Shape::Old, Shape::New, Shape::Both])?;
+    if c.below(8)? < swarm.goodness {
+        return Some(Wanted { shape, account: Account::Right, oddity: Oddity::None });
+    }
+    let account = c.pick(&[Account::Right, Account::Wrong, Account::Wrong, Account::Unnamed])?;
+    let oddity = c.pick(&[
+        Oddity::None,
+        Oddity::None,
+        Oddity::None,
+        Oddity::NoJwt,
+        Oddity::NoJwt,
+        Oddity::BadClaim,
+        Oddity::NoEmail,
+        Oddity::NoPlan,
+        Oddity::OtherPlan,
+        Oddity::EmptyAccess,
+    ])?;
+    Some(Wanted { shape, account, oddity })
+}
+
+fn read(c: &mut impl Choose) -> Option<Say> {
+    Some(match c.below(6)? {
+        0 | 1 => Say::Status { include: !c.one_in(4)? },
+        2 => Say::ReadAccount { refresh: c.one_in(2)? },
+        3 => Say::UserInfo,
+        4 => Say::RateLimits,
+        _ => Say::Agent,
+    })
+}
+
+fn answering(c: &mut impl Choose, swarm: &Swarm) -> Option<Answering> {
+    if c.below(8)? < swarm.goodness {
+        return Some(Answering::Tokens(wanted(c, swarm)?));
+    }
+    Some(match c.below(7)? {
+        0 | 6 => Answering::Tokens(Wanted {
+            account: c.pick(&[Account::Wrong, Account::Unnamed])?,
+            ..wanted(c, swarm)?
+        }),
+        1 => Answering::Both,
+        2 => Answering::TextId,
+        3 => Answering::Denied,
+        4 => Answering::OddError,
+        _ => Answering::Malformed(c.below(u32::try_from(MALFORMED.len()).ok()?)? as usize),
+    })
+}
+
+fn response(c: &mut impl Choose, swarm: &Swarm) -> Option<Response> {
+    if swarm.floods && c.one_in(4)? {
+        return Some(Response::Flood);
+    }
+    Some(match c.weighted(&[swarm.refusals, 6, 3])? {
+        0 => Response::Status(401),
+        1 => c.pick(&[
+            Response::Say,
+            Response::Say,
+            Response::Say,
+            Response::Think,
+            Response::Call,
+            Response::Noise,
+        ])?,
+        _ => c.pick(&[
+            Response::Failed,
+            Response::OutOfContext,
+            Response::Incomplete,
+            Response::Short,
+            Response::Status(500),
+            Response::Status(503),
+            Response::Status(400),
+            Response::Status(403),
+            Response::Status(429),
+            Response::UsedUp,
+            Response::Busy,
+        ])?,
+    })
+}
+
+fn backend(c: &mut impl Choose, swarm: &Swarm) -> Option<Step> {
+    let nth = c.below(4)? as usize;
+    let piece = c.pick(&[1 << 20, 1 << 20, 100, 7, 1])?;
+    Some(match c.weighted(&[12, 3, 3, 3, 1, 1])? {
+        0 => {
+            let response = response(c, swarm)?;
+            let is_flood = response == Response::Flood;
+            Step::Respond(nth, response, if is_flood { 1 << 17 } else { piece })
+        }
+        1 => Step::Head(nth, response(c, swarm)?),
+        2 => Step::Body(nth, 1 + c.below(400)? as usize),
+        3 => Step::Finish(nth, piece),
+        4 => Step::Fail(
+            nth,
+            c.pick(&[
+                HttpFailureKind::Connect,
+                HttpFailureKind::Timeout,
+                HttpFailureKind::Body,
+                HttpFailureKind::Request,
+            ])?,
+        ),
+        _ => Step::Lose(nth),
+    })
+}
+
+fn fault(c: &mut impl Choose, swarm: &Swarm) -> Option<Fault> {
+    if c.below(8)? >= swarm.faults {
+        return Some(Fault::None);
+    }
+    c.pick(&[
+        Fault::Op(FileOp::Write),
+        Fault::Op(FileOp::Remove),
+        Fault::Op(FileOp::Lock),
+        Fault::Lost,
+    ])
+}
+
+fn wait(c: &mut impl Choose) -> Option<Wait> {
+    Some(match c.below(8)? {
+        0 | 1 => Wait::ToNext,
+        2 => Wait::JustBefore,
+        3 => Wait::JustAfter,
+        4 => Wait::NotYet,
+        5 => Wait::PastRefresh,
+        _ => {
+            let ms = c.pick(&[1, 50, 900, 4_000, 9_999, 10_000, 31_000])?;
+            Wait::For(Duration::from_millis(ms))
+        }
+    })
+}

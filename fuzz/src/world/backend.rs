@@ -1,0 +1,175 @@
+//! What a scripted backend has to say: responses as text, and how far each open call is.
+
+use understudy_core::CallId;
+
+use super::fact::Sent;
+use std::rc::Rc;
+
+/// What a response is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// A spoken answer, whole.
+    Say,
+    /// Reasoning, then a spoken answer, with an item that has no id.
+    Think,
+    /// The model calls a tool; the turn goes on with another request.
+    Call,
+    /// An answer of several hundred kilobytes.
+    Flood,
+    /// The stream reports an error that may pass.
+    Failed,
+    /// The stream reports an error that will not pass.
+    OutOfContext,
+    /// The answer was cut off by the backend.
+    Incomplete,
+    /// A stream that ends before it is complete.
+    Short,
+    /// A stream that holds nonsense, then an answer.
+    Noise,
+    /// A status that is no success, with a body.
+    Status(u16),
+    /// 429 with the body of a used-up plan.
+    UsedUp,
+    /// 503 with `retry-after: 1`.
+    Busy,
+}
+
+impl Response {
+    /// The status line's number.
+    pub fn status(self) -> u16 {
+        match self {
+            Response::Status(status) => status,
+            Response::UsedUp => 429,
+            Response::Busy => 503,
+            _ => 200,
+        }
+    }
+
+    /// Headers that go with it.
+    pub fn headers(self) -> Vec<(String, String)> {
+        match self {
+            Response::Busy => vec![("retry-after".to_owned(), "1".to_owned())],
+            Response::Think => vec![("x-codex-turn-state".to_owned(), "sticky".to_owned())],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The body. `n` tells one response from another; `events` is false for requests that do not
+    /// want a stream.
+    pub fn body(self, n: u64, events: bool) -> String {
+        match self {
+            Response::Status(status) => {
+                format!(r#"{{"error":{{"message":"scripted refusal {status}"}}}}"#)
+            }
+            Response::UsedUp => {
+                r#"{"error":{"type":"usage_limit_reached","plan_type":"plus"}}"#.to_owned()
+            }
+            Response::Busy => "busy".to_owned(),
+            _ if !events => r#"{"models":[]}"#.to_owned(),
+            _ => self.stream(n),
+        }
+    }
+
+    fn stream(self, n: u64) -> String {
+        let mut out = Events::begin(n);
+        match self {
+            Response::Say => out.message(n, "fine").complete(n),
+            Response::Flood => out.message(n, &"flood ".repeat(1 << 16)).complete(n),
+            Response::Think => out.reasoning().message(n, "thought").complete(n),
+            Response::Call => {
+                out.event(&format!(
+                    r#"{{"type":"response.output_item.done","item":{{"type":"function_call","name":"none","arguments":"{{}}","call_id":"c{n}"}}}}"#
+                ));
+                out.complete(n)
+            }
+            Response::Failed => {
+                out.open_message(n, "half");
+                out.event(r#"{"type":"response.failed","response":{"error":{"code":"server_error","message":"scripted"}}}"#)
+            }
+            Response::OutOfContext => out.event(
+                r#"{"type":"response.failed","response":{"error":{"code":"context_length_exceeded","message":"scripted"}}}"#,
+            ),
+            Response::Incomplete => out.open_message(n, "half").event(
+                r#"{"type":"response.incomplete","response":{"incomplete_details":{"reason":"max_output_tokens"}}}"#,
+            ),
+            Response::Short => out.open_message(n, "half"),
+            Response::Noise => {
+                out.event("no json").event("{}").event(r#"{"type":"response.unheard_of"}"#);
+                out.text.push_str(": a comment\r\n\r\nevent: x\r\ndata:\r\n\r\n");
+                out.message(n, "after noise").complete(n)
+            }
+            Response::Status(_) | Response::UsedUp | Response::Busy => &mut out,
+        };
+        out.text
+    }
+}
+
+/// A stream of events in the making (engine.md §2.2).
+struct Events {
+    text: String,
+}
+
+impl Events {
+    fn begin(n: u64) -> Self {
+        let mut events = Self { text: String::new() };
+        events.event(&format!(r#"{{"type":"response.created","response":{{"id":"resp-{n}"}}}}"#));
+        events
+    }
+
+    fn event(&mut self, data: &str) -> &mut Self {
+        self.text.push_str("data: ");
+        self.text.push_str(data);
+        self.text.push_str("\n\n");
+        self
+    }
+
+    fn item(&mut self, kind: &str, n: u64, text: &str) -> &mut Self {
+        self.event(&format!(
+            r#"{{"type":"response.output_item.{kind}","item":{{"type":"message","role":"assistant","id":"msg-{n}","content":[{{"type":"output_text","text":"{text}"}}]}}}}"#
+        ))
+    }
+
+    fn open_message(&mut self, n: u64, text: &str) -> &mut Self {
+        self.item("added", n, "");
+        self.event(&format!(r#"{{"type":"response.output_text.delta","delta":"{text}"}}"#))
+    }
+
+    fn message(&mut self, n: u64, text: &str) -> &mut Self {
+        self.open_message(n, text).item("done", n, text)
+    }
+
+    fn reasoning(&mut self) -> &mut Self {
+        self.event(r#"{"type":"response.output_item.added","item":{"type":"reasoning","summary":[]}}"#)
+            .event(r#"{"type":"response.reasoning_summary_part.added","summary_index":0}"#)
+            .event(r#"{"type":"response.reasoning_summary_text.delta","delta":"hm","summary_index":0}"#)
+            .event(r#"{"type":"response.output_item.done","item":{"type":"reasoning","summary":[{"type":"summary_text","text":"hm"}]}}"#)
+    }
+
+    fn complete(&mut self, n: u64) -> &mut Self {
+        self.event(&format!(
+            r#"{{"type":"response.completed","response":{{"id":"resp-{n}","usage":{{"input_tokens":12,"input_tokens_details":null,"output_tokens":8,"output_tokens_details":null,"total_tokens":20}}}}}}"#
+        ))
+    }
+}
+
+/// An HTTP call that has not ended.
+#[derive(Debug)]
+pub struct HttpCall {
+    /// Its call.
+    pub call: CallId,
+    /// What was asked.
+    pub sent: Rc<Sent>,
+    /// What is being answered, once the head is out, and how much of the body has gone.
+    pub answer: Option<Answering>,
+}
+
+/// A response on its way.
+#[derive(Debug)]
+pub struct Answering {
+    /// What it is about.
+    pub response: Response,
+    /// Its whole body.
+    pub body: String,
+    /// Bytes of the body that arrived.
+    pub done: usize,
+}

@@ -1,0 +1,148 @@
+//! Calls in a world: responses arrive in pieces, file jobs are run, when and how they are told to.
+
+use understudy_core::files::{Disk, FaultHook, FileAnswer, FileError, FileErrorKind, FileOp, NoKeyring};
+use understudy_core::{CallId, HttpFailure, HttpFailureKind, HttpHead, Input, Outcome};
+
+use super::backend::{Answering, HttpCall, Response};
+use super::fact::{Fact, Job, Part};
+use super::{Fault, FileCall, World};
+
+impl World {
+    /// HTTP calls that have not ended, oldest first.
+    pub fn http(&self) -> &[HttpCall] {
+        &self.http
+    }
+
+    /// The head of a response arrives.
+    pub fn head(&mut self, call: CallId, response: Response) {
+        if !self.accepts_parts() {
+            return;
+        }
+        self.responses += 1;
+        let n = self.responses;
+        let Some(http) = self.http.iter_mut().find(|http| http.call == call) else { return };
+        if http.answer.is_some() {
+            return;
+        }
+        let body = response.body(n, http.sent.thread.is_some());
+        http.answer = Some(Answering { response, body, done: 0 });
+        let (status, headers) = (response.status(), response.headers());
+        self.facts.push(Fact::Backend(call, Part::Head(status)));
+        self.input(Input::Done(call, Outcome::HttpHead(HttpHead { status, headers })));
+    }
+
+    /// At most `len` bytes of the body arrive.
+    pub fn body(&mut self, call: CallId, len: usize) {
+        if !self.accepts_parts() {
+            return;
+        }
+        let Some(http) = self.http.iter_mut().find(|http| http.call == call) else { return };
+        let Some(answer) = &mut http.answer else { return };
+        let from = answer.done;
+        let end = (from + len).min(answer.body.len());
+        if from == end {
+            return;
+        }
+        answer.done = end;
+        let bytes = answer.body.as_bytes()[from..end].to_vec();
+        self.facts.push(Fact::Backend(call, Part::Bytes(bytes.len())));
+        self.input(Input::Done(call, Outcome::HttpBytes(&bytes)));
+    }
+
+    /// The rest of the body arrives in pieces of `piece` bytes, then its end. While the machine
+    /// wants no more, the rest stays behind.
+    pub fn finish(&mut self, call: CallId, piece: usize) {
+        loop {
+            let open = self.http.iter().find(|http| http.call == call);
+            let Some(answer) = open.and_then(|http| http.answer.as_ref()) else { return };
+            if answer.done == answer.body.len() {
+                break;
+            }
+            if !self.accepts_parts() {
+                return;
+            }
+            self.body(call, piece.max(1));
+        }
+        self.facts.push(Fact::Backend(call, Part::End));
+        self.close_http(call);
+        self.input(Input::Done(call, Outcome::HttpEnd));
+    }
+
+    /// The exchange fails.
+    pub fn fail(&mut self, call: CallId, kind: HttpFailureKind) {
+        if self.close_http(call) {
+            self.facts.push(Fact::Backend(call, Part::Failed(kind)));
+            let failure = HttpFailure { kind, text: "scripted failure".to_owned() };
+            self.input(Input::Done(call, Outcome::HttpFailed(failure)));
+        }
+    }
+
+    /// The runtime loses the exchange.
+    pub fn lose(&mut self, call: CallId) {
+        if self.close_http(call) {
+            self.facts.push(Fact::Backend(call, Part::Lost));
+            self.input(Input::Done(call, Outcome::Lost));
+        }
+    }
+
+    /// A whole response arrives for a call that was cancelled.
+    pub fn answer_stale(&mut self, nth: usize, response: Response) {
+        let count = self.stale_calls.len();
+        if count == 0 || self.exit.is_some() {
+            return;
+        }
+        let call = self.stale_calls[nth % count];
+        let (status, headers) = (response.status(), response.headers());
+        self.input(Input::Done(call, Outcome::HttpHead(HttpHead { status, headers })));
+        let body = response.body(0, true);
+        self.input(Input::Done(call, Outcome::HttpBytes(body.as_bytes())));
+        self.input(Input::Done(call, Outcome::HttpEnd));
+    }
+
+    fn accepts_parts(&self) -> bool {
+        self.exit.is_none() && self.machine.wants_input()
+    }
+
+    fn close_http(&mut self, call: CallId) -> bool {
+        let before = self.http.len();
+        self.http.retain(|http| http.call != call);
+        self.exit.is_none() && self.http.len() < before
+    }
+
+    /// File jobs that wait to be run, oldest first.
+    pub fn jobs(&self) -> impl ExactSizeIterator<Item = (CallId, Job)> {
+        self.jobs.iter().map(|job| (job.call, job.kind))
+    }
+
+    /// Runs a file job, with a fault.
+    pub fn run_job(&mut self, call: CallId, fault: Fault) {
+        let Some(at) = self.jobs.iter().position(|job| job.call == call) else { return };
+        let FileCall { job, kind, .. } = self.jobs.remove(at);
+        if self.exit.is_some() {
+            return;
+        }
+        let outcome = match fault {
+            Fault::Lost => Outcome::Lost,
+            Fault::None => Outcome::Files(Box::new(job.run(Disk { files: &self.files, keyring: &NoKeyring }))),
+            Fault::Op(op) => {
+                self.files.inject(failing(op));
+                let answer = job.run(Disk { files: &self.files, keyring: &NoKeyring });
+                self.files.heal();
+                Outcome::Files(Box::new(answer))
+            }
+        };
+        let done = match &outcome {
+            Outcome::Files(answer) => !matches!(**answer, FileAnswer::Written(Err(_))),
+            _ => false,
+        };
+        self.facts.push(Fact::Filed(call, kind, done));
+        self.input(Input::Done(call, outcome));
+    }
+}
+
+fn failing(op: FileOp) -> FaultHook {
+    Box::new(move |asked, _| {
+        let text = "scripted fault (os error 5)".to_owned();
+        (asked == op).then_some(FileError { kind: FileErrorKind::Other, text })
+    })
+}
