@@ -19,6 +19,8 @@ pub(crate) enum CallOwner {
     Rollout(ThreadId),
     /// The model stream of a thread's turn.
     Stream(ThreadId),
+    /// The patch of a thread's turn: a check, or the work itself.
+    Patch(ThreadId),
     /// A request in the account's name that is no turn's.
     Errand(u64),
     /// The model list, to its file.
@@ -51,7 +53,7 @@ impl CallOwner {
     pub(crate) fn must_finish(&self) -> bool {
         match self {
             CallOwner::Auth(call) => call.must_finish(),
-            CallOwner::Rollout(_) => true,
+            CallOwner::Rollout(_) | CallOwner::Patch(_) => true,
             CallOwner::Startup
             | CallOwner::ThreadOpen
             | CallOwner::ThreadFile

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::effect::{AskId, TimerId};
+use crate::thread::ThreadId;
 use crate::wire::RequestId;
 
 /// The duty to answer one request.
@@ -45,6 +46,8 @@ impl Requests {
 pub(crate) enum AskOwner {
     /// The credential room, for new tokens.
     AuthRefresh,
+    /// The turn of a thread, for the user's approval.
+    Approval(ThreadId),
 }
 
 /// One question that has no answer yet.

@@ -8,6 +8,7 @@ use crate::machine::{ConfigFound, ConfigJob, StartupFound, StartupJob};
 use crate::thread::open::{ForkJob, ThreadSetting, ThreadSettingJob};
 use crate::thread::question::{Answer as ThreadAnswer, Question as ThreadQuestion};
 use crate::thread::recorder::AppendJob;
+use crate::tools::{CheckedPatch, CommittedPatch, PatchCheck, PatchCommit};
 
 /// One job on files. Data: made by core, run by a backend with [`FileJob::run`].
 #[derive(Debug)]
@@ -24,6 +25,10 @@ pub enum FileJob {
     Fork(ForkJob),
     /// Appends to a thread's file.
     Append(AppendJob),
+    /// Works out what a patch would do.
+    CheckPatch(Box<PatchCheck>),
+    /// Carries a patch out.
+    CommitPatch(Box<PatchCommit>),
     /// Replaces one file.
     Write {
         /// The file.
@@ -48,6 +53,10 @@ pub enum FileAnswer {
     Credentials(StoreAnswer),
     /// Answer to [`FileJob::Thread`].
     Thread(Box<ThreadAnswer>),
+    /// Answer to [`FileJob::CheckPatch`].
+    PatchChecked(Box<CheckedPatch>),
+    /// Answer to [`FileJob::CommitPatch`].
+    PatchCommitted(Box<CommittedPatch>),
     /// Answer to [`FileJob::Write`], [`FileJob::Append`] and [`FileJob::Fork`].
     Written(Result<(), FileError>),
     /// Answer to [`FileJob::Config`].
@@ -65,6 +74,8 @@ impl FileJob {
             FileJob::Thread(question) => FileAnswer::Thread(Box::new(question.run(files))),
             FileJob::Fork(job) => FileAnswer::Written(job.run(files)),
             FileJob::Append(job) => FileAnswer::Written(job.run(files)),
+            FileJob::CheckPatch(job) => FileAnswer::PatchChecked(Box::new(job.run(files))),
+            FileJob::CommitPatch(job) => FileAnswer::PatchCommitted(Box::new(job.run(files))),
             FileJob::Write { path, bytes, access } => {
                 FileAnswer::Written(files.write_atomic(&path, &bytes, access))
             }

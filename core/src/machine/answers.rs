@@ -29,6 +29,11 @@ impl Machine {
         let RequestId::Number(id) = id else { return };
         match self.out.close_ask(AskId(*id)) {
             None => tracing::debug!(id, "an answer to no open question"),
+            Some(AskOwner::Approval(thread)) => {
+                self.with_turn(thread, |turn, out, conversation| {
+                    turn.on_approval(out, conversation, answer)
+                });
+            }
             Some(AskOwner::AuthRefresh) => {
                 let tokens = match answer {
                     Ok(result) => decode::value::<ExternalTokens>(result)
@@ -55,7 +60,8 @@ impl Machine {
 
     pub(super) fn on_ask_expired(&mut self, ask: AskId) {
         match self.out.close_ask(ask) {
-            None => {}
+            // Approvals have no time limit (protocol.md §6).
+            None | Some(AskOwner::Approval(_)) => {}
             Some(AskOwner::AuthRefresh) => self.auth.refresh_expired(&mut self.out),
         }
     }

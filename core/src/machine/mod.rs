@@ -354,6 +354,16 @@ impl Machine {
             (CallOwner::ThreadOpen, FileAnswer::ThreadSetting(found)) => {
                 self.on_thread_setting(call, *found);
             }
+            (CallOwner::Patch(thread), FileAnswer::PatchChecked(checked)) => {
+                self.with_turn(thread, |turn, out, conversation| {
+                    turn.on_checked(out, conversation, *checked)
+                });
+            }
+            (CallOwner::Patch(thread), FileAnswer::PatchCommitted(done)) => {
+                self.with_turn(thread, |turn, out, conversation| {
+                    turn.on_committed(out, conversation, *done)
+                });
+            }
             (CallOwner::CatalogueFile, FileAnswer::Written(done)) => {
                 if let Err(error) = done {
                     tracing::warn!(%error, "the model list could not be stored");
@@ -376,6 +386,11 @@ impl Machine {
             CallOwner::ThreadFile => self.ask_lost(call),
             CallOwner::Rollout(thread) => self.on_appended(thread, Err(FileError::lost())),
             CallOwner::Config => self.on_config(call, ConfigFound::lost()),
+            CallOwner::Patch(thread) => {
+                self.with_turn(thread, |turn, out, conversation| {
+                    turn.on_patch_lost(out, conversation)
+                });
+            }
             CallOwner::Auth(_)
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)

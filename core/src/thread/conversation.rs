@@ -11,6 +11,7 @@ use super::recorder::Recorder;
 use super::rollout::line::{NewLine, Note, TruncationMode, TruncationPolicy, TurnContext};
 use super::rollout::said::ItemPeek;
 use super::{Audience, ThreadId};
+use crate::approval::SessionApprovals;
 use crate::config::features::Stage;
 use crate::config::kinds::{
     AskForApproval, Personality, ReasoningEffort, ReasoningSummary, SandboxMode, WebSearchMode,
@@ -25,7 +26,8 @@ use crate::model::request::{self, Request};
 use crate::model::usage;
 use crate::model::usage::{TokenUsage, TokenUsageInfo};
 use crate::outside::Outside;
-use crate::setup::Setup;
+use crate::setup::{Environment, Setup};
+use crate::tools::{self, PatchCheck};
 use crate::turn::{Changed, Voice};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::v2::common::{
@@ -72,6 +74,8 @@ pub(crate) struct Conversation {
     instructions: Arc<str>,
     /// The tools, as a JSON array.
     tools: Arc<str>,
+    /// What the user approved for the rest of the session.
+    pub(crate) approvals: SessionApprovals,
     history: Vec<Arc<str>>,
     /// What the history has gained and a host that wants raw items was not told yet.
     pub(crate) unsaid: Vec<Arc<str>>,
@@ -151,9 +155,10 @@ impl Conversation {
             settings,
             audience: Audience::default(),
             zone: setup.zone.clone(),
+            tools: tools::offered(&model, &config),
             model,
             instructions,
-            tools: "[]".into(),
+            approvals: SessionApprovals::default(),
             history: Vec::new(),
             unsaid: Vec::new(),
             turn_marks: Vec::new(),
@@ -215,6 +220,7 @@ impl Conversation {
         }
         if *self.model.slug != *self.settings.model {
             self.model = catalogue.find(&self.settings.model);
+            self.tools = tools::offered(&self.model, &self.config);
         }
     }
 
@@ -319,6 +325,24 @@ impl Conversation {
         roots.extend((!exclude_slash_tmp).then(|| "/tmp".to_owned()));
         roots.extend(self.tmpdir.clone().filter(|_| !exclude_tmpdir_env_var));
         roots
+    }
+
+    // --- patches ---
+
+    /// The job that checks a patch under the settings in force.
+    pub(crate) fn patch_check(&self, text: String) -> PatchCheck {
+        let tmpdir = self.tmpdir.iter().map(|path| ("TMPDIR".to_owned(), path.clone()));
+        PatchCheck {
+            text,
+            cwd: self.settings.cwd.clone(),
+            policy: self.settings.sandbox.clone(),
+            env: tmpdir.collect::<Environment>(),
+        }
+    }
+
+    /// Whether the model writes patches as free text.
+    pub(crate) fn has_freeform_patch(&self) -> bool {
+        tools::offers_freeform_patch(&self.model, &self.config)
     }
 
     // --- the provider ---

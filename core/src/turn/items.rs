@@ -11,7 +11,7 @@ use crate::outside::Outside;
 use crate::thread::Conversation;
 use crate::thread::rollout::line::Note;
 use crate::wire::response_item::MessagePhase;
-use crate::wire::v2::item::{ThreadItem, WebSearchAction};
+use crate::wire::v2::item::{PatchApplyStatus, ThreadItem, WebSearchAction};
 
 /// The items of one turn.
 #[derive(Debug, Default)]
@@ -52,6 +52,30 @@ impl Items {
             voice.item_started(out, &shown);
         }
         self.complete(out, voice, shown);
+    }
+
+    /// A tool begins an item.
+    pub(super) fn open(&mut self, out: &mut Outside, voice: &Voice, item: ThreadItem) {
+        voice.item_started(out, &item);
+        self.open.push(item);
+    }
+
+    /// A change of files has ended.
+    pub(super) fn close_change(
+        &mut self,
+        out: &mut Outside,
+        voice: &Voice,
+        id: &str,
+        ended: PatchApplyStatus,
+    ) {
+        let is_it = |item: &ThreadItem| matches!(item, ThreadItem::FileChange { .. });
+        let place = self.open.iter().position(|item| is_it(item) && item.id() == id);
+        let Some(mut item) = place.map(|place| self.open.remove(place)) else { return };
+        if let ThreadItem::FileChange { status, .. } = &mut item {
+            *status = ended;
+        }
+        voice.item_completed(out, &item);
+        self.done.push(item);
     }
 
     pub(super) fn message_delta(&mut self, out: &mut Outside, voice: &Voice, delta: &str) {

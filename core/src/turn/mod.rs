@@ -11,8 +11,11 @@
 
 mod items;
 mod legacy;
+mod patching;
 mod sampling;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod voice;
 
 use std::collections::VecDeque;
@@ -33,6 +36,7 @@ use crate::secret::Secret;
 use crate::thread::Recorder;
 use crate::thread::rollout::line::Note;
 use crate::thread::{Audience, Conversation};
+use crate::tools::TurnDiff;
 use crate::wire::legacy::event::EventMsg;
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::common::{Json, ModeKind};
@@ -40,6 +44,7 @@ use crate::wire::v2::item::{ThreadItem, UserInput};
 use crate::wire::v2::turn::{Turn as TurnView, TurnStatus};
 use crate::wire::v2::turn_error::{CodexErrorInfo, TurnError};
 use items::Items;
+use patching::Working;
 pub(crate) use sampling::SendFacts;
 
 use sampling::Sampling;
@@ -70,6 +75,8 @@ enum Phase {
     Streaming(Streaming),
     /// Waiting before the request is sent again.
     Backoff(TimerId),
+    /// A call of the response is being worked on.
+    Working(Working),
     /// Over, but for its file.
     Storing(TurnStatus, Option<TurnError>),
 }
@@ -115,6 +122,12 @@ pub(crate) struct Turn {
     turn_state: Option<String>,
     /// What the model said last in the last response (engine.md §2.2.1).
     last_agent_message: Option<String>,
+    /// What patches changed.
+    diff: TurnDiff,
+    /// The diff as it was told last.
+    told_diff: String,
+    /// Somebody asked for the end while files are being written: it comes right after that.
+    is_stopping: bool,
 }
 
 impl Turn {
@@ -139,6 +152,9 @@ impl Turn {
             output_schema,
             turn_state: None,
             last_agent_message: None,
+            diff: TurnDiff::new(),
+            told_diff: String::new(),
+            is_stopping: false,
         };
         turn.voice.turn_started(out, &in_progress(&turn.id));
         conversation.note_before(&Note::TurnStarted { turn_id: &turn.id });
@@ -220,6 +236,16 @@ impl Turn {
         if self.is_ending() {
             return Next::Wait;
         }
+        if self.is_writing() {
+            self.is_stopping = true;
+            return Next::Wait;
+        }
+        self.stop(out, conversation)
+    }
+
+    /// Leaves everything as it is and ends as interrupted.
+    fn stop(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
+        self.abort_calls(out, conversation);
         self.stop_call(out);
         self.keep_finished_items(out, conversation);
         conversation.record_abort(out.now.wall);
@@ -233,6 +259,7 @@ impl Turn {
         conversation: &mut Conversation,
         error: ModelError,
     ) -> Next {
+        self.abort_calls(out, conversation);
         self.stop_call(out);
         self.keep_finished_items(out, conversation);
         let error = TurnError {
@@ -269,7 +296,7 @@ impl Turn {
     /// The thread's file was written: a turn that waited for it is announced as completed. One that
     /// could not be stored is said to have failed, so that nobody takes it for safe.
     pub(crate) fn on_stored(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
-        if !self.is_ending() {
+        if !matches!(self.phase, Phase::Storing(..)) {
             return Next::Wait;
         }
         if !conversation.is_stored() {
@@ -285,10 +312,18 @@ impl Turn {
         out: &mut Outside,
         conversation: &mut Conversation,
     ) -> Next {
-        let Phase::Storing(status, error) = std::mem::replace(&mut self.phase, Phase::Ready) else {
-            return Next::Wait;
+        if self.is_writing() {
+            // The files will be changed all the same, but the thread is gone by then.
+            self.is_stopping = false;
+            let _over = self.stop(out, conversation);
+        }
+        let (mut status, mut error) = match std::mem::replace(&mut self.phase, Phase::Ready) {
+            Phase::Storing(status, error) => (status, error),
+            other => {
+                self.phase = other;
+                return Next::Wait;
+            }
         };
-        let (mut status, mut error) = (status, error);
         let trouble = conversation.recorder.as_ref().and_then(Recorder::trouble);
         if let Some(message) = trouble.filter(|_| error.is_none()) {
             let trouble = TurnError {
@@ -312,9 +347,9 @@ impl Turn {
         Next::Over
     }
 
-    /// Whether the turn has ended and waits only for its file.
+    /// Whether the turn has ended and waits only for files.
     pub(crate) fn is_ending(&self) -> bool {
-        matches!(self.phase, Phase::Storing(..))
+        self.is_stopping || matches!(self.phase, Phase::Storing(..))
     }
 
     /// The turn with what it has done so far.

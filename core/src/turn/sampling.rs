@@ -1,5 +1,6 @@
 //! One sampling request: sent, answered, sent again (engine.md §2.1, §2.3, §2.4).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::owner::{CallOwner, TimerOwner};
 use crate::secret::Secret;
 use crate::setup::Environment;
 use crate::thread::Conversation;
+use crate::tools::ToolCall;
 use crate::wire::v2::turn::TurnStatus;
 use crate::wire::v2::turn_error::TurnError;
 
@@ -38,7 +40,10 @@ pub(super) struct Sampling {
     /// What the model has finished in this attempt, for the history once the response is whole. A
     /// retry forgets it: the model will say it again.
     pub(super) finished: Vec<OutputItem>,
-    /// Outputs of tool calls of this attempt, in the order of the calls.
+    /// Calls of this attempt that were not begun. They wait until the response is whole, so that
+    /// nothing is done twice when it has to be asked for again.
+    pub(super) calls: VecDeque<ToolCall>,
+    /// Outputs of the calls before these, in the order of the calls.
     pub(super) outputs: Vec<Arc<str>>,
     /// The backend's own report of a failure, which the end of the stream makes final.
     pub(super) failure: Option<ModelError>,
@@ -84,6 +89,7 @@ impl Turn {
             unauthorized: 0,
             was_refreshed: false,
             finished: Vec::new(),
+            calls: VecDeque::new(),
             outputs: Vec::new(),
             failure: None,
             is_whole: false,
@@ -101,6 +107,7 @@ impl Turn {
     ) -> Next {
         let Some(sampling) = &mut self.sampling else { return Next::Wait };
         sampling.finished.clear();
+        sampling.calls.clear();
         sampling.outputs.clear();
         sampling.failure = None;
         sampling.is_whole = false;
@@ -252,7 +259,7 @@ impl Turn {
                 let error = errors::disconnected(Disconnect::Closed);
                 self.on_error(out, conversation, error, None)
             }
-            Phase::Ready | Phase::Backoff(_) | Phase::Storing(..) => Next::Wait,
+            Phase::Ready | Phase::Backoff(_) | Phase::Working(_) | Phase::Storing(..) => Next::Wait,
         }
     }
 
@@ -409,9 +416,18 @@ impl Turn {
         self.phase = Phase::Backoff(timer);
     }
 
-    /// The response is whole: what the model said goes into the history.
+    /// The response is whole: what it calls for is done.
     fn on_whole(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
         self.stop_call(out);
+        self.run_calls(out, conversation)
+    }
+
+    /// The calls of a response have their outputs: the model gets them, or has said it all.
+    pub(super) fn after_calls(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+    ) -> Next {
         let called = self.sampling.as_ref().is_some_and(|s| !s.outputs.is_empty());
         self.keep_finished_items(out, conversation);
         self.voice.raw_items(out, conversation);
@@ -440,7 +456,9 @@ impl Turn {
                 out.cancel_timer(streaming.idle);
             }
             Phase::Backoff(timer) => out.cancel_timer(timer),
-            Phase::Storing(..) => debug_assert!(false, "a turn that is over has no call"),
+            Phase::Working(_) | Phase::Storing(..) => {
+                debug_assert!(false, "a turn that is this far has no call");
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use crate::model::events::{self, ResponseEvent};
 use crate::model::items::OutputItem;
 use crate::outside::Outside;
 use crate::thread::Conversation;
-use crate::tools;
+use crate::tools::ToolCall;
 
 impl Turn {
     /// One event. After the response is whole, or has failed, the rest of the stream is ignored.
@@ -64,7 +64,7 @@ impl Turn {
             self.last_agent_message = message.output_texts().last().map(str::to_owned);
         }
         let Some(sampling) = &mut self.sampling else { return };
-        sampling.outputs.extend(tools::answer(&item));
+        sampling.calls.extend(ToolCall::of(&item));
         sampling.finished.push(*item);
     }
 }

@@ -6,25 +6,36 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::legacy;
 use crate::model::rate_limits::Snapshot;
 use crate::model::usage::TokenUsageInfo;
 use crate::outside::Outside;
 use crate::thread::{Audience, Conversation};
+use crate::tools::{Plan, PlanStep, PlanUpdate};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
+use crate::wire::legacy::event_part::{
+    ApplyPatchApprovalRequestEvent, ExecOutputStream, PatchApplyBeginEvent, PatchApplyEndEvent,
+    PlanItemArg, StepStatus,
+};
 use crate::wire::response_item::ResponseItem;
 use crate::wire::v2::account::{AccountRateLimitsUpdatedNotification, RateLimitSnapshot};
 use crate::wire::v2::common::ModeKind;
 use crate::wire::v2::delta::{
-    AgentMessageDeltaNotification, ReasoningSummaryPartAddedNotification,
-    ReasoningSummaryTextDeltaNotification, ReasoningTextDeltaNotification,
+    AgentMessageDeltaNotification, FileChangeOutputDeltaNotification,
+    ReasoningSummaryPartAddedNotification, ReasoningSummaryTextDeltaNotification,
+    ReasoningTextDeltaNotification,
 };
 use crate::wire::v2::item::{
     ItemCompletedNotification, ItemStartedNotification, RawResponseItemCompletedNotification,
     ThreadItem,
 };
 use crate::wire::v2::turn::{
-    ThreadTokenUsageUpdatedNotification, Turn, TurnCompletedNotification, TurnStartedNotification,
+    ThreadTokenUsageUpdatedNotification, Turn, TurnCompletedNotification,
+    TurnDiffUpdatedNotification, TurnPlanStep, TurnPlanStepStatus, TurnPlanUpdatedNotification,
+    TurnStartedNotification,
 };
 use crate::wire::v2::turn_error::{ErrorNotification, TurnError};
 
@@ -270,6 +281,97 @@ impl Voice {
         });
     }
 
+    // --- tools ---
+
+    pub(super) fn plan_updated(&self, out: &mut Outside, update: PlanUpdate) {
+        let PlanUpdate { explanation, plan } = update;
+        if self.audience.hears_v2() {
+            let (thread_id, turn_id) = self.ids();
+            let step = |step: &PlanStep| step_status(step.status);
+            let shown = plan.iter().map(|s| TurnPlanStep { step: &s.step, status: step(s) });
+            let (explanation, plan) = (explanation.as_deref(), shown.collect());
+            let params = TurnPlanUpdatedNotification { thread_id, turn_id, explanation, plan };
+            self.say(out, "turn/plan/updated", params);
+        }
+        self.event(out, "codex/event/plan_update", || {
+            let step = |PlanStep { step, status }| PlanItemArg { step, status };
+            EventMsg::PlanUpdate { explanation, plan: plan.into_iter().map(step).collect() }
+        });
+    }
+
+    pub(super) fn patch_began(&self, out: &mut Outside, id: &str, plan: &Plan, unasked: bool) {
+        self.event(out, "codex/event/patch_apply_begin", || {
+            EventMsg::PatchApplyBegin(PatchApplyBeginEvent {
+                call_id: id.to_owned(),
+                turn_id: self.turn_id.to_string(),
+                auto_approved: unasked,
+                changes: plan.legacy_changes(),
+            })
+        });
+    }
+
+    pub(super) fn patch_asked(&self, out: &mut Outside, id: &str, plan: &Plan) {
+        self.event(out, "codex/event/apply_patch_approval_request", || {
+            EventMsg::ApplyPatchApprovalRequest(Box::new(ApplyPatchApprovalRequestEvent {
+                call_id: id.to_owned(),
+                turn_id: self.turn_id.to_string(),
+                changes: plan.legacy_changes(),
+                reason: None,
+                grant_root: None,
+            }))
+        });
+    }
+
+    /// What a patch says when it was tried.
+    pub(super) fn patch_printed(&self, out: &mut Outside, item_id: &str, delta: &str, made: bool) {
+        self.event(out, "codex/event/exec_command_output_delta", || {
+            EventMsg::ExecCommandOutputDelta {
+                call_id: Cow::Borrowed(item_id),
+                stream: if made { ExecOutputStream::Stdout } else { ExecOutputStream::Stderr },
+                chunk: Cow::Owned(STANDARD.encode(delta)),
+            }
+        });
+        let (thread_id, turn_id) = self.ids();
+        let params = FileChangeOutputDeltaNotification { thread_id, turn_id, item_id, delta };
+        self.say(out, "item/fileChange/outputDelta", params);
+    }
+
+    pub(super) fn patch_ended(
+        &self,
+        out: &mut Outside,
+        id: &str,
+        plan: &Plan,
+        printed: &str,
+        made: bool,
+    ) {
+        self.event(out, "codex/event/patch_apply_end", || {
+            let (stdout, stderr) = if made { (printed, "") } else { ("", printed) };
+            EventMsg::PatchApplyEnd(PatchApplyEndEvent {
+                call_id: id.to_owned(),
+                turn_id: self.turn_id.to_string(),
+                stdout: stdout.to_owned(),
+                stderr: stderr.to_owned(),
+                success: made,
+                changes: plan.legacy_changes(),
+            })
+        });
+    }
+
+    /// All that patches of the turn changed.
+    pub(super) fn turn_diff(&self, out: &mut Outside, diff: &str) {
+        self.event(out, "codex/event/turn_diff", || EventMsg::TurnDiff {
+            unified_diff: Cow::Borrowed(diff),
+        });
+        if self.audience.hears_v2() {
+            let (thread_id, turn_id) = self.ids();
+            self.say(
+                out,
+                "turn/diff/updated",
+                TurnDiffUpdatedNotification { thread_id, turn_id, diff },
+            );
+        }
+    }
+
     // --- what it costs ---
 
     /// Tokens and limits as they are known now. Today's dialect hears only of what has changed.
@@ -306,4 +408,12 @@ pub(crate) enum Changed {
     Nothing,
     Usage,
     Limits,
+}
+
+fn step_status(status: StepStatus) -> TurnPlanStepStatus {
+    match status {
+        StepStatus::Pending => TurnPlanStepStatus::Pending,
+        StepStatus::InProgress => TurnPlanStepStatus::InProgress,
+        StepStatus::Completed => TurnPlanStepStatus::Completed,
+    }
 }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::plan::Action;
 use super::sample::{FileLine, sample};
-use super::{Action, Plan, TurnDiff, in_command, in_script, parse, plan, touched};
+use super::{Plan, TurnDiff, parse, plan, touched};
 use crate::files::MemoryFiles;
 
 /// Takes the data as a file and a patch for it, and as an edit whose patch is then applied.
@@ -20,8 +21,6 @@ fn as_text(data: &[u8]) {
     let text = String::from_utf8_lossy(text).replace('\0', "");
     let framed = format!("*** Begin Patch\n*** Update File: f\n{text}\n*** End Patch");
     for text in [text, framed] {
-        let _any = in_script(&text);
-        let _any = in_command(&["bash".to_owned(), "-lc".to_owned(), text.clone()]);
         let Ok(patch) = parse(&text) else { continue };
         let files = MemoryFiles::new().with("/w/f", file).with("/w/d/g", "one\r\ntwo");
         if let Ok(plan) = plan(&files, Path::new("/w"), &patch) {

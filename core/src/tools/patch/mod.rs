@@ -2,32 +2,29 @@
 //!
 //! [`parse`] reads the text, [`plan`] works out what every file would be, [`touched`] is what the
 //! decision about it needs, [`Plan::commit`] does it wholly or not at all. [`TurnDiff`] adds up
-//! what the patches of a turn did, and [`in_command`] finds patches in commands of the shell.
+//! what the patches of a turn did.
 
 mod blob;
 mod commit;
 mod diff;
 mod edit;
-#[cfg(any(test, feature = "sim"))]
+#[cfg(test)]
 mod fuzz;
-mod in_command;
 mod parse;
 mod place;
 mod plan;
 mod report;
-#[cfg(any(test, feature = "sim"))]
+#[cfg(test)]
 mod sample;
 mod seek;
 #[cfg(test)]
 mod tests;
 mod turn_diff;
 
-pub(crate) use commit::CommitError;
 pub(crate) use diff::touched;
-#[cfg(any(test, feature = "sim"))]
+#[cfg(test)]
 pub(crate) use fuzz::fuzz_patch;
-pub(crate) use in_command::{InCommand, in_command, in_script};
-pub(crate) use parse::{ParseError, Patch, parse};
-pub(crate) use plan::{Action, Change, Plan, PlanError, plan};
-pub(crate) use report::{BARE_PATCH, Report, verification_failed};
+pub(crate) use parse::parse;
+pub(crate) use plan::{Plan, plan};
+pub(crate) use report::verification_failed;
 pub(crate) use turn_diff::TurnDiff;

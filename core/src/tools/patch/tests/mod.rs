@@ -1,7 +1,6 @@
 //! What the tool promises, by rule, by property and under faults.
 
 mod cases;
-mod commands;
 mod faults;
 mod properties;
 mod turns;
