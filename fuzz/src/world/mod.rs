@@ -276,21 +276,23 @@ impl World {
                 self.instant.push_back((call, Outcome::ListenFailed(failure)));
             }
             Call::Hold(_) => self.instant.push_back((call, Outcome::Held(Ok(())))),
-            // What is done to files of threads is done at once.
-            Call::Files(job @ (FileJob::Append(_) | FileJob::Thread(_) | FileJob::Fork(_))) => {
-                let disk = Disk { files: &self.files, keyring: &NoKeyring };
-                let answer = Box::new(job.run(disk));
-                self.instant.push_back((call, Outcome::Files(answer)));
-            }
             Call::Files(job) => {
                 let kind = match &job {
                     FileJob::Startup(_) => Job::Startup,
                     FileJob::Credentials(_) => Job::Credentials,
                     FileJob::ThreadSetting(_) => Job::Thread,
-                    FileJob::Write { .. }
-                    | FileJob::Append(_)
+                    FileJob::Write { .. } => Job::Write,
+                    // What is neither the account's nor a new thread's is done at once.
+                    FileJob::Append(_)
                     | FileJob::Thread(_)
-                    | FileJob::Fork(_) => Job::Write,
+                    | FileJob::Fork(_)
+                    | FileJob::Config(_)
+                    | FileJob::CheckPatch(_)
+                    | FileJob::CommitPatch(_) => {
+                        let disk = Disk { files: &self.files, keyring: &NoKeyring };
+                        let answer = Box::new(job.run(disk));
+                        return self.instant.push_back((call, Outcome::Files(answer)));
+                    }
                 };
                 self.note(call.0, &[kind as u8]);
                 self.jobs.push(FileCall { call, job, kind });

@@ -117,7 +117,7 @@ fn what_cannot_be_read_or_stored_is_the_servers_fault() {
     let files = user("");
     files.inject(|op, _| {
         let text = "No space left on device (os error 28)".to_owned();
-        (op == FileOp::Write).then(|| FileError { kind: FileErrorKind::Other, text })
+        (op == FileOp::Write).then_some(FileError { kind: FileErrorKind::Other, text })
     });
     let error = set(&files, "model", json!("a")).expect_err("no space");
     assert_eq!(error.code(), None);
