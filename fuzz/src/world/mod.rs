@@ -288,7 +288,9 @@ impl World {
                     FileJob::Write { .. }
                     | FileJob::Append(_)
                     | FileJob::Thread(_)
-                    | FileJob::Fork(_) => Job::Write,
+                    | FileJob::Fork(_)
+                    | FileJob::CheckPatch(_)
+                    | FileJob::CommitPatch(_) => Job::Write,
                 };
                 self.note(call.0, &[kind as u8]);
                 self.jobs.push(FileCall { call, job, kind });
