@@ -105,6 +105,7 @@ impl Asks {
         self.open.remove(&id).map(|ask| (ask.owner, ask.timer))
     }
 
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn count(&self) -> usize {
         self.open.len()
     }
