@@ -1,7 +1,7 @@
 //! Threads: a conversation with its settings, and the turn that runs in it.
 //!
 //! Owns: what the model has been told and has said, what the settings are, what it cost.
-//! States: idle, or one [`Turn`] running.
+//! States: idle, or one `Turn` running.
 //!
 //! Invariant: the history holds each item as the JSON that goes out, shared and never changed, so
 //! that a request is made without copying it.

@@ -2,7 +2,7 @@
 //!
 //! Invariants: one append at a time, so that lines keep their order; lines of an append that failed
 //! are kept and written with the next; what must not be announced before it is stored waits for
-//! [`Recorder::is_clean`].
+//! `Recorder::is_clean`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
