@@ -86,8 +86,13 @@ pub(crate) fn choose(
     if let Some(token) = provider.bearer {
         return Ok(own(token.clone()));
     }
-    if !provider.takes_account_tokens || *credential == Credential::None {
+    if !provider.takes_account_tokens {
         let source = Source::Nobody;
+        return Ok(CallCredential { token: None, account_id: None, source });
+    }
+    if *credential == Credential::None {
+        // Whoever signs in before the answer comes is tried with (auth.md §13.2).
+        let source = Source::Account(generation);
         return Ok(CallCredential { token: None, account_id: None, source });
     }
     let Some(token) = credential.bearer() else {
@@ -142,7 +147,7 @@ mod tests {
             (bearer, &external, "cfg - provider"),
             (asks, &external, "ext org account"),
             (asks, &key, "sk - account"),
-            (asks, &Credential::None, "- - nobody"),
+            (asks, &Credential::None, "- - account"),
             (stranger, &external, "- - nobody"),
             (stranger, &key, "- - nobody"),
         ] {

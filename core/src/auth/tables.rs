@@ -50,11 +50,11 @@ fn external() -> Credential {
 fn shown(chosen: Result<CallCredential, String>) -> String {
     match chosen {
         Err(text) => format!("none: the turn fails with {text:?} | –"),
-        Ok(CallCredential { account_id, source, .. }) => {
+        Ok(CallCredential { token, account_id, source }) => {
             let whose = match source {
                 Source::Provider => "the provider's",
-                Source::Account(_) => "the account's",
-                Source::Nobody => "none",
+                Source::Account(_) if token.is_some() => "the account's",
+                Source::Account(_) | Source::Nobody => "none",
             };
             format!("{whose} | {}", if account_id.is_some() { "yes" } else { "no" })
         }

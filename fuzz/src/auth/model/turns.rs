@@ -136,7 +136,8 @@ impl Model {
         self.seen.push(Seen::Refused { refused: turn.refused, repeats });
         turn.bearers_refused.push(bearer.clone());
         let (thread, number) = (turn.thread.clone(), turn.number);
-        let nothing_to_renew = bearer.is_none() || self.login.kind == Kind::None;
+        let is_for_nobody = bearer.is_none() && !self.setting.requires_auth();
+        let nothing_to_renew = is_for_nobody || self.login.kind == Kind::None;
         let verdict = if has_own_key {
             "401: fail, the provider's own key"
         } else if has_tried_all {
