@@ -19,9 +19,11 @@ impl World {
         }
     }
 
-    /// Lets the host's buffer go.
+    /// Lets the host's buffer go. Answers that come at once come behind it: whether one arrives
+    /// between two lines or after them is not for the cut to say.
     pub fn flush(&mut self, cut: Cut) {
         let len = self.outbox.len();
+        self.is_flushing = true;
         match cut {
             Cut::Whole => self.deliver(len),
             Cut::At(at) => {
@@ -30,6 +32,11 @@ impl World {
             }
             Cut::Bytes => (0..len).for_each(|_| self.deliver(1)),
             Cut::Tail(behind) => self.deliver(len.saturating_sub(behind)),
+        }
+        self.is_flushing = false;
+        if !self.instant.is_empty() {
+            self.drain();
+            self.settled();
         }
     }
 

@@ -88,6 +88,8 @@ pub struct World {
     lines: VecDeque<(usize, usize)>,
     /// How much of the outbox the host has let go.
     released: usize,
+    /// It is letting go of it.
+    is_flushing: bool,
     at_eof: bool,
     eof_told: bool,
     /// Bytes go in whether the machine wants them or not, like from a runtime that does not ask.
@@ -131,6 +133,7 @@ impl World {
             outbox: Vec::new(),
             lines: VecDeque::new(),
             released: 0,
+            is_flushing: false,
             at_eof: false,
             eof_told: false,
             is_pushy: false,
@@ -189,6 +192,14 @@ impl World {
     fn input(&mut self, input: Input<'_>) {
         self.machine.handle(self.now(), input);
         self.drain();
+        self.settled();
+    }
+
+    fn settled(&mut self) {
+        // Its answers at once are still to come, and what they lead to is of the same cause.
+        if self.is_flushing && !self.instant.is_empty() {
+            return;
+        }
         self.facts.push(Fact::Settled);
         if self.is_reading {
             self.read(usize::MAX);
@@ -204,6 +215,8 @@ impl World {
         loop {
             if let Some(effect) = self.machine.poll_effect() {
                 self.carry_out(effect);
+            } else if self.is_flushing {
+                break;
             } else if let Some((call, outcome)) = self.instant.pop_front() {
                 self.machine.handle(self.now(), Input::Done(call, outcome));
             } else {
