@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::files::FileJob;
+use crate::process::ProcessRequest;
 use crate::secret::Secret;
 
 /// Names one timer.
@@ -76,6 +77,12 @@ pub enum Call {
     /// Hold an advisory lock until the call is cancelled. Answer:
     /// [`Outcome::Held`](crate::Outcome::Held), also when it could not be had.
     Hold(PathBuf),
+    /// Run a program. Answers: [`Outcome::ProcessOutput`](crate::Outcome::ProcessOutput) as it
+    /// comes, then [`Outcome::ProcessExited`](crate::Outcome::ProcessExited) when it has ended and
+    /// its streams have, or [`limits::PROCESS_DRAIN`](crate::limits::PROCESS_DRAIN) after its end;
+    /// or [`Outcome::ProcessFailed`](crate::Outcome::ProcessFailed). To cancel the call kills the
+    /// whole process group.
+    Process(Box<ProcessRequest>),
 }
 
 /// Where [`Call::Listen`] listens: IPv4 loopback only.
@@ -92,6 +99,10 @@ pub struct Listen {
 pub enum Feed {
     /// The answer to a request of the browser; the connection is closed after it.
     Answer(VisitId, PageAnswer),
+    /// Bytes for a program's terminal; a program with pipes hears nothing.
+    Stdin(Vec<u8>),
+    /// The program's whole process group is killed; how it ended is still told.
+    Kill,
 }
 
 /// Names one request of the browser within its [`Call::Listen`].

@@ -2,6 +2,7 @@
 
 use crate::effect::{AskId, CallId, TimerId, VisitId};
 use crate::files::{FileAnswer, FileError};
+use crate::process::{OutputStream, ProcessExit, ProcessFailure};
 use crate::secret::Secret;
 
 /// One thing that happened outside. See [`Machine::handle`](crate::Machine::handle).
@@ -75,6 +76,13 @@ pub enum Outcome<'a> {
     Visit(Visit),
     /// The lock is held, or could not be had.
     Held(Result<(), FileError>),
+    /// Some bytes of what a program says; never more than
+    /// [`limits::PROCESS_CHUNK_BYTES`](crate::limits::PROCESS_CHUNK_BYTES).
+    ProcessOutput(OutputStream, &'a [u8]),
+    /// The program has ended. Ends the call.
+    ProcessExited(ProcessExit),
+    /// The program was not started. Ends the call.
+    ProcessFailed(ProcessFailure),
     /// The backend itself failed and has no answer. Ends the call.
     Lost,
 }
@@ -87,11 +95,14 @@ impl Outcome<'_> {
             | Outcome::HttpBytes(_)
             | Outcome::Listening
             | Outcome::Visit(_)
-            | Outcome::Held(_) => false,
+            | Outcome::Held(_)
+            | Outcome::ProcessOutput(..) => false,
             Outcome::HttpEnd
             | Outcome::HttpFailed(_)
             | Outcome::Files(_)
             | Outcome::ListenFailed(_)
+            | Outcome::ProcessExited(_)
+            | Outcome::ProcessFailed(_)
             | Outcome::Lost => true,
         }
     }

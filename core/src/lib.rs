@@ -76,6 +76,7 @@ mod model;
 mod outside;
 mod owner;
 mod pending;
+mod process;
 mod rng;
 pub mod rules;
 mod secret;
@@ -105,5 +106,9 @@ pub use input::{
 pub use machine::Machine;
 #[cfg(feature = "sim")]
 pub use machine::OpenWork;
+pub use process::{
+    ChildEnv, Confinement, OutputStream, ProcessExit, ProcessFailure, ProcessFailureKind,
+    ProcessRequest, Stdio,
+};
 pub use secret::Secret;
 pub use setup::{Environment, HostFacts, Refresh, Setup};

@@ -24,6 +24,12 @@ pub const OPEN_REQUESTS_MAX: usize = 1024;
 /// Requests about the account that wait for a store to finish; one more is refused.
 pub const ACCOUNT_QUEUE_MAX: usize = 256;
 
+/// The most that one answer has of a program's output.
+pub const PROCESS_CHUNK_BYTES: usize = 8192;
+/// How long a program's output is read on after its end, while something that it started holds it
+/// open (engine.md §3.3); what was said by then is kept.
+pub const PROCESS_DRAIN: Duration = Duration::from_secs(2);
+
 /// How long a host has to answer a refresh request, from the moment it was written (auth.md §8.3).
 pub const REFRESH_LIMIT: Duration = Duration::from_secs(10);
 

@@ -69,6 +69,8 @@ pub struct HostFacts {
     pub terminal: String,
     /// The user's shell by its short name, as in `bash`.
     pub shell: String,
+    /// Where that shell is, as in `/bin/bash`: what runs the model's scripts (engine.md §5.6).
+    pub shell_path: String,
 }
 
 impl Default for HostFacts {
@@ -80,6 +82,7 @@ impl Default for HostFacts {
             arch: unknown(),
             terminal: unknown(),
             shell: "bash".to_owned(),
+            shell_path: "/bin/bash".to_owned(),
         }
     }
 }

@@ -56,6 +56,7 @@ pub fn host_facts(env: &Environment) -> HostFacts {
         arch: rustix::system::uname().machine().to_string_lossy().into_owned(),
         terminal: terminal(env),
         shell: shell(env),
+        shell_path: HostFacts::default().shell_path,
     }
 }
 

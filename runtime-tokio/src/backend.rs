@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use understudy_core::files::{FileAnswer, FileError, Files, Keyring};
 use understudy_core::{
     Call, CallId, Feed, HttpFailure, HttpFailureKind, HttpHead, HttpRequest, Listen, ListenFailure,
-    Outcome, Visit,
+    Outcome, ProcessFailure, ProcessFailureKind, Visit,
 };
 
 use crate::hold::Hold;
@@ -40,6 +40,7 @@ pub(crate) enum Answer {
     ListenFailed(ListenFailure),
     Visit(Visit),
     Held(Result<(), FileError>),
+    ProcessFailed(ProcessFailure),
 }
 
 impl Answer {
@@ -55,7 +56,8 @@ impl Answer {
             | Answer::Failed(_)
             | Answer::Lost
             | Answer::Files(_)
-            | Answer::ListenFailed(_) => true,
+            | Answer::ListenFailed(_)
+            | Answer::ProcessFailed(_) => true,
         }
     }
 }
@@ -126,6 +128,12 @@ impl Backend {
                 let files = Arc::clone(&self.files);
                 Running::Hold { _hold: Hold::start(id, path, files, self.sender.clone()) }
             }
+            Call::Process(_) => {
+                let text = "programs are not run yet".to_owned();
+                let failure = ProcessFailure { kind: ProcessFailureKind::Other, text };
+                self.ready.push_back((id, Answer::ProcessFailed(failure)));
+                Running::Ended
+            }
         };
         self.running.insert(id, running);
     }
@@ -152,6 +160,7 @@ impl Backend {
             (_, Feed::Answer(visit, _)) => {
                 tracing::debug!(call = id.0, visit = visit.0, "an answer for nobody");
             }
+            (_, Feed::Stdin(_) | Feed::Kill) => {}
         }
     }
 
@@ -200,6 +209,7 @@ impl Backend {
             Answer::ListenFailed(failure) => Outcome::ListenFailed(failure),
             Answer::Visit(visit) => Outcome::Visit(visit),
             Answer::Held(held) => Outcome::Held(held),
+            Answer::ProcessFailed(failure) => Outcome::ProcessFailed(failure),
         };
         Poll::Ready((id, outcome))
     }

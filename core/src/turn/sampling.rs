@@ -172,7 +172,10 @@ impl Turn {
             | Outcome::Listening
             | Outcome::ListenFailed(_)
             | Outcome::Visit(_)
-            | Outcome::Held(_) => Next::Wait,
+            | Outcome::Held(_)
+            | Outcome::ProcessOutput(..)
+            | Outcome::ProcessExited(_)
+            | Outcome::ProcessFailed(_) => Next::Wait,
         }
     }
 

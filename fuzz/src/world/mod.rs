@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use understudy_core::files::{Disk, FileJob, FileOp, MemoryFiles, NoKeyring};
 use understudy_core::{
     Call, CallId, Effect, ExitStatus, HttpRequest, Input, ListenFailure, Machine, Now, Outcome,
-    Setup, TimerId, limits,
+    ProcessFailure, ProcessFailureKind, Setup, TimerId, limits,
 };
 
 use backend::HttpCall;
@@ -258,7 +258,7 @@ impl World {
                 self.stale_calls.push(call);
                 self.facts.push(Fact::Dropped(call));
             }
-            // No browser visits this world.
+            // No browser visits this world, and no program runs.
             Effect::Feed(..) => {}
             Effect::Exit(status) => {
                 self.exit = Some(status);
@@ -289,6 +289,12 @@ impl World {
                 self.instant.push_back((call, Outcome::ListenFailed(failure)));
             }
             Call::Hold(_) => self.instant.push_back((call, Outcome::Held(Ok(())))),
+            // There is no program here.
+            Call::Process(_) => {
+                let text = "No such file or directory (os error 2)".to_owned();
+                let failure = ProcessFailure { kind: ProcessFailureKind::Program, text };
+                self.instant.push_back((call, Outcome::ProcessFailed(failure)));
+            }
             Call::Files(job) => {
                 let kind = match &job {
                     FileJob::Startup(_) => Job::Startup,
