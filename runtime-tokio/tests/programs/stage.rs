@@ -92,10 +92,6 @@ impl Run {
     pub(crate) fn stdout(&self) -> &str {
         std::str::from_utf8(&self.stdout).expect("text")
     }
-
-    pub(crate) fn stderr(&self) -> &str {
-        std::str::from_utf8(&self.stderr).expect("text")
-    }
 }
 
 /// Polls until as many programs have ended as there are in `ids`.

@@ -24,7 +24,7 @@ async fn heard(port: &mut TestPort, wanted: &str) -> String {
 #[tokio::test]
 async fn all_streams_are_one_terminal_of_the_size_that_was_asked_for() {
     let script = "test -t 0 && test -t 1 && test -t 2 && stty size && tty && ps -o tty= -p $$; \
-        echo errors >&2; ls /proc/$$/fd; exit 5";
+        echo errors >&2; ls -1 /proc/$$/fd; exit 5";
     let ran = run(with_terminal(script)).await;
     let lines: Vec<_> = ran.stdout().split("\r\n").collect();
     assert_eq!(lines[0], "33 121", "{lines:?}");
