@@ -43,7 +43,10 @@ pub(super) fn spawn(
     let spawned = command.spawn();
     // It holds the program's ends of the streams.
     drop(command);
-    let mut spawned = spawned.map_err(|error| failure(start_failure_kind(&error), &error))?;
+    let mut spawned = spawned.map_err(|error| match confined {
+        Some(_) => failure(ProcessFailureKind::NoSandbox, &format!("no sandbox: {error}")),
+        None => failure(start_failure_kind(&error), &error),
+    })?;
     let streams = match master {
         Some(master) => Some(Streams::Terminal(master)),
         None => pipes(&mut spawned),

@@ -70,6 +70,15 @@ impl View {
         if !self.holds(&way.end) {
             return Ok(());
         }
+        // Another program may have something standing in for the folder of what is missing here.
+        let folder = way.end.parent().filter(|folder| way.is_missing && self.holds(folder));
+        if let Some(folder) = folder
+            && let Some(stand_in) = StandIn::new(folder, false)?
+        {
+            stand_ins.push(stand_in);
+            self.read_only.push(folder.to_owned());
+            return Ok(());
+        }
         match StandIn::new(&way.end, way.is_missing)? {
             Some(stand_in) => stand_ins.push(stand_in),
             // Nobody with our rights can make anything there, or somebody just has.

@@ -8,6 +8,7 @@
 
 mod ending;
 mod output;
+mod sandbox;
 mod stage;
 mod starting;
 mod terminal;
