@@ -30,6 +30,27 @@ pub const PROCESS_CHUNK_BYTES: usize = 8192;
 /// open (engine.md §3.3); what was said by then is kept.
 pub const PROCESS_DRAIN: Duration = Duration::from_secs(2);
 
+/// How long a command of a client runs if the client does not say (protocol.md §8); then it is
+/// killed.
+pub const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+/// The longest that it may ask for, so that no clock overflows; a longer time is taken for this one.
+pub const COMMAND_LIMIT_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The beginning of each of a command's streams that is kept (engine.md §3.3); the rest is dropped.
+pub const COMMAND_OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// Programs that clients run outside of threads at a time, each of which may hold two such outputs;
+/// further requests wait for one of them to end.
+pub const COMMANDS_MAX: usize = 32;
+/// How long one run of git may take (protocol.md §3.3); then there is no difference to show.
+pub const GIT_LIMIT: Duration = Duration::from_secs(5);
+/// What one run of git may say, and the whole difference to a remote; there is none beyond it,
+/// because half a patch is worth nothing.
+pub const GIT_DIFF_BYTES_MAX: usize = 16 << 20;
+/// Files unknown to git in one difference, each of which costs a run; with more there is none.
+pub const GIT_UNTRACKED_MAX: usize = 1000;
+/// Commits among which the nearest shared one is looked for: they go into one command line. Further
+/// ones, of a history with that many merges, are not looked at.
+pub const GIT_SHARED_COMMITS_MAX: usize = 256;
+
 /// How long a host has to answer a refresh request, from the moment it was written (auth.md §8.3).
 pub const REFRESH_LIMIT: Duration = Duration::from_secs(10);
 

@@ -7,9 +7,11 @@ use crate::auth::{AccountRequest, Dialect, Identity};
 use crate::pending::Ticket;
 use crate::session::OptOuts;
 use crate::wire::legacy::auth::{CancelLoginChatGptParams, GetAuthStatusParams, LoginApiKeyParams};
+use crate::wire::legacy::conversation::ExecOneOffCommandParams;
 use crate::wire::methods::{self, Method};
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::account::{CancelLoginAccountParams, GetAccountParams, LoginAccountParams};
+use crate::wire::v2::command::CommandExecParams;
 use crate::wire::v2::initialize::{InitializeParams, InitializeResponse};
 
 impl Machine {
@@ -126,6 +128,16 @@ impl Machine {
             Method::SetDefaultModel => self.with_params(ticket, params, Self::set_default_model),
             Method::CollaborationModeList => self.with_params(ticket, params, Self::list_modes),
 
+            Method::CommandExec => {
+                self.with_params(ticket, params, Self::exec_command::<CommandExecParams>);
+            }
+            Method::ExecOneOffCommand => {
+                self.with_params(ticket, params, Self::exec_command::<ExecOneOffCommandParams>);
+            }
+            Method::GitDiffToRemote => {
+                self.with_params(ticket, params, Self::git_diff_to_remote);
+            }
+
             Method::SkillsList
             | Method::AppList
             | Method::SkillsConfigWrite
@@ -134,10 +146,7 @@ impl Machine {
             | Method::ConfigMcpServerReload
             | Method::McpServerStatusList
             | Method::FeedbackUpload
-            | Method::CommandExec
-            | Method::GitDiffToRemote
-            | Method::FuzzyFileSearch
-            | Method::ExecOneOffCommand => self.when_ready(ticket, |machine, ticket| {
+            | Method::FuzzyFileSearch => self.when_ready(ticket, |machine, ticket| {
                 let text = format!("not available yet: {name}");
                 machine.out.refuse(ticket, &Refusal::internal(text));
             }),

@@ -1,6 +1,7 @@
 //! The machine: verbs, and which room serves what. It has no rules of its own.
 
 mod answers;
+mod commands;
 mod config;
 mod conversations;
 mod dispatch;
@@ -22,6 +23,7 @@ use serde_json::value::RawValue;
 
 use crate::auth::{Auth, AuthCall, Waiter, Woken};
 use crate::clock::Now;
+use crate::command::Commands;
 use crate::config::{Config, ConfigWarning};
 use crate::effect::{CallId, Effect, ExitStatus, TimerId};
 use crate::files::{FileAnswer, FileError};
@@ -64,6 +66,7 @@ pub struct Machine {
     /// Listeners by the older method.
     subscriptions: BTreeMap<uuid::Uuid, ThreadId>,
     errands: BTreeMap<u64, Errand>,
+    commands: Commands,
     /// Requests about the configuration, by the file job that serves them.
     config_asked: BTreeMap<CallId, Ticket>,
     next_errand: u64,
@@ -124,6 +127,7 @@ impl Machine {
             unstored: Vec::new(),
             subscriptions: BTreeMap::new(),
             errands: BTreeMap::new(),
+            commands: Commands::default(),
             config_asked: BTreeMap::new(),
             next_errand: 0,
             framer: Framer::new(limits::LINE_BYTES_MAX),
@@ -150,6 +154,8 @@ impl Machine {
             Input::Done(call, outcome) => self.on_done(call, outcome),
             Input::AuthRefreshed(ask, answer) => self.on_embedder_refresh(ask, answer),
             Input::Signal(Signal::Terminate | Signal::OutputClosed | Signal::ParentGone) => {
+                // Nobody waits for what they say any more.
+                self.commands.stop(&mut self.out);
                 self.close();
             }
         }
@@ -293,6 +299,7 @@ impl Machine {
             Some(TimerOwner::LoginLimit) => self.auth.login_expired(&mut self.out),
             Some(TimerOwner::LoginRetry) => self.auth.retry_login(&mut self.out),
             Some(TimerOwner::RefreshRetry) => self.auth.retry_managed_refresh(&mut self.out),
+            Some(TimerOwner::Command(id)) => self.commands.on_limit(&mut self.out, id),
             Some(TimerOwner::Closing) => self.exit(ExitStatus::OutOfTime),
         }
     }
@@ -304,6 +311,9 @@ impl Machine {
                 self.with_turn(thread, |turn, out, conversation| {
                     turn.on_outcome(out, conversation, outcome)
                 });
+            }
+            (CallOwner::Command(id), outcome) => {
+                self.commands.on_outcome(&mut self.out, id, outcome);
             }
             (CallOwner::Errand(errand), outcome) => self.on_errand(errand, outcome),
             (CallOwner::Auth(purpose), outcome) => self.on_auth(purpose, call, outcome),
@@ -394,7 +404,8 @@ impl Machine {
             CallOwner::Auth(_)
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)
-            | CallOwner::CatalogueFile => {}
+            | CallOwner::CatalogueFile
+            | CallOwner::Command(_) => {}
         }
     }
 
@@ -465,6 +476,7 @@ impl Machine {
     }
 
     fn exit(&mut self, status: crate::effect::ExitStatus) {
+        self.commands.stop(&mut self.out);
         self.stage = Stage::Gone;
         self.out.push(Effect::Exit(status));
     }

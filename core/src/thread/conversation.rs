@@ -31,7 +31,7 @@ use crate::tools::{self, PatchCheck};
 use crate::turn::{Changed, Voice};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::v2::common::{
-    CollaborationMode, Json, ModeKind, NetworkAccess, SandboxPolicy, Settings as ModeSettings,
+    CollaborationMode, Json, ModeKind, SandboxPolicy, Settings as ModeSettings,
 };
 use crate::wire::v2::turn::TurnStartParams;
 
@@ -99,21 +99,6 @@ pub(crate) struct Conversation {
 impl Settings {
     /// The settings that the configuration gives a new thread.
     pub(crate) fn of(config: &Config, catalogue: &Catalogue, chatgpt: bool, cwd: PathBuf) -> Self {
-        let write = &config.permissions.workspace_write;
-        let sandbox = match config.permissions.sandbox_mode {
-            SandboxMode::ReadOnly => SandboxPolicy::ReadOnly,
-            SandboxMode::DangerFullAccess => SandboxPolicy::DangerFullAccess,
-            SandboxMode::WorkspaceWrite => SandboxPolicy::WorkspaceWrite {
-                writable_roots: write
-                    .writable_roots
-                    .iter()
-                    .filter_map(|root| root.to_string_lossy().into_owned().try_into().ok())
-                    .collect(),
-                network_access: write.network_access,
-                exclude_tmpdir_env_var: write.exclude_tmpdir_env_var,
-                exclude_slash_tmp: write.exclude_slash_tmp,
-            },
-        };
         Self {
             model: config
                 .model
@@ -123,7 +108,7 @@ impl Settings {
             effort: config.model.reasoning_effort,
             summary: config.model.reasoning_summary,
             approval_policy: config.permissions.approval_policy,
-            sandbox,
+            sandbox: SandboxPolicy::configured(&config.permissions),
             cwd,
             personality: config.model.personality,
             mode: None,
@@ -288,19 +273,16 @@ impl Conversation {
     }
 
     fn permissions(&self) -> Arc<str> {
-        let (sandbox, network) = match &self.settings.sandbox {
-            SandboxPolicy::ReadOnly => (SandboxMode::ReadOnly, false),
-            SandboxPolicy::DangerFullAccess => (SandboxMode::DangerFullAccess, true),
-            SandboxPolicy::ExternalSandbox { network_access } => {
-                (SandboxMode::DangerFullAccess, *network_access == NetworkAccess::Enabled)
+        let sandbox = match &self.settings.sandbox {
+            SandboxPolicy::ReadOnly => SandboxMode::ReadOnly,
+            SandboxPolicy::DangerFullAccess | SandboxPolicy::ExternalSandbox { .. } => {
+                SandboxMode::DangerFullAccess
             }
-            SandboxPolicy::WorkspaceWrite { network_access, .. } => {
-                (SandboxMode::WorkspaceWrite, *network_access)
-            }
+            SandboxPolicy::WorkspaceWrite { .. } => SandboxMode::WorkspaceWrite,
         };
         context::permissions_json(&PermissionFacts {
             sandbox,
-            network,
+            network: self.settings.sandbox.has_network(),
             approval: self.settings.approval_policy,
             writable_roots: &self.writable_roots(),
             prefix_rules: false,
