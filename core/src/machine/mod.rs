@@ -38,7 +38,7 @@ use crate::setup::Setup;
 use crate::thread::list::ChangeOrder;
 use crate::thread::open::Opening;
 use crate::thread::{ThreadId, Threads};
-use crate::turn::Next;
+use crate::turn::{Next, ToolInput};
 use crate::wire::decode;
 use crate::wire::envelope::Incoming;
 use crate::wire::framing::{Framer, Line};
@@ -315,6 +315,11 @@ impl Machine {
             (CallOwner::Command(id), outcome) => {
                 self.commands.on_outcome(&mut self.out, id, outcome);
             }
+            (CallOwner::Patch(thread), outcome) => {
+                self.with_turn(thread, |turn, out, conversation| {
+                    turn.on_tool_input(out, conversation, ToolInput::Outcome(call, outcome))
+                });
+            }
             (CallOwner::Errand(errand), outcome) => self.on_errand(errand, outcome),
             (CallOwner::Auth(purpose), outcome) => self.on_auth(purpose, call, outcome),
             (owner, Outcome::Files(answer)) => self.on_files(owner, call, *answer),
@@ -364,16 +369,6 @@ impl Machine {
             (CallOwner::ThreadOpen, FileAnswer::ThreadSetting(found)) => {
                 self.on_thread_setting(call, *found);
             }
-            (CallOwner::Patch(thread), FileAnswer::PatchChecked(checked)) => {
-                self.with_turn(thread, |turn, out, conversation| {
-                    turn.on_checked(out, conversation, *checked)
-                });
-            }
-            (CallOwner::Patch(thread), FileAnswer::PatchCommitted(done)) => {
-                self.with_turn(thread, |turn, out, conversation| {
-                    turn.on_committed(out, conversation, *done)
-                });
-            }
             (CallOwner::CatalogueFile, FileAnswer::Written(done)) => {
                 if let Err(error) = done {
                     tracing::warn!(%error, "the model list could not be stored");
@@ -396,12 +391,8 @@ impl Machine {
             CallOwner::ThreadFile => self.ask_lost(call),
             CallOwner::Rollout(thread) => self.on_appended(thread, Err(FileError::lost())),
             CallOwner::Config => self.on_config(call, ConfigFound::lost()),
-            CallOwner::Patch(thread) => {
-                self.with_turn(thread, |turn, out, conversation| {
-                    turn.on_patch_lost(out, conversation)
-                });
-            }
             CallOwner::Auth(_)
+            | CallOwner::Patch(_)
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)
             | CallOwner::CatalogueFile
