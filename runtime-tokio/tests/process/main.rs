@@ -4,6 +4,7 @@
 
 mod browser;
 mod chromium;
+mod commands;
 mod crash;
 mod demo;
 mod ending;
