@@ -61,6 +61,7 @@ impl Machine {
                 self.with_params(ticket, params, Self::list_loaded_threads);
             }
             Method::TurnStart => self.with_params(ticket, params, Self::start_turn),
+            Method::ReviewStart => self.with_params(ticket, params, Self::start_review),
             Method::TurnInterrupt => self.with_params(ticket, params, Self::interrupt),
             Method::ModelList => self.with_params(ticket, params, Self::list_models),
 
@@ -129,7 +130,6 @@ impl Machine {
             Method::SkillsList
             | Method::AppList
             | Method::SkillsConfigWrite
-            | Method::ReviewStart
             | Method::McpServerOauthLogin
             | Method::ConfigMcpServerReload
             | Method::McpServerStatusList

@@ -17,7 +17,7 @@ use crate::thread::open::{
 use crate::thread::question::{Answer, Question, Read, ReadJob, archive_refusal};
 use crate::thread::rollout::line::Note;
 use crate::thread::rollout::rebuild::{RebuildError, RebuildJob, Rebuilt};
-use crate::thread::{self, Thread, ThreadId};
+use crate::thread::{self, Start, Thread, ThreadId};
 use crate::turn::{Changed, Voice};
 use crate::wire::legacy::event::EventMsg;
 use crate::wire::refusal::Refusal;
@@ -133,19 +133,23 @@ impl Machine {
         ephemeral: bool,
         wishes: Wishes,
     ) {
+        let stage = OpenStage::Setting;
+        let opening = Opening { ticket, kind, dialect, source, ephemeral, review: None, stage };
+        self.open(opening, wishes);
+    }
+
+    pub(super) fn open(&mut self, opening: Opening, wishes: Wishes) {
         if self.threads.len() + self.opening.len() >= limits::THREADS_MAX {
             let text = format!("too many open threads: at most {}", limits::THREADS_MAX);
-            return self.out.refuse(ticket, &Refusal::internal(text));
+            return self.out.refuse(opening.ticket, &Refusal::internal(text));
         }
         // What is open and not yet stored belongs to a copy as well.
-        if let Some(open) = self.find_open(&source)
+        if let Some(open) = self.find_open(&opening.source)
             && let Some(thread) = self.threads.get_mut(&open)
         {
             thread.conversation.flush(&mut self.out);
         }
-        let job = ThreadSettingJob::new(&self.setup, &source, wishes);
-        let stage = OpenStage::Setting;
-        let opening = Opening { ticket, kind, dialect, source, ephemeral, stage };
+        let job = ThreadSettingJob::new(&self.setup, &opening.source, wishes);
         self.wait_for(FileJob::ThreadSetting(Box::new(job)), opening);
     }
 
@@ -159,7 +163,7 @@ impl Machine {
         let Some(mut opening) = self.opening.remove(&call) else { return };
         let setting = match found.0 {
             Ok(setting) => setting,
-            Err(refusal) => return self.out.refuse(opening.ticket, &refusal),
+            Err(refusal) => return self.refuse_opening(opening, refusal),
         };
         let chatgpt = self.auth.login_kind() == LoginKind::ChatGpt;
         let opened = opening.make(
@@ -192,7 +196,7 @@ impl Machine {
             Err(error) => {
                 let path = made.from.display();
                 let text = format!("failed to load rollout `{path}`: {error}");
-                return self.out.refuse(opening.ticket, &Refusal::invalid(text));
+                return self.refuse_opening(opening, Refusal::invalid(text));
             }
         };
         if rebuilt.undecodable > 0 || rebuilt.ends_torn {
@@ -230,7 +234,12 @@ impl Machine {
         };
         if let Err(err) = done {
             let text = format!("error forking thread: {err}");
-            return self.out.refuse(opening.ticket, &Refusal::internal(text));
+            return self.refuse_opening(opening, Refusal::internal(text));
+        }
+        if opening.review.is_some()
+            && let Some(source) = self.find_open(&opening.source).and_then(|id| self.threads.get(&id))
+        {
+            thread.conversation.follow(&source.conversation);
         }
         thread.conversation.record_context(self.out.now.wall);
         thread.conversation.flush(&mut self.out);
@@ -241,8 +250,16 @@ impl Machine {
     pub(super) fn open_lost(&mut self, call: CallId) {
         if let Some(opening) = self.opening.remove(&call) {
             let text = format!("error creating thread: {}", FileError::lost());
-            self.out.refuse(opening.ticket, &Refusal::internal(text));
+            self.refuse_opening(opening, Refusal::internal(text));
         }
+    }
+
+    fn refuse_opening(&mut self, opening: Opening, mut refusal: Refusal) {
+        if opening.review.is_some() {
+            let text = format!("error creating detached review thread: {}", refusal.message);
+            refusal = Refusal::internal(text);
+        }
+        self.out.refuse(opening.ticket, &refusal);
     }
 
     fn warn_of_other_model(&mut self, thread: &Thread, last: Option<&str>) {
@@ -259,7 +276,7 @@ impl Machine {
     /// A thread is there: the reply, then who hears of it (protocol.md §1.5).
     fn opened(
         &mut self,
-        opening: Opening,
+        mut opening: Opening,
         mut thread: Thread,
         turns: Vec<Turn>,
         events: Vec<EventMsg<'static>>,
@@ -275,6 +292,14 @@ impl Machine {
         let opening_kind = opening.kind;
         if opening_kind != OpenKind::Start {
             say_started(&voice, &mut self.out);
+        }
+        if let Some(order) = opening.review.take() {
+            // A review has a reply of its own, after its thread is known.
+            view.turns = Vec::new();
+            self.out.notify("thread/started", ThreadStartedNotification { thread: &view });
+            thread.starts.push_back(Start::Review(opening.ticket, order));
+            self.threads.insert(id, thread);
+            return self.begin_waiting(id);
         }
         match opening.dialect {
             OpenDialect::V2 { .. } => {
@@ -614,7 +639,7 @@ impl Machine {
             // It waits for its file alone: it is announced now, because nobody will come back to it.
             let _over = turn.finish_now(&mut self.out, &mut thread.conversation);
         }
-        for ticket in thread.starts.drain(..).filter_map(|(ticket, _)| ticket) {
+        for ticket in thread.starts.drain(..).filter_map(Start::ticket) {
             let refusal = Refusal::invalid(format!("thread not found: {}", id.0));
             self.out.refuse(ticket, &refusal);
         }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: the model is told of a changed setting once, before the next input (engine.md §1.4).
 
+mod aside;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ use crate::wire::v2::common::{
     CollaborationMode, Json, ModeKind, NetworkAccess, SandboxPolicy, Settings as ModeSettings,
 };
 use crate::wire::v2::turn::TurnStartParams;
+use aside::Aside;
 
 /// Settings that a turn may change for itself and all later ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +97,8 @@ pub(crate) struct Conversation {
     tmpdir: Option<String>,
     /// The backend counts earlier reasoning itself (engine.md §2.1).
     counts_reasoning: bool,
+    /// What is put by while a reviewer works here.
+    aside: Option<Box<Aside>>,
 }
 
 impl Settings {
@@ -170,6 +175,7 @@ impl Conversation {
             shell: setup.host.shell.as_str().into(),
             tmpdir: setup.env.filled("TMPDIR").map(str::to_owned),
             counts_reasoning: false,
+            aside: None,
             config,
         }
     }
@@ -218,7 +224,9 @@ impl Conversation {
             settings.effort = mode.settings.reasoning_effort;
             settings.mode = Some(mode.clone());
         }
-        if *self.model.slug != *self.settings.model {
+        if let Some(aside) = &mut self.aside {
+            aside.follow(&self.settings.model, catalogue);
+        } else if *self.model.slug != *self.settings.model {
             self.model = catalogue.find(&self.settings.model);
             self.tools = tools::offered(&self.model, &self.config);
         }
@@ -264,10 +272,14 @@ impl Conversation {
 
     /// The messages that a history begins with, in the order of engine.md §1.2.
     pub(crate) fn context(&self) -> Vec<Arc<str>> {
+        self.context_with(self.mode_message())
+    }
+
+    fn context_with(&self, mode: Option<Arc<str>>) -> Vec<Arc<str>> {
         let mut messages = vec![self.permissions()];
         let developer = self.config.instructions.developer.as_deref();
         messages.extend(developer.map(context::developer_json));
-        messages.extend(self.mode_message());
+        messages.extend(mode);
         let cwd = self.cwd_text();
         messages.push(context::user_instructions_json(&cwd, &self.user_instructions));
         messages.push(self.environment());
@@ -377,9 +389,10 @@ impl Conversation {
         self.history.push(item);
     }
 
-    /// A line of the thread's file that is none of the history.
+    /// A line of the thread's file that is none of the history. A reviewer's are not kept: the
+    /// thread goes on without them.
     pub(crate) fn store(&mut self, at: Timestamp, line: &NewLine<'_>) {
-        if let Some(recorder) = &mut self.recorder {
+        if let Some(recorder) = self.recorder.as_mut().filter(|_| self.aside.is_none()) {
             recorder.line(at, line);
         }
     }
@@ -414,16 +427,19 @@ impl Conversation {
         self.recorder.as_ref().is_none_or(Recorder::is_clean)
     }
 
-    /// The user stopped the turn.
-    pub(crate) fn record_abort(&mut self, at: Timestamp) {
-        self.record(at, context::turn_aborted_json());
-        let reason = TurnAbortReason::Interrupted;
+    /// The turn was stopped. The model is told if that was because of what it did.
+    pub(crate) fn record_abort(&mut self, at: Timestamp, reason: TurnAbortReason) {
+        if reason == TurnAbortReason::Interrupted {
+            self.record(at, context::turn_aborted_json());
+        }
         self.store_event(at, &EventMsg::TurnAborted { reason });
     }
 
     /// The settings that a request is made with.
     pub(crate) fn store_turn_context(&mut self, at: Timestamp, output_schema: Option<&Json>) {
-        let Some(recorder) = &mut self.recorder else { return };
+        let Some(recorder) = self.recorder.as_mut().filter(|_| self.aside.is_none()) else {
+            return;
+        };
         let settings = &self.settings;
         let schema = output_schema.and_then(|schema| serde_json::from_str(schema.get()).ok());
         let mode = settings.mode.clone().unwrap_or_else(|| CollaborationMode {
@@ -487,7 +503,7 @@ impl Conversation {
             summary: self.settings.summary,
             verbosity: self.config.model.verbosity,
             output_schema: output_schema.map(Json::raw),
-            cache_key: &self.id_text,
+            cache_key: self.session_text(),
             store: request::wants_store(&self.provider_facts()),
         }
         .body()
@@ -500,8 +516,12 @@ impl Conversation {
         self.rate_limits.merge(Snapshot::from_headers(head))
     }
 
-    /// Tells what is known of tokens and limits.
+    /// Tells what is known of tokens and limits; of a reviewer, whose tokens are none of the
+    /// thread's window, only what concerns the account (protocol.md §4.7).
     pub(crate) fn tell_tokens(&mut self, out: &mut Outside, voice: &Voice, changed: Changed) {
+        if self.aside.is_some() {
+            return voice.limits_changed(out, &self.rate_limits, changed);
+        }
         let event = EventMsg::TokenCount {
             info: self.usage.as_ref().map(Into::into),
             rate_limits: Some((&self.rate_limits).into()),
@@ -517,14 +537,14 @@ impl Conversation {
     /// Counts what a response cost.
     pub(crate) fn add_usage(&mut self, usage: Option<TokenUsage>) {
         let window = self.window();
-        if let Some(usage) = usage {
+        if let Some(usage) = usage.filter(|_| self.aside.is_none()) {
             self.usage.get_or_insert_default().add(usage, window);
         }
     }
 
     /// The backend says that the window is full.
     pub(crate) fn fill_window(&mut self) {
-        if let Some(window) = self.window() {
+        if let Some(window) = self.window().filter(|_| self.aside.is_none()) {
             self.usage.get_or_insert_default().fill_window(window);
         }
     }

@@ -27,6 +27,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::limits;
+use crate::model::review::ReviewOrder;
 use crate::pending::Ticket;
 use crate::turn::Turn;
 use crate::wire::PROTOCOL_VERSION;
@@ -61,8 +63,27 @@ pub(crate) struct Thread {
     cli_version: String,
     /// A rollback that waits for the file.
     pub(crate) is_rolling_back: bool,
-    /// Requests to start a turn that came while one was ending.
-    pub(crate) starts: VecDeque<(Option<Ticket>, TurnStartParams)>,
+    /// What was asked for and waits until the thread is ready for it.
+    pub(crate) starts: VecDeque<Start>,
+}
+
+/// What waits for a thread that is ending a turn.
+#[derive(Debug)]
+pub(crate) enum Start {
+    /// Input; older clients have their reply already.
+    Input(Option<Ticket>, Box<TurnStartParams>),
+    /// A review.
+    Review(Ticket, Box<ReviewOrder>),
+}
+
+impl Start {
+    /// The request that waits for a reply.
+    pub(crate) fn ticket(self) -> Option<Ticket> {
+        match self {
+            Self::Input(ticket, _) => ticket,
+            Self::Review(ticket, _) => Some(ticket),
+        }
+    }
 }
 
 impl Thread {
@@ -84,6 +105,14 @@ impl Thread {
             is_rolling_back: false,
             starts: VecDeque::new(),
         }
+    }
+
+    /// Whether one more request may wait for the thread, or for its turn.
+    pub(crate) fn check_room(&self) -> Result<(), Refusal> {
+        if self.starts.len() >= limits::PENDING_INPUTS_MAX {
+            return Err(Refusal::invalid("too many inputs wait for the thread"));
+        }
+        self.turn.as_ref().map_or(Ok(()), Turn::check_room)
     }
 
     /// How it stands.

@@ -26,6 +26,7 @@ use crate::config::{self, Choices, Config, ConfigAsk};
 use crate::files::{FileError, Files};
 use crate::limits;
 use crate::model::catalogue::Catalogue;
+use crate::model::review::ReviewOrder;
 use crate::outside::Outside;
 use crate::pending::Ticket;
 use crate::setup::Setup;
@@ -76,6 +77,8 @@ pub(crate) struct Opening {
     pub(crate) dialect: OpenDialect,
     pub(crate) source: Source,
     pub(crate) ephemeral: bool,
+    /// The review that it is opened for; the reply is that of the review.
+    pub(crate) review: Option<Box<ReviewOrder>>,
     pub(crate) stage: OpenStage,
 }
 
@@ -459,13 +462,18 @@ impl Thread {
 
     /// Takes note of what the user says: the first words stand for the thread in lists.
     pub(crate) fn note_input(&mut self, input: &[UserInput], now: Timestamp) {
+        let texts = input.iter().filter_map(|part| match part {
+            UserInput::Text { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        self.note_said(&texts.collect::<String>(), now);
+    }
+
+    /// The same of a text.
+    pub(crate) fn note_said(&mut self, text: &str, now: Timestamp) {
         self.updated = now;
         if self.preview.is_empty() {
-            let texts = input.iter().filter_map(|part| match part {
-                UserInput::Text { text, .. } => Some(text.as_str()),
-                _ => None,
-            });
-            self.preview = said::preview(&texts.collect::<String>());
+            self.preview = said::preview(text);
         }
     }
 }
