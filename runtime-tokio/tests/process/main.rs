@@ -11,6 +11,7 @@ mod external_tokens;
 mod handshake;
 mod invariants;
 mod refresh;
+mod review;
 mod secrets;
 mod signin;
 mod signin_ends;
