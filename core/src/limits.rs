@@ -184,3 +184,11 @@ pub const SESSION_APPROVALS_MAX: usize = 4096;
 /// Lines, old and new together, between the first and the last difference of two texts that a diff
 /// looks at closely, a second or two; more are shown as one replacement.
 pub const DIFF_LINES_MAX: usize = 100_000;
+/// Tools that a client may add to a thread, which is what the API takes in one request; with more
+/// the thread is refused.
+pub const DYNAMIC_TOOLS_MAX: usize = 128;
+/// Their descriptions and schemas together, which every request carries; with more the thread is
+/// refused.
+pub const DYNAMIC_TOOLS_BYTES_MAX: usize = 1 << 20;
+/// The name of a tool, as the API takes it; a longer one is refused.
+pub const TOOL_NAME_BYTES_MAX: usize = 64;

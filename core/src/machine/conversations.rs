@@ -49,7 +49,7 @@ impl Machine {
 
     pub(super) fn new_conversation(&mut self, ticket: Ticket, params: NewConversationParams) {
         let (kind, dialect) = (OpenKind::Start, OpenDialect::Legacy);
-        self.open_thread(ticket, kind, dialect, Source::New, false, params.into());
+        self.open_thread(ticket, kind, dialect, Source::New, params.into());
     }
 
     /// `path` outranks `conversationId`, which outranks `history`.
@@ -66,7 +66,7 @@ impl Machine {
         };
         let wishes = params.overrides.map(Wishes::from).unwrap_or_default();
         let (kind, dialect) = (OpenKind::Resume, OpenDialect::Legacy);
-        self.open_thread(ticket, kind, dialect, source, false, wishes);
+        self.open_thread(ticket, kind, dialect, source, wishes);
     }
 
     pub(super) fn fork_conversation(&mut self, ticket: Ticket, params: ForkConversationParams) {
@@ -80,7 +80,7 @@ impl Machine {
         };
         let wishes = params.overrides.map(Wishes::from).unwrap_or_default();
         let (kind, dialect) = (OpenKind::Fork, OpenDialect::Legacy);
-        self.open_thread(ticket, kind, dialect, source, false, wishes);
+        self.open_thread(ticket, kind, dialect, source, wishes);
     }
 
     /// The reply to opening a conversation; one that was stored is announced before it.

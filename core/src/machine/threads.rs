@@ -18,6 +18,7 @@ use crate::thread::question::{Answer, Question, Read, ReadJob, archive_refusal};
 use crate::thread::rollout::line::Note;
 use crate::thread::rollout::rebuild::{RebuildError, RebuildJob, Rebuilt};
 use crate::thread::{self, Start, Thread, ThreadId};
+use crate::tools::dynamic;
 use crate::turn::{Changed, Voice};
 use crate::wire::legacy::event::EventMsg;
 use crate::wire::refusal::Refusal;
@@ -69,12 +70,15 @@ pub(super) enum Asked {
 impl Machine {
     // --- opening ---
 
-    pub(super) fn start_thread(&mut self, ticket: Ticket, params: ThreadStartParams) {
-        let raw = params.experimental_raw_events;
+    pub(super) fn start_thread(&mut self, ticket: Ticket, mut params: ThreadStartParams) {
+        let dynamic_tools = params.dynamic_tools.take().unwrap_or_default();
+        if let Err(refusal) = dynamic::check(&dynamic_tools) {
+            return self.out.refuse(ticket, &refusal);
+        }
+        let dialect = OpenDialect::V2 { raw: params.experimental_raw_events };
         let ephemeral = params.ephemeral.unwrap_or(false);
-        let wishes = Wishes::from(params);
-        let dialect = OpenDialect::V2 { raw };
-        self.open_thread(ticket, OpenKind::Start, dialect, Source::New, ephemeral, wishes);
+        let new = Opening::new(ticket, OpenKind::Start, dialect, Source::New);
+        self.open(Opening { dynamic_tools, ephemeral, ..new }, params.into());
     }
 
     /// `thread/resume`: `history` outranks `path`, which outranks `threadId` (protocol.md §3.2).
@@ -95,7 +99,7 @@ impl Machine {
         }
         let dialect = OpenDialect::V2 { raw: false };
         let wishes = Wishes::from(params);
-        self.open_thread(ticket, OpenKind::Resume, dialect, source, false, wishes);
+        self.open_thread(ticket, OpenKind::Resume, dialect, source, wishes);
     }
 
     pub(super) fn fork_thread(&mut self, ticket: Ticket, mut params: ThreadForkParams) {
@@ -108,7 +112,7 @@ impl Machine {
         };
         let dialect = OpenDialect::V2 { raw: false };
         let wishes = Wishes::from(params);
-        self.open_thread(ticket, OpenKind::Fork, dialect, source, false, wishes);
+        self.open_thread(ticket, OpenKind::Fork, dialect, source, wishes);
     }
 
     /// The open thread that a source names: one file has one writer (protocol.md §9 G8).
@@ -130,12 +134,9 @@ impl Machine {
         kind: OpenKind,
         dialect: OpenDialect,
         source: Source,
-        ephemeral: bool,
         wishes: Wishes,
     ) {
-        let stage = OpenStage::Setting;
-        let opening = Opening { ticket, kind, dialect, source, ephemeral, review: None, stage };
-        self.open(opening, wishes);
+        self.open(Opening::new(ticket, kind, dialect, source), wishes);
     }
 
     pub(super) fn open(&mut self, opening: Opening, wishes: Wishes) {
@@ -237,7 +238,8 @@ impl Machine {
             return self.refuse_opening(opening, Refusal::internal(text));
         }
         if opening.review.is_some()
-            && let Some(source) = self.find_open(&opening.source).and_then(|id| self.threads.get(&id))
+            && let Some(source) =
+                self.find_open(&opening.source).and_then(|id| self.threads.get(&id))
         {
             thread.conversation.follow(&source.conversation);
         }

@@ -8,7 +8,7 @@ use crate::model::errors::ModelError;
 use crate::model::review::ReviewOrder;
 use crate::outside::Outside;
 use crate::pending::Ticket;
-use crate::thread::open::{OpenDialect, OpenKind, OpenStage, Opening, Source as OpenSource, Wishes};
+use crate::thread::open::{OpenDialect, OpenKind, Opening, Source as OpenSource, Wishes};
 use crate::thread::{self, Conversation, Start, ThreadId};
 use crate::turn::{Next, SendFacts, Turn};
 use crate::wire::refusal::Refusal;
@@ -56,15 +56,9 @@ impl Machine {
     fn review_copy(&mut self, ticket: Ticket, id: ThreadId, order: Box<ReviewOrder>) {
         let Some(found) = self.threads.get(&id) else { return };
         let cwd = found.conversation.settings.cwd.to_string_lossy().into_owned();
-        let opening = Opening {
-            ticket,
-            kind: OpenKind::Fork,
-            dialect: OpenDialect::V2 { raw: false },
-            source: OpenSource::Id(id),
-            ephemeral: false,
-            review: Some(order),
-            stage: OpenStage::Setting,
-        };
+        let dialect = OpenDialect::V2 { raw: false };
+        let copy = Opening::new(ticket, OpenKind::Fork, dialect, OpenSource::Id(id));
+        let opening = Opening { review: Some(order), ..copy };
         self.open(opening, Wishes { cwd: Some(cwd), ..Wishes::default() });
     }
 
@@ -89,9 +83,8 @@ impl Machine {
                 Some(review @ Start::Review(..)) if found.turn.is_some() => {
                     // It takes the turn's place, and begins when that is over.
                     found.starts.push_front(review);
-                    return self.with_turn(id, |turn, out, conversation| {
-                        turn.replace(out, conversation)
-                    });
+                    return self
+                        .with_turn(id, |turn, out, conversation| turn.replace(out, conversation));
                 }
                 Some(Start::Review(ticket, order)) => self.begin_review(id, ticket, *order),
             }
@@ -119,12 +112,7 @@ impl Machine {
 
     /// Begins a turn with an input, or lets the input join the turn that runs. With a ticket the
     /// reply names the turn, before anything else is said of it (protocol.md §1.5).
-    fn begin_or_join(
-        &mut self,
-        id: ThreadId,
-        params: TurnStartParams,
-        ticket: Option<Ticket>,
-    ) {
+    fn begin_or_join(&mut self, id: ThreadId, params: TurnStartParams, ticket: Option<Ticket>) {
         let Some(found) = self.threads.get_mut(&id) else { return };
         let conversation = &mut found.conversation;
         conversation.apply(&params, &self.catalogue);

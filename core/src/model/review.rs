@@ -228,7 +228,10 @@ mod tests {
         let cases = [
             (json!({"type": "uncommittedChanges"}), "current changes"),
             (json!({"type": "baseBranch", "branch": " main "}), "changes against 'main'"),
-            (json!({"type": "commit", "sha": "abc1234567", "title": " Fix it"}), "commit abc1234: Fix it"),
+            (
+                json!({"type": "commit", "sha": "abc1234567", "title": " Fix it"}),
+                "commit abc1234: Fix it",
+            ),
             (json!({"type": "commit", "sha": "abcd", "title": " "}), "commit abcd"),
             (json!({"type": "custom", "instructions": "\nlook\n"}), "look"),
         ];

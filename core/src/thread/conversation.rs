@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::recorder::Recorder;
 use super::rollout::line::{NewLine, Note, TruncationMode, TruncationPolicy, TurnContext};
+use super::rollout::meta::SessionMeta;
 use super::rollout::said::ItemPeek;
 use super::{Audience, ThreadId};
 use crate::approval::SessionApprovals;
@@ -35,6 +36,7 @@ use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::v2::common::{
     CollaborationMode, Json, ModeKind, NetworkAccess, SandboxPolicy, Settings as ModeSettings,
 };
+use crate::wire::v2::thread::DynamicToolSpec;
 use crate::wire::v2::turn::TurnStartParams;
 use aside::Aside;
 
@@ -77,6 +79,8 @@ pub(crate) struct Conversation {
     instructions: Arc<str>,
     /// The tools, as a JSON array.
     tools: Arc<str>,
+    /// Those of them that the client runs, as it gave them.
+    dynamic_tools: Arc<[DynamicToolSpec]>,
     /// What the user approved for the rest of the session.
     pub(crate) approvals: SessionApprovals,
     history: Vec<Arc<str>>,
@@ -161,6 +165,7 @@ impl Conversation {
             audience: Audience::default(),
             zone: setup.zone.clone(),
             tools: tools::offered(&model, &config),
+            dynamic_tools: Arc::default(),
             model,
             instructions,
             approvals: SessionApprovals::default(),
@@ -187,15 +192,41 @@ impl Conversation {
     }
 
     /// The instructions that the thread began with hold for its life, unless the client replaces
-    /// them (engine.md §1.1).
-    pub(crate) fn keep_base_instructions(&mut self, text: &str) {
-        if self.config.instructions.base.is_none() {
-            self.instructions = request::json_string(text);
+    /// them (engine.md §1.1). So do the tools that its client runs, if they still pass.
+    pub(crate) fn keep_what_is_stored(&mut self, meta: &SessionMeta) {
+        if let Some(stored) = &meta.base_instructions
+            && self.config.instructions.base.is_none()
+        {
+            self.instructions = request::json_string(&stored.text);
         }
+        let mut stored = meta.dynamic_tools.clone().unwrap_or_default();
+        if let Err(refusal) = tools::dynamic::check(&stored) {
+            tracing::warn!(fault = %refusal.message, "the tools of a stored thread are left out");
+            stored.clear();
+        }
+        self.set_dynamic_tools(stored);
     }
 
     pub(crate) fn base_instructions(&self) -> String {
         serde_json::from_str(&self.instructions).unwrap_or_default()
+    }
+
+    // --- tools ---
+
+    /// Takes over tools that the client runs; they were checked before.
+    pub(crate) fn set_dynamic_tools(&mut self, tools: Vec<DynamicToolSpec>) {
+        self.dynamic_tools = tools.into();
+        self.offer_tools();
+    }
+
+    /// Tools that the client runs.
+    pub(crate) fn dynamic_tools(&self) -> &[DynamicToolSpec] {
+        &self.dynamic_tools
+    }
+
+    fn offer_tools(&mut self) {
+        let own = tools::offered(&self.model, &self.config);
+        self.tools = tools::dynamic::offered_with(own, &self.dynamic_tools);
     }
 
     // --- settings ---
@@ -228,7 +259,7 @@ impl Conversation {
             aside.follow(&self.settings.model, catalogue);
         } else if *self.model.slug != *self.settings.model {
             self.model = catalogue.find(&self.settings.model);
-            self.tools = tools::offered(&self.model, &self.config);
+            self.offer_tools();
         }
     }
 

@@ -37,7 +37,8 @@ use crate::wire::refusal::Refusal;
 use crate::wire::response_item::ResponseItem;
 use crate::wire::v2::item::UserInput;
 use crate::wire::v2::thread::{
-    ApprovalsReviewer, ThreadForkParams, ThreadResumeParams, ThreadStartParams, ThreadStartResponse,
+    ApprovalsReviewer, DynamicToolSpec, ThreadForkParams, ThreadResumeParams, ThreadStartParams,
+    ThreadStartResponse,
 };
 use crate::wire::v2::turn::Turn;
 
@@ -77,6 +78,8 @@ pub(crate) struct Opening {
     pub(crate) dialect: OpenDialect,
     pub(crate) source: Source,
     pub(crate) ephemeral: bool,
+    /// Tools that the client of a new thread runs.
+    pub(crate) dynamic_tools: Vec<DynamicToolSpec>,
     /// The review that it is opened for; the reply is that of the review.
     pub(crate) review: Option<Box<ReviewOrder>>,
     pub(crate) stage: OpenStage,
@@ -292,6 +295,25 @@ pub(crate) enum Opened {
 }
 
 impl Opening {
+    /// The first step of opening a thread that is kept in a file.
+    pub(crate) fn new(
+        ticket: Ticket,
+        kind: OpenKind,
+        dialect: OpenDialect,
+        source: Source,
+    ) -> Self {
+        Self {
+            ticket,
+            kind,
+            dialect,
+            source,
+            ephemeral: false,
+            dynamic_tools: Vec::new(),
+            review: None,
+            stage: OpenStage::Setting,
+        }
+    }
+
     /// Makes the conversation out of what the first job found.
     pub(crate) fn make(
         &mut self,
@@ -312,9 +334,10 @@ impl Opening {
         let mut conversation = Conversation::new(id, setup, config, settings, catalogue);
         conversation.audience = self.audience();
         conversation.set_user_instructions(&user_instructions);
-        let stored = from.as_ref().and_then(|(_, meta)| meta.base_instructions.as_ref());
-        if let Some(stored) = stored {
-            conversation.keep_base_instructions(&stored.text);
+        if let Some((_, meta)) = &from {
+            conversation.keep_what_is_stored(meta);
+        } else {
+            conversation.set_dynamic_tools(std::mem::take(&mut self.dynamic_tools));
         }
         if let Some((path, _)) = from {
             let job = RebuildJob {
@@ -413,6 +436,8 @@ fn new_meta(
         source: SessionSource::VsCode,
         model_provider: Some(conversation.config.provider_id.clone()),
         base_instructions: Some(BaseInstructions { text: conversation.base_instructions() }),
+        dynamic_tools: Some(conversation.dynamic_tools().to_vec())
+            .filter(|tools| !tools.is_empty()),
         git,
     }
 }

@@ -23,7 +23,6 @@ pub(super) struct Aside {
     config: Arc<Config>,
     model: Arc<ModelRecord>,
     instructions: Arc<str>,
-    tools: Arc<str>,
     history: Vec<Arc<str>>,
     /// What the user said to the reviewer.
     said: Vec<Arc<str>>,
@@ -34,7 +33,6 @@ impl Aside {
     pub(super) fn follow(&mut self, slug: &str, catalogue: &Catalogue) {
         if *self.model.slug != *slug {
             self.model = catalogue.find(slug);
-            self.tools = tools::offered(&self.model, &self.config);
         }
     }
 }
@@ -45,7 +43,6 @@ impl Conversation {
         let mut config = Config::clone(&self.config);
         // What is reviewed lies here, and what it says must not send the reviewer elsewhere.
         config.web_search = Some(WebSearchMode::Disabled);
-        let tools = tools::offered(&model, &config);
         // A mode is how the thread's own model works with its user.
         let mut history = self.context_with(None);
         history.push(prompt);
@@ -54,11 +51,12 @@ impl Conversation {
             config: std::mem::replace(&mut self.config, config.into()),
             model: std::mem::replace(&mut self.model, model),
             instructions: std::mem::replace(&mut self.instructions, review::instructions_json()),
-            tools: std::mem::replace(&mut self.tools, tools),
             history: std::mem::replace(&mut self.history, history),
             said: Vec::new(),
         };
         self.aside = Some(Box::new(put_by));
+        // The client's tools are for the thread's own model.
+        self.tools = tools::offered(&self.model, &self.config);
     }
 
     /// Takes over settings and configuration of the thread whose review this one is for.
@@ -67,18 +65,18 @@ impl Conversation {
         self.told.clone_from(&other.settings);
         self.config = other.config.clone();
         self.model = other.model.clone();
-        self.tools = other.tools.clone();
+        self.offer_tools();
     }
 
     /// The reviewer is done. Gives what the user said to it; none if there was no reviewer.
     pub(crate) fn come_back(&mut self) -> Option<Vec<Arc<str>>> {
-        let Aside { session: _, config, model, instructions, tools, history, said } =
+        let Aside { session: _, config, model, instructions, history, said } =
             *self.aside.take()?;
         self.config = config;
         self.model = model;
         self.instructions = instructions;
-        self.tools = tools;
         self.history = history;
+        self.offer_tools();
         Some(said)
     }
 
