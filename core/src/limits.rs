@@ -96,6 +96,13 @@ pub const COPY_BYTES: usize = 1 << 20;
 /// Threads open at once; `thread/start` beyond it is refused.
 pub const THREADS_MAX: usize = 10_000;
 
+/// A thread that was not used for so long puts its history away; it is read back from the file before
+/// the next turn.
+pub const THREAD_IDLE: Duration = Duration::from_secs(30 * 60);
+/// Histories of open threads in memory; beyond it those that were not used for longest are put away
+/// sooner. What turns that run have is not counted out.
+pub const HISTORY_BYTES_MAX: usize = 256 << 20;
+
 /// Inputs that wait for the running turn to take them; one more is refused.
 pub const PENDING_INPUTS_MAX: usize = 64;
 

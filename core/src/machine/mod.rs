@@ -6,6 +6,8 @@ mod conversations;
 mod dispatch;
 mod errands;
 mod models;
+mod opening;
+mod rest;
 mod startup;
 mod threads;
 mod turns;
@@ -16,6 +18,7 @@ pub use startup::{StartupFound, StartupJob};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -63,6 +66,8 @@ pub struct Machine {
     unstored: Vec<(ThreadId, Asked)>,
     /// Listeners by the older method.
     subscriptions: BTreeMap<uuid::Uuid, ThreadId>,
+    /// When threads are looked over next for what can be put away, in time since the start.
+    next_rest: Duration,
     errands: BTreeMap<u64, Errand>,
     /// Requests about the configuration, by the file job that serves them.
     config_asked: BTreeMap<CallId, Ticket>,
@@ -123,6 +128,7 @@ impl Machine {
             list_order: None,
             unstored: Vec::new(),
             subscriptions: BTreeMap::new(),
+            next_rest: Duration::ZERO,
             errands: BTreeMap::new(),
             config_asked: BTreeMap::new(),
             next_errand: 0,
@@ -401,6 +407,7 @@ impl Machine {
     /// After each input: what it has led to in other rooms.
     fn settle(&mut self) {
         self.wake_all();
+        self.rest_threads();
         self.end_if_closed();
     }
 

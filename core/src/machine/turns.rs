@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::Machine;
+use super::{Machine, Stage};
 use crate::auth::{AfterUnauthorized, ProviderAuth, Source, Waiter};
 use crate::model::errors::ModelError;
 use crate::model::review::ReviewOrder;
@@ -77,8 +77,15 @@ impl Machine {
                 // Its completion is about to be said; what waits begins after that.
                 return;
             }
+            if self.stage == Stage::Closing {
+                return self.refuse_starts(id);
+            }
+            if found.conversation.is_shelved() && !found.starts.is_empty() {
+                return self.wake_thread(id);
+            }
             match found.starts.pop_front() {
                 None => return,
+                Some(Start::RollBack(ticket, turns)) => self.roll_back(id, ticket, turns),
                 Some(Start::Input(ticket, params)) => self.begin_or_join(id, *params, ticket),
                 Some(review @ Start::Review(..)) if found.turn.is_some() => {
                     // It takes the turn's place, and begins when that is over.
@@ -186,6 +193,7 @@ impl Machine {
                 Next::Over => {
                     found.turn = None;
                     self.auth.stop_waiting(Waiter::Turn(thread.0));
+                    self.touch(thread);
                     return self.begin_waiting(thread);
                 }
                 Next::Freshen => {

@@ -3,6 +3,7 @@
 //! Invariant: the model is told of a changed setting once, before the next input (engine.md §1.4).
 
 mod aside;
+mod shelf;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -84,6 +85,8 @@ pub(crate) struct Conversation {
     /// What the user approved for the rest of the session.
     pub(crate) approvals: SessionApprovals,
     history: Vec<Arc<str>>,
+    /// How many items the history had when it was put away; none if it is here.
+    shelved: Option<usize>,
     /// What the history has gained and a host that wants raw items was not told yet.
     pub(crate) unsaid: Vec<Arc<str>>,
     /// Where in the history each turn of the user began.
@@ -170,6 +173,7 @@ impl Conversation {
             instructions,
             approvals: SessionApprovals::default(),
             history: Vec::new(),
+            shelved: None,
             unsaid: Vec::new(),
             turn_marks: Vec::new(),
             user_instructions: "".into(),

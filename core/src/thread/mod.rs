@@ -23,6 +23,7 @@ pub mod stored;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -63,17 +64,23 @@ pub(crate) struct Thread {
     cli_version: String,
     /// A rollback that waits for the file.
     pub(crate) is_rolling_back: bool,
+    /// The history is being read back.
+    pub(crate) is_loading: bool,
+    /// When it was used last, in time since the runtime's start.
+    pub(crate) used: Duration,
     /// What was asked for and waits until the thread is ready for it.
     pub(crate) starts: VecDeque<Start>,
 }
 
-/// What waits for a thread that is ending a turn.
+/// What waits for a thread that is ending a turn, or has to read its history back.
 #[derive(Debug)]
 pub(crate) enum Start {
     /// Input; older clients have their reply already.
     Input(Option<Ticket>, Box<TurnStartParams>),
     /// A review.
     Review(Ticket, Box<ReviewOrder>),
+    /// So many turns are taken back.
+    RollBack(Ticket, u32),
 }
 
 impl Start {
@@ -81,7 +88,7 @@ impl Start {
     pub(crate) fn ticket(self) -> Option<Ticket> {
         match self {
             Self::Input(ticket, _) => ticket,
-            Self::Review(ticket, _) => Some(ticket),
+            Self::Review(ticket, _) | Self::RollBack(ticket, _) => Some(ticket),
         }
     }
 }
@@ -103,6 +110,8 @@ impl Thread {
             source: SessionSource::VsCode,
             cli_version: PROTOCOL_VERSION.to_owned(),
             is_rolling_back: false,
+            is_loading: false,
+            used: Duration::ZERO,
             starts: VecDeque::new(),
         }
     }
@@ -113,6 +122,15 @@ impl Thread {
             return Err(Refusal::invalid("too many inputs wait for the thread"));
         }
         self.turn.as_ref().map_or(Ok(()), Turn::check_room)
+    }
+
+    /// Whether nobody would notice if the history were put away.
+    pub(crate) fn can_rest(&self) -> bool {
+        self.turn.is_none()
+            && self.starts.is_empty()
+            && !self.is_rolling_back
+            && !self.is_loading
+            && self.conversation.can_shelve()
     }
 
     /// How it stands.

@@ -142,7 +142,7 @@ impl Voice {
         self.say(out, "turn/completed", params);
     }
 
-    pub(super) fn error(&self, out: &mut Outside, error: &TurnError, will_retry: bool) {
+    pub(crate) fn error(&self, out: &mut Outside, error: &TurnError, will_retry: bool) {
         let info = || error.codex_error_info.clone().map(Into::into);
         let message = || error.message.clone();
         if will_retry {

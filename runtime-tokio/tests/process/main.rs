@@ -11,6 +11,7 @@ mod external_tokens;
 mod handshake;
 mod invariants;
 mod refresh;
+mod rest;
 mod review;
 mod secrets;
 mod signin;
