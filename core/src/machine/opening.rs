@@ -240,6 +240,10 @@ impl Machine {
     ) {
         let id = thread.conversation.id;
         thread.used = self.out.now.mono;
+        // The one that was opened last is the likeliest to be like it.
+        if let Some((_, other)) = self.threads.last_key_value() {
+            thread.conversation.share(&other.conversation);
+        }
         // Somebody else may have opened it meanwhile: then both have the one that is there.
         if self.threads.contains_key(&id) {
             return self.attach(opening.ticket, id);

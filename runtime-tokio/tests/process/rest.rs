@@ -1,12 +1,13 @@
 //! Threads that rest: a history that was put away comes back without anybody noticing.
 
-use std::fs;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use serde_json::{Value, json};
 use understudy_tokio::demo::reply::Reply;
-use understudy_tokio::demo::seen::{Request, Trouble};
+use understudy_tokio::demo::seen::Request;
 
-use crate::stage::{Scene, Stage, text, tokens};
+use crate::stage::{Outcome, Scene, Stage, WAIT_LIMIT, text, tokens};
 
 const PUT_AWAY: &str = "histories of idle threads are put away";
 
@@ -19,12 +20,22 @@ fn times_put_away(stage: &mut Stage) -> usize {
     stage.host.stderr().matches(PUT_AWAY).count()
 }
 
-/// Lets something come in, so that what is unused is put away, and checks that it was.
-fn let_rest(stage: &mut Stage) -> Result<(), Trouble> {
+/// Runs a turn, after which the thread rests again.
+fn turn_and_rest(stage: &mut Stage, thread: &str, words: &str) -> Outcome {
     let before = times_put_away(stage);
+    assert_eq!(stage.turn(thread, words)?["status"], "completed");
+    rests(stage, before)
+}
+
+/// Waits until something was put away since `before` was counted.
+fn rests(stage: &mut Stage, before: usize) -> Outcome {
+    // Whatever comes in has threads looked over.
     stage.host.ask("account/read", json!({"refreshToken": false}))?;
-    stage.host.ask("account/read", json!({"refreshToken": false}))?;
-    assert!(times_put_away(stage) > before, "nothing was put away: {}", stage.host.stderr());
+    let end = Instant::now() + WAIT_LIMIT;
+    while times_put_away(stage) <= before {
+        assert!(Instant::now() < end, "nothing was put away: {}", stage.host.stderr());
+        thread::sleep(Duration::from_millis(2));
+    }
     Ok(())
 }
 
@@ -41,13 +52,15 @@ fn a_thread_that_rested_goes_on_as_if_nothing_had_been() {
         let work = stage.scratch.work().to_string_lossy().into_owned();
         let params = json!({"cwd": work, "experimentalRawEvents": true});
         let thread = text(&stage.host.ask("thread/start", params)?, "/thread/id")?;
+        rests(stage, 0)?;
+        let before = times_put_away(stage);
         let input = json!([{"type": "text", "text": "first"}]);
         let params = json!({
             "threadId": thread, "input": input, "model": "other-model", "effort": "high",
         });
         stage.host.ask("turn/start", params)?;
         stage.completed(&thread)?;
-        let_rest(stage)?;
+        rests(stage, before)?;
 
         // What is asked of a thread that rests is answered as ever.
         let params = json!({"threadId": thread, "includeTurns": true});
@@ -57,14 +70,14 @@ fn a_thread_that_rested_goes_on_as_if_nothing_had_been() {
         assert_eq!(loaded["data"], json!([thread]));
 
         let raw_before = stage.said("rawResponseItem/completed").len();
-        stage.turn(&thread, "second")?;
+        turn_and_rest(stage, &thread, "second")?;
         assert!(stage.said("rawResponseItem/completed").len() > raw_before, "still listened to");
-        let_rest(stage)?;
+        let before = times_put_away(stage);
         let params = json!({"threadId": thread, "numTurns": 1});
         let left = stage.host.ask("thread/rollback", params)?;
         assert_eq!(left["thread"]["turns"].as_array().map(Vec::len), Some(1));
-        let_rest(stage)?;
-        stage.turn(&thread, "third")?;
+        rests(stage, before)?;
+        turn_and_rest(stage, &thread, "third")?;
 
         let requests = stage.backend.model_requests();
         let bodies: Vec<Value> = requests.iter().map(body).collect();
@@ -98,8 +111,8 @@ fn a_thread_in_memory_never_rests_and_one_that_is_gone_is_said_to_be() {
 
         let started = stage.host.ask("thread/start", json!({}))?;
         let (thread, path) = (text(&started, "/thread/id")?, text(&started, "/thread/path")?);
-        stage.turn(&thread, "third")?;
-        let_rest(stage)?;
+        rests(stage, 0)?;
+        turn_and_rest(stage, &thread, "third")?;
         let kept = fs::read(&path)?;
         fs::remove_file(&path)?;
         let input = json!([{"type": "text", "text": "fourth"}]);

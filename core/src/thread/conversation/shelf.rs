@@ -1,12 +1,16 @@
-//! A history that nobody has used for a while is put away: it stands in the thread's file, and is
-//! read back before the next turn. Everything else of the thread stays as it is.
+//! What an open thread costs in memory: a history that nobody has used for a while is put away, and
+//! what is the same in two threads is held once.
 //!
-//! Invariant: what is put away stands in the file to the last item.
+//! Invariants: what is put away stands in the thread's file to the last item, and is read back
+//! before the next turn; what is shared is never changed.
 
 use std::sync::Arc;
 
 use super::Conversation;
 use crate::thread::Recorder;
+
+/// Items at the beginning of a history that another thread is likely to have as well.
+const CONTEXT_ITEMS: usize = 8;
 
 impl Conversation {
     /// Whether there is a history that can be put away. One that is in memory only never can.
@@ -39,6 +43,32 @@ impl Conversation {
         tracing::warn!(?before, now = history.len(), "a stored thread was changed meanwhile");
         let usage = self.usage.take();
         self.restore(history, usage);
+    }
+
+    /// Holds what is the same in another thread once: most threads of a host differ in little.
+    pub(crate) fn share(&mut self, other: &Self) {
+        if self.config == other.config {
+            self.config = other.config.clone();
+        }
+        if self.model == other.model {
+            self.model = other.model.clone();
+        }
+        let texts = [
+            (&mut self.instructions, &other.instructions),
+            (&mut self.tools, &other.tools),
+            (&mut self.user_instructions, &other.user_instructions),
+            (&mut self.shell, &other.shell),
+        ];
+        // The context stands at the beginning of both histories.
+        let context = self.history.iter_mut().zip(&other.history).take(CONTEXT_ITEMS);
+        for (own, theirs) in texts.into_iter().chain(context) {
+            if own == theirs {
+                *own = theirs.clone();
+            }
+        }
+        if self.dynamic_tools == other.dynamic_tools {
+            self.dynamic_tools = other.dynamic_tools.clone();
+        }
     }
 
     /// Bytes of the history in memory.
