@@ -119,6 +119,13 @@ pub const COPY_BYTES: usize = 1 << 20;
 /// Threads open at once; `thread/start` beyond it is refused.
 pub const THREADS_MAX: usize = 10_000;
 
+/// A thread that was not used for so long puts its history away; it is read back from the file before
+/// the next turn.
+pub const THREAD_IDLE: Duration = Duration::from_secs(30 * 60);
+/// Histories of open threads in memory; beyond it those that were not used for longest are put away
+/// sooner. What turns that run have is not counted out.
+pub const HISTORY_BYTES_MAX: usize = 256 << 20;
+
 /// Inputs that wait for the running turn to take them; one more is refused.
 pub const PENDING_INPUTS_MAX: usize = 64;
 
@@ -207,3 +214,11 @@ pub const SESSION_APPROVALS_MAX: usize = 4096;
 /// Lines, old and new together, between the first and the last difference of two texts that a diff
 /// looks at closely, a second or two; more are shown as one replacement.
 pub const DIFF_LINES_MAX: usize = 100_000;
+/// Tools that a client may add to a thread, which is what the API takes in one request; with more
+/// the thread is refused.
+pub const DYNAMIC_TOOLS_MAX: usize = 128;
+/// Their descriptions and schemas together, which every request carries; with more the thread is
+/// refused.
+pub const DYNAMIC_TOOLS_BYTES_MAX: usize = 1 << 20;
+/// The name of a tool, as the API takes it; a longer one is refused.
+pub const TOOL_NAME_BYTES_MAX: usize = 64;
