@@ -12,9 +12,10 @@ use landlock::ABI;
 use rustix::stdio::{dup2_stdin, stdin, stdout};
 use understudy_core::{ProcessFailure, ProcessFailureKind as Kind};
 
+use super::calls::{self, Refused};
 use super::order::Order;
 use super::view::View;
-use super::{calls, mounts, rights, start};
+use super::{mounts, rights, start};
 use crate::program::{failure, start_failure_kind};
 
 /// Does what the other end of standard input says. Its end without a word means that the program
@@ -36,19 +37,21 @@ fn become_program(link: &mut UnixStream) -> Result<Infallible, ProcessFailure> {
     link.write_all(&[start::HELLO]).map_err(other)?;
     let order = Order::read(link).map_err(other)?;
     connect_stdin(order.has_terminal).map_err(other)?;
-    let least = match &order.view {
-        Some(view) => Some((view, see(view)?)),
-        None => None,
-    };
+    let mounts = order.view.as_ref().map(see).transpose()?;
     // By its path, and after the mounts: what the process is in so far is the old folder.
     std::env::set_current_dir(&order.cwd).map_err(|error| failure(Kind::Folder, &error))?;
-    rights::drop_privileges().map_err(|error| no_sandbox("privileges", &error))?;
-    if let Some((view, least)) = least {
+    rights::drop_privileges().map_err(|error| no_sandbox("to give up privileges", &error))?;
+    if let Some((view, mounts)) = order.view.as_ref().zip(mounts) {
+        let least = match mounts {
+            Mounts::Own => ABI::V1,
+            // The first that knows of truncating.
+            Mounts::Shared => ABI::V3,
+        };
         rights::restrict(view, least).map_err(|error| no_sandbox("Landlock", &error))?;
     }
-    if !order.network {
-        calls::refuse_network().map_err(|error| no_sandbox("seccomp", &error))?;
-    }
+    let attributes = mounts == Some(Mounts::Shared);
+    let refused = Refused { network: !order.network, attributes };
+    calls::refuse(refused).map_err(|error| no_sandbox("seccomp", &error))?;
     let Some((program, args)) = order.argv.split_first() else {
         return Err(failure(Kind::Program, &"there is no program to run"));
     };
@@ -57,14 +60,21 @@ fn become_program(link: &mut UnixStream) -> Result<Infallible, ProcessFailure> {
     Err(failure(start_failure_kind(&error), &error))
 }
 
-/// Gives the process its own view of the files, and says what Landlock has to know at least beside
-/// that.
-fn see(view: &View) -> Result<ABI, ProcessFailure> {
+/// Whose mounts the program sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mounts {
+    Own,
+    /// Those of the server. Then nothing but Landlock and seccomp keeps it from writing.
+    Shared,
+}
+
+/// Gives the process its own view of the files, if it can be had.
+fn see(view: &View) -> Result<Mounts, ProcessFailure> {
     match mounts::enter(view) {
-        Ok(()) => Ok(ABI::V1),
-        // One that knows of truncating can keep everything read-only by itself.
-        Err(_) if view.writable.is_empty() => Ok(ABI::V3),
-        Err(error) => Err(no_sandbox("mounts of its own", &error)),
+        Ok(()) => Ok(Mounts::Own),
+        // Nothing in it has to be told apart from writable folders around it.
+        Err(_) if view.writable.is_empty() => Ok(Mounts::Shared),
+        Err(error) => Err(no_sandbox("mounts of its own, to protect .git and .codex", &error)),
     }
 }
 

@@ -13,9 +13,9 @@
 //! 4. Without network, seccomp refuses what makes or connects sockets.
 //!
 //! Reading is never restricted. A kernel that cannot do what a plan needs gets no program to run:
-//! `Within` no roots needs Landlock, and the first step as well where Landlock knows nothing of
-//! truncating (before Linux 6.2); with roots, both are needed, since Landlock cannot take a folder
-//! within a root away again.
+//! with writable roots both mounts and Landlock are needed, since Landlock cannot take a folder within
+//! a root away again. Without any, Landlock will do if it knows of truncating (since Linux 6.2), with
+//! seccomp against what it knows nothing of, such as `chmod`.
 //!
 //! Not covered: a program with network may talk to local sockets in the file system before Linux
 //! 7.0; one that leaves its process group is not killed with it, and no longer kept from creating

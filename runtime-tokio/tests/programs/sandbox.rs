@@ -56,8 +56,12 @@ impl Place {
 
     async fn ask(&self, request: ProcessRequest) -> Run {
         let mut port = confined_port();
-        start(&mut port, 1, request);
-        let ran = finish(&mut port, 1).await;
+        self.ask_of(&mut port, request).await
+    }
+
+    async fn ask_of(&self, port: &mut TestPort, request: ProcessRequest) -> Run {
+        start(port, 1, request);
+        let ran = finish(port, 1).await;
         if let Some(failure) = &ran.failure
             && failure.kind == ProcessFailureKind::NoSandbox
         {
@@ -105,6 +109,10 @@ fn tries(lines: &[&str]) -> String {
 
 async fn all_fail(place: &Place, policy: SandboxPolicy, lines: &[&str]) {
     let ran = place.run(policy, &tries(lines)).await;
+    check_all_failed(&ran, lines);
+}
+
+fn check_all_failed(ran: &Run, lines: &[&str]) {
     let said: Vec<_> = ran.stdout().lines().collect();
     assert_eq!(said.len(), lines.len(), "{ran:?}");
     for (line, said) in lines.iter().zip(said) {
@@ -188,6 +196,50 @@ async fn a_read_only_program_writes_nowhere() {
     all_fail(&place, SandboxPolicy::ReadOnly, &lines).await;
     let ran = place.run(SandboxPolicy::ReadOnly, "cat file; echo x >/dev/null").await;
     assert_eq!((ran.stdout(), ran.exit), ("kept", Some(ProcessExit::Code(0))), "{ran:?}");
+}
+
+/// A port whose helper cannot have mounts of its own: no privilege, and no user namespaces.
+fn port_without_mounts(place: &Place) -> TestPort {
+    let helper = place.outside.join("helper");
+    let script = format!(
+        "#!/bin/bash\nexec unshare -Ur /bin/bash -c '
+        echo 0 >/proc/sys/user/max_user_namespaces
+        exec setpriv --bounding-set=-all --inh-caps=-all /bin/bash -c \"
+            exec -a understudy-sandbox {}\"'\n",
+        env!("CARGO_BIN_EXE_understudy"),
+    );
+    fs::write(&helper, script).expect("written");
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).expect("changed");
+    port_with(Programs::with_helper(helper))
+}
+
+#[tokio::test]
+async fn where_mounts_are_not_to_be_had_reading_is_all_that_is_left() {
+    let place = Place::new();
+    fs::write(place.work.join("file"), "kept").expect("written");
+    let mut port = port_without_mounts(&place);
+    let lines = [
+        "echo x >new",
+        "echo x >>file",
+        ": >file",
+        "truncate -s 1 file",
+        "rm file",
+        "mkdir d",
+        "chmod 777 file",
+        "touch file",
+        "setfattr -n user.a -v b file",
+        "exec 3<>/dev/tcp/127.0.0.1/1",
+    ];
+    let asked = place.confined(SandboxPolicy::ReadOnly, shell(&tries(&lines)));
+    check_all_failed(&place.ask_of(&mut port, asked).await, &lines);
+    let asked = place.confined(SandboxPolicy::ReadOnly, shell("cat file"));
+    assert_eq!(place.ask_of(&mut port, asked).await.stdout(), "kept");
+
+    start(&mut port, 2, place.confined(here(), shell("echo x >new")));
+    let failure = finish(&mut port, 2).await.failure.expect("no sandbox");
+    assert_eq!(failure.kind, ProcessFailureKind::NoSandbox, "{failure:?}");
+    assert!(failure.text.contains("mounts of its own"), "{failure:?}");
+    until("the folder is as it was", || place.names() == ["file"]).await;
 }
 
 #[tokio::test]
