@@ -36,8 +36,13 @@ const BURY_EVERY: Duration = Duration::from_millis(10);
 /// process.
 #[derive(Clone, Default)]
 pub struct Programs {
-    thread: Arc<Mutex<Option<(Sender<Errand>, JoinHandle<()>)>>>,
+    thread: Arc<Mutex<Option<Thread>>>,
     helper: Option<PathBuf>,
+}
+
+struct Thread {
+    errands: Sender<Errand>,
+    handle: JoinHandle<()>,
 }
 
 /// What the thread is asked to do.
@@ -99,12 +104,12 @@ impl Programs {
     fn errands(&self) -> io::Result<Sender<Errand>> {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         match &*thread {
-            Some((errands, handle)) if !handle.is_finished() => Ok(errands.clone()),
+            Some(thread) if !thread.handle.is_finished() => Ok(thread.errands.clone()),
             _ => {
                 let (errands, todo) = channel();
                 let begin = move || work(&todo);
                 let handle = thread::Builder::new().name("programs".into()).spawn(begin)?;
-                *thread = Some((errands.clone(), handle));
+                *thread = Some(Thread { errands: errands.clone(), handle });
                 Ok(errands)
             }
         }

@@ -80,7 +80,11 @@ fn see(view: &View) -> Result<Mounts, ProcessFailure> {
 
 /// The link is where standard input should be.
 fn connect_stdin(has_terminal: bool) -> io::Result<()> {
-    Ok(if has_terminal { dup2_stdin(stdout())? } else { dup2_stdin(File::open("/dev/null")?)? })
+    match has_terminal {
+        true => dup2_stdin(stdout())?,
+        false => dup2_stdin(File::open("/dev/null")?)?,
+    }
+    Ok(())
 }
 
 fn no_sandbox(what: &str, error: &dyn Display) -> ProcessFailure {
