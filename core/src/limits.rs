@@ -30,6 +30,18 @@ pub const PROCESS_CHUNK_BYTES: usize = 8192;
 /// open (engine.md §3.3); what was said by then is kept.
 pub const PROCESS_DRAIN: Duration = Duration::from_secs(2);
 
+/// How long a model's command may run unless the model says otherwise (engine.md §3.3); then its
+/// process group is killed.
+pub const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+/// How long it may run whatever the model says; a longer limit is taken for this one.
+pub const COMMAND_LIMIT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// What is kept of each stream of a command, and of both together for the model; the middle of more
+/// is dropped (engine.md §3.3).
+pub const COMMAND_OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// Deltas of output that are told of each stream of a command; what comes later is kept, but not
+/// told before the end (engine.md §3.3).
+pub const COMMAND_DELTAS_MAX: u32 = 10_000;
+
 /// How long a host has to answer a refresh request, from the moment it was written (auth.md §8.3).
 pub const REFRESH_LIMIT: Duration = Duration::from_secs(10);
 
