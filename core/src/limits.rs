@@ -29,6 +29,8 @@ pub const PROCESS_CHUNK_BYTES: usize = 8192;
 /// How long a program's output is read on after its end, while something that it started holds it
 /// open (engine.md §3.3); what was said by then is kept.
 pub const PROCESS_DRAIN: Duration = Duration::from_secs(2);
+/// Input that waits for a program's terminal to take it; more is dropped.
+pub const PROCESS_INPUT_BYTES_MAX: usize = 1 << 20;
 
 /// How long a model's command may run unless the model says otherwise (engine.md §3.3); then its
 /// process group is killed.

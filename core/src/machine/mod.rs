@@ -384,7 +384,7 @@ impl Machine {
         tracing::error!(?owner, "the backend failed before it could answer");
         match owner {
             // Without configuration nothing may be served.
-            CallOwner::Startup => self.exit(ExitStatus::OutOfTime),
+            CallOwner::Startup => self.exit(ExitStatus::Failed),
             CallOwner::ThreadOpen => self.open_lost(call),
             CallOwner::ThreadFile => self.ask_lost(call),
             CallOwner::Rollout(thread) => self.on_appended(thread, Err(FileError::lost())),

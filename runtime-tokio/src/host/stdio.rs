@@ -22,7 +22,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-use super::reactor::watched;
+use crate::reactor::watched;
 use super::watchdog::Watchdog;
 use super::worker::{Duty, Worker};
 
