@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use crate::limits::COMMAND_OUTPUT_BYTES_MAX as KEPT;
+use crate::limits::SHELL_OUTPUT_BYTES_MAX as KEPT;
 use crate::process::OutputStream;
 
 /// The output of one command.
@@ -161,7 +161,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Captured, Decoder};
-    use crate::limits::COMMAND_OUTPUT_BYTES_MAX as KEPT;
+    use crate::limits::SHELL_OUTPUT_BYTES_MAX as KEPT;
     use crate::process::OutputStream::{Stderr, Stdout};
 
     #[test]

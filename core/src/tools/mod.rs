@@ -5,6 +5,7 @@
 
 mod captured;
 pub mod command;
+pub(crate) mod dynamic;
 mod offer;
 mod patch;
 mod patch_job;

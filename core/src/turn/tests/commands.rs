@@ -335,7 +335,7 @@ fn a_command_that_runs_too_long_is_killed_and_keeps_its_output() {
     assert!(bench.outputs()[0].starts_with("Exit code: 124\n"));
     assert!(bench.outputs()[0].ends_with(text), "{:?}", bench.outputs());
     bench.respond(&[script("d", "sleep 99")]);
-    assert_eq!(bench.timers.last().expect("a timer").1, limits::COMMAND_LIMIT);
+    assert_eq!(bench.timers.last().expect("a timer").1, limits::SHELL_LIMIT);
 }
 
 #[test]
@@ -388,14 +388,14 @@ fn deltas_never_cut_a_character_and_come_to_an_end() {
     for bytes in [&b"a\xe2\x82"[..], b"\xac", b"\xff", b"\xe2"] {
         bench.writes(Stdout, bytes);
     }
-    for _ in 0..limits::COMMAND_DELTAS_MAX + 5 {
+    for _ in 0..limits::SHELL_DELTAS_MAX + 5 {
         bench.writes(Stderr, b"e");
     }
     bench.writes(Stdout, b"\x82");
     bench.exits(0);
     let deltas = bench.notes(DELTA);
     let text: String = deltas.iter().map(|params| params["delta"].as_str().unwrap()).collect();
-    let errors = limits::COMMAND_DELTAS_MAX as usize;
+    let errors = limits::SHELL_DELTAS_MAX as usize;
     assert_eq!(text.replace('e', ""), "a€\u{fffd}\u{fffd}");
     assert_eq!(text.matches('e').count(), errors);
     let raw = bench.notes("codex/event/exec_command_output_delta");
