@@ -32,13 +32,17 @@ pub const PROCESS_DRAIN: Duration = Duration::from_secs(2);
 /// Input that waits for a program's terminal to take it; more is dropped.
 pub const PROCESS_INPUT_BYTES_MAX: usize = 1 << 20;
 
-/// How long a command of a client runs if the client does not say (protocol.md §8); then it is
-/// killed.
+/// How long a command of a model or a client runs if they do not say (engine.md §3.3, protocol.md
+/// §8); then its process group is killed.
 pub const COMMAND_LIMIT: Duration = Duration::from_secs(10);
-/// The longest that it may ask for, so that no clock overflows; a longer time is taken for this one.
-pub const COMMAND_LIMIT_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
-/// The beginning of each of a command's streams that is kept (engine.md §3.3); the rest is dropped.
+/// How long it may run whatever they say; a longer limit is taken for this one.
+pub const COMMAND_LIMIT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// What is kept of each stream of a command, and of both together for the model (engine.md §3.3). For
+/// the model the middle of more is dropped, for a client the end.
 pub const COMMAND_OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// Deltas of output that are told of each stream of a command; what comes later is kept, but not
+/// told before the end (engine.md §3.3).
+pub const COMMAND_DELTAS_MAX: u32 = 10_000;
 /// Programs that clients run outside of threads at a time, each of which may hold two such outputs;
 /// further requests wait for one of them to end.
 pub const COMMANDS_MAX: usize = 32;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the model is told of a changed setting once, before the next input (engine.md §1.4).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,8 +11,11 @@ use super::recorder::Recorder;
 use super::rollout::line::{NewLine, Note, TruncationMode, TruncationPolicy, TurnContext};
 use super::rollout::said::ItemPeek;
 use super::{Audience, ThreadId};
-use crate::approval::SessionApprovals;
-use crate::config::features::Stage;
+use crate::approval::{
+    CommandRequest, CommandRuling, CommandTool, Rights, SessionApprovals, command_ruling,
+    sandbox_kind,
+};
+use crate::config::features::{Feature, Stage};
 use crate::config::kinds::{
     AskForApproval, Personality, ReasoningEffort, ReasoningSummary, SandboxMode, WebSearchMode,
 };
@@ -26,8 +29,10 @@ use crate::model::request::{self, Request};
 use crate::model::usage;
 use crate::model::usage::{TokenUsage, TokenUsageInfo};
 use crate::outside::Outside;
+use crate::process::{Confinement, ProcessRequest, Stdio, child_env};
+use crate::rules::{Amendment, RuleSet};
 use crate::setup::{Environment, Setup};
-use crate::tools::{self, PatchCheck};
+use crate::tools::{self, OutputForm, PatchCheck, ShellCall, ToolFacts};
 use crate::turn::{Changed, Voice};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::v2::common::{
@@ -76,6 +81,8 @@ pub(crate) struct Conversation {
     tools: Arc<str>,
     /// What the user approved for the rest of the session.
     pub(crate) approvals: SessionApprovals,
+    /// Which commands may run.
+    pub(crate) rules: RuleSet,
     history: Vec<Arc<str>>,
     /// What the history has gained and a host that wants raw items was not told yet.
     pub(crate) unsaid: Vec<Arc<str>>,
@@ -91,7 +98,10 @@ pub(crate) struct Conversation {
     usage: Option<TokenUsageInfo>,
     rate_limits: Snapshot,
     shell: Arc<str>,
-    tmpdir: Option<String>,
+    /// Where that shell is.
+    shell_path: Arc<str>,
+    env: Arc<Environment>,
+    home: Arc<Path>,
     /// The backend counts earlier reasoning itself (engine.md §2.1).
     counts_reasoning: bool,
 }
@@ -144,6 +154,7 @@ impl Conversation {
             model,
             instructions,
             approvals: SessionApprovals::default(),
+            rules: RuleSet::default(),
             history: Vec::new(),
             unsaid: Vec::new(),
             turn_marks: Vec::new(),
@@ -153,7 +164,9 @@ impl Conversation {
             usage: None,
             rate_limits: Snapshot::default(),
             shell: setup.host.shell.as_str().into(),
-            tmpdir: setup.env.filled("TMPDIR").map(str::to_owned),
+            shell_path: setup.host.shell_path.as_str().into(),
+            env: setup.env.clone(),
+            home: setup.home.as_path().into(),
             counts_reasoning: false,
             config,
         }
@@ -280,13 +293,14 @@ impl Conversation {
             }
             SandboxPolicy::WorkspaceWrite { .. } => SandboxMode::WorkspaceWrite,
         };
+        let prefixes: Vec<String> = self.rules.allowed_prefixes().collect();
         context::permissions_json(&PermissionFacts {
             sandbox,
             network: self.settings.sandbox.has_network(),
             approval: self.settings.approval_policy,
             writable_roots: &self.writable_roots(),
-            prefix_rules: false,
-            allowed_prefixes: &[],
+            prefix_rules: self.has_prefix_rules(),
+            allowed_prefixes: &prefixes,
         })
     }
 
@@ -305,26 +319,82 @@ impl Conversation {
             writable_roots.iter().map(|root| root.as_str().to_owned()).collect();
         roots.push(self.cwd_text());
         roots.extend((!exclude_slash_tmp).then(|| "/tmp".to_owned()));
-        roots.extend(self.tmpdir.clone().filter(|_| !exclude_tmpdir_env_var));
+        let tmpdir = self.env.filled("TMPDIR").filter(|_| !exclude_tmpdir_env_var);
+        roots.extend(tmpdir.map(str::to_owned));
         roots
     }
 
-    // --- patches ---
+    // --- tools ---
 
-    /// The job that checks a patch under the settings in force.
-    pub(crate) fn patch_check(&self, text: String) -> PatchCheck {
-        let tmpdir = self.tmpdir.iter().map(|path| ("TMPDIR".to_owned(), path.clone()));
-        PatchCheck {
-            text,
-            cwd: self.settings.cwd.clone(),
-            policy: self.settings.sandbox.clone(),
-            env: tmpdir.collect::<Environment>(),
+    /// What decides how a call of a tool is read.
+    pub(crate) fn tool_facts(&self) -> ToolFacts<'_> {
+        let has_shell = tools::has_shell(&self.model, self.config.features);
+        ToolFacts { shell: has_shell.then_some(&*self.shell_path) }
+    }
+
+    /// The job that checks a patch whose paths begin in `cwd`, under the settings in force.
+    pub(crate) fn patch_check(&self, text: String, cwd: PathBuf) -> PatchCheck {
+        let policy = self.settings.sandbox.clone();
+        PatchCheck { text, cwd, policy, env: self.env.clone() }
+    }
+
+    /// How the model is told what came of a command: it reads text where it writes patches as text.
+    pub(crate) fn output_form(&self, form: OutputForm) -> OutputForm {
+        match tools::offers_freeform_patch(&self.model, &self.config) {
+            true => OutputForm::Text,
+            false => form,
         }
     }
 
-    /// Whether the model writes patches as free text.
-    pub(crate) fn has_freeform_patch(&self) -> bool {
-        tools::offers_freeform_patch(&self.model, &self.config)
+    /// How much of a tool's output the model is given.
+    pub(crate) fn truncation(&self) -> Truncation {
+        let limit = self.config.model.tool_output_token_limit;
+        match limit.and_then(|limit| u64::try_from(limit).ok()) {
+            Some(limit) => Truncation::Tokens(limit),
+            None => self.model.truncation_policy,
+        }
+    }
+
+    /// What becomes of a command under the settings and rules in force.
+    pub(crate) fn ruling(&self, call: &ShellCall) -> CommandRuling {
+        let request = CommandRequest {
+            argv: &call.argv,
+            shell: &self.shell_path,
+            tool: CommandTool::Shell,
+            policy: self.settings.approval_policy,
+            sandbox: sandbox_kind(&self.settings.sandbox),
+            escalation: call.escalation,
+            justification: call.justification.as_deref(),
+            prefix: call.prefix.as_deref().filter(|_| self.has_prefix_rules()),
+        };
+        command_ruling(request, &self.rules)
+    }
+
+    fn has_prefix_rules(&self) -> bool {
+        self.config.features.has(Feature::RequestRule)
+    }
+
+    /// The program of a command, with just these rights.
+    pub(crate) fn process(
+        &self,
+        argv: Vec<String>,
+        cwd: PathBuf,
+        rights: Rights,
+    ) -> ProcessRequest {
+        let policy = &self.settings.sandbox;
+        let confinement = (rights == Rights::Sandboxed).then(|| Confinement {
+            policy: policy.clone(),
+            cwd: self.settings.cwd.clone(),
+            env: self.env.clone(),
+        });
+        let env = child_env(&self.config.shell_environment, &self.env, policy.has_network());
+        ProcessRequest { argv, cwd, env, stdio: Stdio::Pipes, confinement }
+    }
+
+    /// Allows what begins with these words from now on, and gives what saves that.
+    pub(crate) fn allow(&mut self, words: Vec<String>) -> Amendment {
+        self.rules.allow(&words);
+        Amendment { home: self.home.to_path_buf(), words }
     }
 
     // --- the provider ---

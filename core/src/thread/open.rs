@@ -21,13 +21,15 @@ use super::rollout::name::RolloutName;
 use super::rollout::rebuild::{RebuildJob, Rebuilt};
 use super::rollout::said;
 use super::{Audience, Thread, ThreadId, git};
+use crate::config::features::Feature;
 use crate::config::kinds::{AskForApproval, Personality, SandboxMode};
-use crate::config::{self, Choices, Config, ConfigAsk};
+use crate::config::{self, Choices, Config, ConfigAsk, Loaded};
 use crate::files::{FileError, Files};
 use crate::limits;
 use crate::model::catalogue::Catalogue;
 use crate::outside::Outside;
 use crate::pending::Ticket;
+use crate::rules::{LoadedRules, RuleSet, RulesFolder, RulesJob};
 use crate::setup::Setup;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::legacy::conversation::SessionSource;
@@ -134,6 +136,7 @@ pub struct ThreadSetting(pub(crate) Result<Setting, Refusal>);
 pub(crate) struct Setting {
     pub(crate) config: Arc<Config>,
     user_instructions: String,
+    rules: RuleSet,
     cwd: PathBuf,
     git: Option<GitFacts>,
     /// The file that the thread is opened from, and its first line.
@@ -236,6 +239,7 @@ impl ThreadSettingJob {
         self.ask.cwd = Some(cwd.clone());
         let loaded = config::load_or_default(files, &self.ask)
             .map_err(|error| Refusal::invalid(format!("error deriving config: {error}")))?;
+        let rules = rules(files, &loaded);
         let config = loaded.config;
         config
             .provider
@@ -244,6 +248,7 @@ impl ThreadSettingJob {
         let git = if self.wants_git { git::facts(files, &cwd) } else { None };
         Ok(Setting {
             user_instructions: user_instructions(files, &self.home, &cwd, &config),
+            rules,
             config,
             cwd,
             git,
@@ -280,6 +285,20 @@ impl ThreadSettingJob {
     }
 }
 
+/// The rules of a thread. What is wrong with their files was said when the process began, as far as
+/// they are the process's own; rules in doubt allow nothing.
+fn rules(files: &dyn Files, loaded: &Loaded) -> RuleSet {
+    if !loaded.config.features.has(Feature::ExecPolicy) {
+        return RuleSet::default();
+    }
+    let folders = RulesFolder::of(&loaded.layers, loaded.config.permissions.trust);
+    let LoadedRules { rules, errors } = RulesJob { folders }.run(files);
+    for error in errors {
+        tracing::warn!(%error, "rules of a thread");
+    }
+    rules
+}
+
 /// What opening a thread leads to.
 pub(crate) enum Opened {
     /// It is there.
@@ -299,7 +318,7 @@ impl Opening {
         chatgpt: bool,
         setting: Setting,
     ) -> Opened {
-        let Setting { config, user_instructions, cwd, git, from } = setting;
+        let Setting { config, user_instructions, rules, cwd, git, from } = setting;
         let id = match (&from, self.kind) {
             (Some((_, meta)), OpenKind::Resume) => stored_id(meta),
             _ => None,
@@ -309,6 +328,7 @@ impl Opening {
         let mut conversation = Conversation::new(id, setup, config, settings, catalogue);
         conversation.audience = self.audience();
         conversation.set_user_instructions(&user_instructions);
+        conversation.rules = rules;
         let stored = from.as_ref().and_then(|(_, meta)| meta.base_instructions.as_ref());
         if let Some(stored) = stored {
             conversation.keep_base_instructions(&stored.text);

@@ -3,14 +3,18 @@
 //!
 //! Nothing is made for a dialect that nobody wants to hear.
 
+mod commands;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+pub(super) use commands::{CommandEvent, CommandShown};
+
+use super::calls::Dialect;
 use super::legacy;
-use super::patching::Dialect;
 use crate::model::rate_limits::Snapshot;
 use crate::model::usage::TokenUsageInfo;
 use crate::outside::Outside;
