@@ -10,6 +10,7 @@ use crate::thread::open::{OpenDialect, OpenKind, Opening, Source, Wishes};
 use crate::thread::question::{Question, Read, ReadJob};
 use crate::thread::stored::StoredThread;
 use crate::thread::{Thread, ThreadId};
+use crate::tools::DynamicTools;
 use crate::wire::legacy::conversation::{
     AddConversationListenerParams, AddConversationSubscriptionResponse, ArchiveConversationParams,
     ForkConversationParams, GetConversationSummaryParams, GetConversationSummaryResponse,
@@ -49,7 +50,8 @@ impl Machine {
 
     pub(super) fn new_conversation(&mut self, ticket: Ticket, params: NewConversationParams) {
         let (kind, dialect) = (OpenKind::Start, OpenDialect::Legacy);
-        self.open_thread(ticket, kind, dialect, Source::New, false, params.into());
+        let source = Source::New(DynamicTools::default());
+        self.open_thread(ticket, kind, dialect, source, false, params.into());
     }
 
     /// `path` outranks `conversationId`, which outranks `history`.

@@ -18,6 +18,7 @@ use crate::thread::question::{Answer, Question, Read, ReadJob, archive_refusal};
 use crate::thread::rollout::line::Note;
 use crate::thread::rollout::rebuild::{RebuildError, RebuildJob, Rebuilt};
 use crate::thread::{self, Thread, ThreadId};
+use crate::tools::DynamicTools;
 use crate::turn::{Changed, Voice};
 use crate::wire::legacy::event::EventMsg;
 use crate::wire::refusal::Refusal;
@@ -69,12 +70,17 @@ pub(super) enum Asked {
 impl Machine {
     // --- opening ---
 
-    pub(super) fn start_thread(&mut self, ticket: Ticket, params: ThreadStartParams) {
+    pub(super) fn start_thread(&mut self, ticket: Ticket, mut params: ThreadStartParams) {
+        let tools = DynamicTools::new(params.dynamic_tools.take().unwrap_or_default());
+        let source = match tools {
+            Ok(tools) => Source::New(tools),
+            Err(why) => return self.out.refuse(ticket, &Refusal::invalid(why)),
+        };
         let raw = params.experimental_raw_events;
         let ephemeral = params.ephemeral.unwrap_or(false);
         let wishes = Wishes::from(params);
         let dialect = OpenDialect::V2 { raw };
-        self.open_thread(ticket, OpenKind::Start, dialect, Source::New, ephemeral, wishes);
+        self.open_thread(ticket, OpenKind::Start, dialect, source, ephemeral, wishes);
     }
 
     /// `thread/resume`: `history` outranks `path`, which outranks `threadId` (protocol.md §3.2).
@@ -120,7 +126,7 @@ impl Machine {
                 .values()
                 .find(|thread| thread.path() == Some(path))
                 .map(|thread| thread.conversation.id),
-            Source::New | Source::History(_) => None,
+            Source::New(_) | Source::History(_) => None,
         }
     }
 

@@ -32,7 +32,7 @@ use crate::outside::Outside;
 use crate::process::{Confinement, ProcessRequest, Stdio, child_env};
 use crate::rules::{Amendment, RuleSet};
 use crate::setup::{Environment, Setup};
-use crate::tools::{self, OutputForm, PatchCheck, ShellCall, ToolFacts};
+use crate::tools::{self, DynamicTools, OutputForm, PatchCheck, ShellCall, ToolFacts};
 use crate::turn::{Changed, Voice};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::v2::common::{
@@ -79,6 +79,7 @@ pub(crate) struct Conversation {
     instructions: Arc<str>,
     /// The tools, as a JSON array.
     tools: Arc<str>,
+    dynamic_tools: DynamicTools,
     /// What the user approved for the rest of the session.
     pub(crate) approvals: SessionApprovals,
     /// Which commands may run.
@@ -150,7 +151,8 @@ impl Conversation {
             settings,
             audience: Audience::default(),
             zone: setup.zone.clone(),
-            tools: tools::offered(&model, &config),
+            tools: tools::offered(&model, &config, &DynamicTools::default()),
+            dynamic_tools: DynamicTools::default(),
             model,
             instructions,
             approvals: SessionApprovals::default(),
@@ -218,7 +220,7 @@ impl Conversation {
         }
         if *self.model.slug != *self.settings.model {
             self.model = catalogue.find(&self.settings.model);
-            self.tools = tools::offered(&self.model, &self.config);
+            self.offer_tools();
         }
     }
 
@@ -326,10 +328,26 @@ impl Conversation {
 
     // --- tools ---
 
+    /// Takes the tools that the client runs itself.
+    pub(crate) fn set_dynamic_tools(&mut self, tools: DynamicTools) {
+        if self.dynamic_tools != tools {
+            self.dynamic_tools = tools;
+            self.offer_tools();
+        }
+    }
+
+    pub(crate) fn dynamic_tools(&self) -> &DynamicTools {
+        &self.dynamic_tools
+    }
+
+    fn offer_tools(&mut self) {
+        self.tools = tools::offered(&self.model, &self.config, &self.dynamic_tools);
+    }
+
     /// What decides how a call of a tool is read.
     pub(crate) fn tool_facts(&self) -> ToolFacts<'_> {
         let has_shell = tools::has_shell(&self.model, self.config.features);
-        ToolFacts { shell: has_shell.then_some(&*self.shell_path) }
+        ToolFacts { shell: has_shell.then_some(&*self.shell_path), dynamic: &self.dynamic_tools }
     }
 
     /// The job that checks a patch whose paths begin in `cwd`, under the settings in force.

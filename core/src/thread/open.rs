@@ -31,6 +31,7 @@ use crate::outside::Outside;
 use crate::pending::Ticket;
 use crate::rules::{LoadedRules, RuleSet, RulesFolder, RulesJob};
 use crate::setup::Setup;
+use crate::tools::DynamicTools;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::legacy::conversation::SessionSource;
 use crate::wire::legacy::event::EventMsg;
@@ -45,8 +46,8 @@ use crate::wire::v2::turn::Turn;
 /// What a thread is opened from.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
-    /// Nothing: it is new.
-    New,
+    /// Nothing: it is new, with these tools of the client's own.
+    New(DynamicTools),
     /// A stored thread.
     Id(ThreadId),
     /// A file anywhere.
@@ -196,7 +197,7 @@ impl From<ThreadForkParams> for Wishes {
 impl ThreadSettingJob {
     pub(crate) fn new(setup: &Setup, source: &Source, wishes: Wishes) -> Self {
         let source_file = match source {
-            Source::New | Source::History(_) => None,
+            Source::New(_) | Source::History(_) => None,
             Source::Id(id) => Some(Err(*id)),
             Source::Path(path) => Some(Ok(path.clone())),
         };
@@ -329,10 +330,6 @@ impl Opening {
         conversation.audience = self.audience();
         conversation.set_user_instructions(&user_instructions);
         conversation.rules = rules;
-        let stored = from.as_ref().and_then(|(_, meta)| meta.base_instructions.as_ref());
-        if let Some(stored) = stored {
-            conversation.keep_base_instructions(&stored.text);
-        }
         if let Some((path, _)) = from {
             let job = RebuildJob {
                 path: path.clone(),
@@ -346,13 +343,17 @@ impl Opening {
             return Opened::Reading(Box::new(job));
         }
         let at = out.now.wall;
+        let source = std::mem::replace(&mut self.source, Source::New(DynamicTools::default()));
+        if let Source::New(tools) = &source {
+            conversation.set_dynamic_tools(tools.clone());
+        }
         if !self.ephemeral {
             let name = RolloutName::new(at, &setup.zone, id.0);
             conversation.recorder = Some(Recorder::new(name.path_in_sessions(&setup.home)));
             let meta = new_meta(&conversation, out, originator, git.clone(), None);
             conversation.store(at, &NewLine::SessionMeta(&meta));
         }
-        match std::mem::replace(&mut self.source, Source::New) {
+        match source {
             Source::History(items) => {
                 for item in &items {
                     if let Ok(json) = serde_json::to_string(item) {
@@ -385,6 +386,11 @@ impl Opening {
         let Made { mut conversation, git, from } = made;
         let usage = rebuilt.token_info.take().map(Into::into);
         conversation.restore(std::mem::take(&mut rebuilt.history), usage);
+        if let Some(stored) = &rebuilt.meta.base_instructions {
+            conversation.keep_base_instructions(&stored.text);
+        }
+        let tools = rebuilt.meta.dynamic_tools.take();
+        conversation.set_dynamic_tools(DynamicTools::stored(tools.unwrap_or_default()));
         let stored = &rebuilt.stored;
         let preview = stored.preview.clone();
         if kind == OpenKind::Resume {
@@ -431,6 +437,7 @@ fn new_meta(
         model_provider: Some(conversation.config.provider_id.clone()),
         base_instructions: Some(BaseInstructions { text: conversation.base_instructions() }),
         git,
+        dynamic_tools: conversation.dynamic_tools().to_store(),
     }
 }
 

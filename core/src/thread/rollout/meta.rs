@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::wire::legacy::conversation::{SessionSource, SubAgentSource};
 use crate::wire::v2;
+use crate::wire::v2::thread::DynamicToolSpec;
 
 /// What a thread is. Payload of a `session_meta` line.
 ///
@@ -40,6 +42,9 @@ pub struct SessionMeta {
     /// The repository it worked in when it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitFacts>,
+    /// Tools that its client runs itself.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable_tools")]
+    pub dynamic_tools: Option<Vec<DynamicToolSpec>>,
 }
 
 /// Instructions as the meta line holds them.
@@ -73,6 +78,14 @@ impl From<GitFacts> for v2::thread::GitInfo {
 fn known_source<'de, D: Deserializer<'de>>(from: D) -> Result<SessionSource, D::Error> {
     let value = Value::deserialize(from)?;
     Ok(serde_json::from_value(value).unwrap_or(SessionSource::Unknown))
+}
+
+/// Nor are tools that cannot be read.
+fn readable_tools<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Vec<DynamicToolSpec>>, D::Error> {
+    let raw = Option::<Box<RawValue>>::deserialize(from)?;
+    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
 }
 
 /// The source as newer methods spell it.
