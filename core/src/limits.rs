@@ -32,17 +32,25 @@ pub const PROCESS_DRAIN: Duration = Duration::from_secs(2);
 /// Input that waits for a program's terminal to take it; more is dropped.
 pub const PROCESS_INPUT_BYTES_MAX: usize = 1 << 20;
 
-/// How long a command of a model or a client runs if they do not say (engine.md §3.3, protocol.md
-/// §8); then its process group is killed.
-pub const COMMAND_LIMIT: Duration = Duration::from_secs(10);
-/// How long it may run whatever they say; a longer limit is taken for this one.
-pub const COMMAND_LIMIT_MAX: Duration = Duration::from_secs(24 * 3600);
-/// What is kept of each stream of a command, and of both together for the model (engine.md §3.3). For
-/// the model the middle of more is dropped, for a client the end.
-pub const COMMAND_OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// How long a model's command may run unless the model says otherwise (engine.md §3.3); then its
+/// process group is killed.
+pub const SHELL_LIMIT: Duration = Duration::from_secs(10);
+/// How long it may run whatever the model says; a longer limit is taken for this one.
+pub const SHELL_LIMIT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// What is kept of each stream of a command, and of both together for the model; the middle of more
+/// is dropped (engine.md §3.3).
+pub const SHELL_OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// Deltas of output that are told of each stream of a command; what comes later is kept, but not
 /// told before the end (engine.md §3.3).
-pub const COMMAND_DELTAS_MAX: u32 = 10_000;
+pub const SHELL_DELTAS_MAX: u32 = 10_000;
+
+/// How long a command of a client runs if the client does not say (protocol.md §8); then it is
+/// killed.
+pub const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+/// The longest that it may ask for, so that no clock overflows; a longer time is taken for this one.
+pub const COMMAND_LIMIT_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The beginning of each of a command's streams that is kept (engine.md §3.3); the rest is dropped.
+pub const COMMAND_OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// Programs that clients run outside of threads at a time, each of which may hold two such outputs;
 /// further requests wait for one of them to end.
 pub const COMMANDS_MAX: usize = 32;
@@ -122,6 +130,13 @@ pub const COPY_BYTES: usize = 1 << 20;
 
 /// Threads open at once; `thread/start` beyond it is refused.
 pub const THREADS_MAX: usize = 10_000;
+
+/// A thread that was not used for so long puts its history away; it is read back from the file before
+/// the next turn.
+pub const THREAD_IDLE: Duration = Duration::from_secs(30 * 60);
+/// Histories of open threads in memory; beyond it those that were not used for longest are put away
+/// sooner. What turns that run have is not counted out.
+pub const HISTORY_BYTES_MAX: usize = 256 << 20;
 
 /// Inputs that wait for the running turn to take them; one more is refused.
 pub const PENDING_INPUTS_MAX: usize = 64;
@@ -211,3 +226,11 @@ pub const SESSION_APPROVALS_MAX: usize = 4096;
 /// Lines, old and new together, between the first and the last difference of two texts that a diff
 /// looks at closely, a second or two; more are shown as one replacement.
 pub const DIFF_LINES_MAX: usize = 100_000;
+/// Tools that a client may add to a thread, which is what the API takes in one request; with more
+/// the thread is refused.
+pub const DYNAMIC_TOOLS_MAX: usize = 128;
+/// Their descriptions and schemas together, which every request carries; with more the thread is
+/// refused.
+pub const DYNAMIC_TOOLS_BYTES_MAX: usize = 1 << 20;
+/// The name of a tool, as the API takes it; a longer one is refused.
+pub const TOOL_NAME_BYTES_MAX: usize = 64;

@@ -63,6 +63,7 @@ impl Machine {
                 self.with_params(ticket, params, Self::list_loaded_threads);
             }
             Method::TurnStart => self.with_params(ticket, params, Self::start_turn),
+            Method::ReviewStart => self.with_params(ticket, params, Self::start_review),
             Method::TurnInterrupt => self.with_params(ticket, params, Self::interrupt),
             Method::ModelList => self.with_params(ticket, params, Self::list_models),
 
@@ -141,7 +142,6 @@ impl Machine {
             Method::SkillsList
             | Method::AppList
             | Method::SkillsConfigWrite
-            | Method::ReviewStart
             | Method::McpServerOauthLogin
             | Method::ConfigMcpServerReload
             | Method::McpServerStatusList

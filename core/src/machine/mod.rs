@@ -7,6 +7,8 @@ mod conversations;
 mod dispatch;
 mod errands;
 mod models;
+mod opening;
+mod rest;
 mod startup;
 mod threads;
 mod turns;
@@ -17,6 +19,7 @@ pub use startup::{StartupFound, StartupJob};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -65,6 +68,8 @@ pub struct Machine {
     unstored: Vec<(ThreadId, Asked)>,
     /// Listeners by the older method.
     subscriptions: BTreeMap<uuid::Uuid, ThreadId>,
+    /// When threads are looked over next for what can be put away, in time since the start.
+    next_rest: Duration,
     errands: BTreeMap<u64, Errand>,
     commands: Commands,
     /// Requests about the configuration, by the file job that serves them.
@@ -126,6 +131,7 @@ impl Machine {
             list_order: None,
             unstored: Vec::new(),
             subscriptions: BTreeMap::new(),
+            next_rest: Duration::ZERO,
             errands: BTreeMap::new(),
             commands: Commands::default(),
             config_asked: BTreeMap::new(),
@@ -413,6 +419,7 @@ impl Machine {
     /// After each input: what it has led to in other rooms.
     fn settle(&mut self) {
         self.wake_all();
+        self.rest_threads();
         self.end_if_closed();
     }
 

@@ -27,11 +27,11 @@ use crate::config::{self, Choices, Config, ConfigAsk, Loaded};
 use crate::files::{FileError, Files};
 use crate::limits;
 use crate::model::catalogue::Catalogue;
+use crate::model::review::ReviewOrder;
 use crate::outside::Outside;
 use crate::pending::Ticket;
 use crate::rules::{LoadedRules, RuleSet, RulesFolder, RulesJob};
 use crate::setup::Setup;
-use crate::tools::DynamicTools;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::legacy::conversation::SessionSource;
 use crate::wire::legacy::event::EventMsg;
@@ -39,15 +39,16 @@ use crate::wire::refusal::Refusal;
 use crate::wire::response_item::ResponseItem;
 use crate::wire::v2::item::UserInput;
 use crate::wire::v2::thread::{
-    ApprovalsReviewer, ThreadForkParams, ThreadResumeParams, ThreadStartParams, ThreadStartResponse,
+    ApprovalsReviewer, DynamicToolSpec, ThreadForkParams, ThreadResumeParams, ThreadStartParams,
+    ThreadStartResponse,
 };
 use crate::wire::v2::turn::Turn;
 
 /// What a thread is opened from.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
-    /// Nothing: it is new, with these tools of the client's own.
-    New(DynamicTools),
+    /// Nothing: it is new.
+    New,
     /// A stored thread.
     Id(ThreadId),
     /// A file anywhere.
@@ -79,6 +80,10 @@ pub(crate) struct Opening {
     pub(crate) dialect: OpenDialect,
     pub(crate) source: Source,
     pub(crate) ephemeral: bool,
+    /// Tools that the client of a new thread runs.
+    pub(crate) dynamic_tools: Vec<DynamicToolSpec>,
+    /// The review that it is opened for; the reply is that of the review.
+    pub(crate) review: Option<Box<ReviewOrder>>,
     pub(crate) stage: OpenStage,
 }
 
@@ -197,7 +202,7 @@ impl From<ThreadForkParams> for Wishes {
 impl ThreadSettingJob {
     pub(crate) fn new(setup: &Setup, source: &Source, wishes: Wishes) -> Self {
         let source_file = match source {
-            Source::New(_) | Source::History(_) => None,
+            Source::New | Source::History(_) => None,
             Source::Id(id) => Some(Err(*id)),
             Source::Path(path) => Some(Ok(path.clone())),
         };
@@ -309,6 +314,25 @@ pub(crate) enum Opened {
 }
 
 impl Opening {
+    /// The first step of opening a thread that is kept in a file.
+    pub(crate) fn new(
+        ticket: Ticket,
+        kind: OpenKind,
+        dialect: OpenDialect,
+        source: Source,
+    ) -> Self {
+        Self {
+            ticket,
+            kind,
+            dialect,
+            source,
+            ephemeral: false,
+            dynamic_tools: Vec::new(),
+            review: None,
+            stage: OpenStage::Setting,
+        }
+    }
+
     /// Makes the conversation out of what the first job found.
     pub(crate) fn make(
         &mut self,
@@ -330,6 +354,11 @@ impl Opening {
         conversation.audience = self.audience();
         conversation.set_user_instructions(&user_instructions);
         conversation.rules = rules;
+        if let Some((_, meta)) = &from {
+            conversation.keep_what_is_stored(meta);
+        } else {
+            conversation.set_dynamic_tools(std::mem::take(&mut self.dynamic_tools));
+        }
         if let Some((path, _)) = from {
             let job = RebuildJob {
                 path: path.clone(),
@@ -343,17 +372,13 @@ impl Opening {
             return Opened::Reading(Box::new(job));
         }
         let at = out.now.wall;
-        let source = std::mem::replace(&mut self.source, Source::New(DynamicTools::default()));
-        if let Source::New(tools) = &source {
-            conversation.set_dynamic_tools(tools.clone());
-        }
         if !self.ephemeral {
             let name = RolloutName::new(at, &setup.zone, id.0);
             conversation.recorder = Some(Recorder::new(name.path_in_sessions(&setup.home)));
             let meta = new_meta(&conversation, out, originator, git.clone(), None);
             conversation.store(at, &NewLine::SessionMeta(&meta));
         }
-        match source {
+        match std::mem::replace(&mut self.source, Source::New) {
             Source::History(items) => {
                 for item in &items {
                     if let Ok(json) = serde_json::to_string(item) {
@@ -386,11 +411,6 @@ impl Opening {
         let Made { mut conversation, git, from } = made;
         let usage = rebuilt.token_info.take().map(Into::into);
         conversation.restore(std::mem::take(&mut rebuilt.history), usage);
-        if let Some(stored) = &rebuilt.meta.base_instructions {
-            conversation.keep_base_instructions(&stored.text);
-        }
-        let tools = rebuilt.meta.dynamic_tools.take();
-        conversation.set_dynamic_tools(DynamicTools::stored(tools.unwrap_or_default()));
         let stored = &rebuilt.stored;
         let preview = stored.preview.clone();
         if kind == OpenKind::Resume {
@@ -436,8 +456,9 @@ fn new_meta(
         source: SessionSource::VsCode,
         model_provider: Some(conversation.config.provider_id.clone()),
         base_instructions: Some(BaseInstructions { text: conversation.base_instructions() }),
+        dynamic_tools: Some(conversation.dynamic_tools().to_vec())
+            .filter(|tools| !tools.is_empty()),
         git,
-        dynamic_tools: conversation.dynamic_tools().to_store(),
     }
 }
 
@@ -486,13 +507,18 @@ impl Thread {
 
     /// Takes note of what the user says: the first words stand for the thread in lists.
     pub(crate) fn note_input(&mut self, input: &[UserInput], now: Timestamp) {
+        let texts = input.iter().filter_map(|part| match part {
+            UserInput::Text { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        self.note_said(&texts.collect::<String>(), now);
+    }
+
+    /// The same of a text.
+    pub(crate) fn note_said(&mut self, text: &str, now: Timestamp) {
         self.updated = now;
         if self.preview.is_empty() {
-            let texts = input.iter().filter_map(|part| match part {
-                UserInput::Text { text, .. } => Some(text.as_str()),
-                _ => None,
-            });
-            self.preview = said::preview(&texts.collect::<String>());
+            self.preview = said::preview(text);
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use crate::limits::COMMAND_OUTPUT_BYTES_MAX as KEPT;
+use crate::limits::SHELL_OUTPUT_BYTES_MAX as KEPT;
 use crate::process::OutputStream;
 
 /// The output of one command.
@@ -161,7 +161,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Captured, Decoder};
-    use crate::limits::COMMAND_OUTPUT_BYTES_MAX as KEPT;
+    use crate::limits::SHELL_OUTPUT_BYTES_MAX as KEPT;
     use crate::process::OutputStream::{Stderr, Stdout};
 
     #[test]
@@ -197,6 +197,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn text_is_the_same_however_it_is_cut(
             pieces in proptest::collection::vec(
@@ -212,12 +214,13 @@ mod tests {
             let mut text: String = pieces.iter().map(|piece| decoder.feed(piece)).collect();
             prop_assert!(decoder.rest.len() < 4);
             text.push_str(&decoder.finish());
-            prop_assert_eq!(text, String::from_utf8_lossy(&pieces.concat()));
+            let whole = pieces.concat();
+            prop_assert_eq!(text, String::from_utf8_lossy(&whole));
         }
 
         #[test]
         fn no_more_is_kept_than_the_bound(
-            pieces in proptest::collection::vec((any::<bool>(), 0..KEPT), 0..6),
+            pieces in proptest::collection::vec((any::<bool>(), 0..KEPT), 0..4),
         ) {
             let mut captured = Captured::default();
             let mut total = 0;

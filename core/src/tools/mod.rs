@@ -5,7 +5,7 @@
 
 mod captured;
 pub mod command;
-mod dynamic;
+pub(crate) mod dynamic;
 mod offer;
 mod patch;
 mod patch_job;
@@ -19,9 +19,10 @@ use serde::{Deserialize, Serialize};
 use crate::model::items::OutputItem;
 use crate::wire::legacy::event_part::StepStatus;
 use crate::wire::v2::approval::ToolRequestUserInputQuestion;
+use crate::wire::v2::thread::DynamicToolSpec;
 
 pub(crate) use captured::{Captured, Decoder};
-pub(crate) use dynamic::{DynamicCall, DynamicTools, dynamic_output};
+pub(crate) use dynamic::DynamicCall;
 pub(crate) use offer::{has_shell, offered, offers_freeform_patch};
 pub(crate) use patch::{BARE_PATCH, InCommand, Plan, TurnDiff, in_command};
 pub use patch_job::{CheckedPatch, CommittedPatch, PatchCheck, PatchCommit};
@@ -63,7 +64,7 @@ pub(crate) struct ToolFacts<'a> {
     /// Where the user's shell is, if the model may run commands.
     pub(crate) shell: Option<&'a str>,
     /// The tools of the client's own.
-    pub(crate) dynamic: &'a DynamicTools,
+    pub(crate) dynamic: &'a [DynamicToolSpec],
 }
 
 impl Work {
@@ -165,8 +166,8 @@ impl ToolCall {
 fn function(name: &str, arguments: &str, facts: ToolFacts<'_>) -> Work {
     let work = match (name, facts.shell) {
         // First of all: a client's tool may stand in for one of ours.
-        (tool, _) if facts.dynamic.has(tool) => serde_json::from_str(arguments)
-            .map(|arguments| Work::Dynamic(DynamicCall { tool: tool.to_owned(), arguments })),
+        _ if facts.dynamic.iter().any(|spec| spec.name == name) => serde_json::from_str(arguments)
+            .map(|arguments| Work::Dynamic(DynamicCall { tool: name.to_owned(), arguments })),
         ("request_user_input", _) => serde_json::from_str(arguments).map(Work::AskUser),
         ("update_plan", _) => serde_json::from_str(arguments).map(Work::ShowPlan),
         ("apply_patch", _) => {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::DynamicTools;
 use crate::config::features::Feature;
 use crate::config::{Config, features::Features};
 use crate::model::catalogue::{ModelRecord, PatchTool, ShellType};
@@ -50,7 +49,7 @@ An update has one block for each place. A block starts with `@@`, or with `@@ LI
 Paths are relative to the working folder.";
 
 /// The array for a model.
-pub(crate) fn offered(model: &ModelRecord, config: &Config, dynamic: &DynamicTools) -> Arc<str> {
+pub(crate) fn offered(model: &ModelRecord, config: &Config) -> Arc<str> {
     let mut tools = Vec::new();
     tools.extend(shell_tool(model, config.features));
     tools.push(update_plan());
@@ -67,7 +66,6 @@ pub(crate) fn offered(model: &ModelRecord, config: &Config, dynamic: &DynamicToo
         }
         None => {}
     }
-    tools.extend(dynamic.offered());
     Value::Array(tools).to_string().into()
 }
 

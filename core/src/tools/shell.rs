@@ -126,13 +126,13 @@ impl ShellCall {
         if words.command.is_empty() {
             return Err("command args are empty".to_owned());
         }
-        let limit = words.timeout_ms.map_or(limits::COMMAND_LIMIT, Duration::from_millis);
+        let limit = words.timeout_ms.map_or(limits::SHELL_LIMIT, Duration::from_millis);
         Ok(Self {
             tool: tool.to_owned(),
             is_read_only: is_read_only(&words.command, shell),
             argv: words.command,
             workdir: words.workdir,
-            limit: limit.min(limits::COMMAND_LIMIT_MAX),
+            limit: limit.min(limits::SHELL_LIMIT_MAX),
             escalation: words.sandbox_permissions.into(),
             justification: words.justification,
             prefix: words.prefix_rule.filter(|words| !words.is_empty()),

@@ -10,7 +10,7 @@ use crate::effect::AskId;
 use crate::outside::Outside;
 use crate::pending::AskOwner;
 use crate::thread::Conversation;
-use crate::tools::{DynamicCall, UserQuestions, dynamic_output};
+use crate::tools::{DynamicCall, UserQuestions, dynamic};
 use crate::wire::decode;
 use crate::wire::v2::approval::{
     DynamicToolCallParams, ToolRequestUserInputParams, ToolRequestUserInputResponse,
@@ -110,7 +110,7 @@ impl Turn {
             arguments: call.arguments,
         };
         let ask = out.ask(AskOwner::Tool(conversation.id), "item/tool/call", params, None);
-        Progress::Open(Doing::Ask(Asking { ask, output: dynamic_output, aborted: UNCALLED }))
+        Progress::Open(Doing::Ask(Asking { ask, output: dynamic::output, aborted: UNCALLED }))
     }
 }
 

@@ -490,7 +490,7 @@ impl Turn {
             OutputStream::Stdout => &mut running.stdout,
             OutputStream::Stderr => &mut running.stderr,
         };
-        if told.deltas < limits::COMMAND_DELTAS_MAX {
+        if told.deltas < limits::SHELL_DELTAS_MAX {
             told.deltas += 1;
             let text = told.decoder.feed(bytes);
             self.voice.command_printed(out, &begun.slot.call_id, stream, bytes, &text);

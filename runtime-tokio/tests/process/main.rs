@@ -12,6 +12,8 @@ mod external_tokens;
 mod handshake;
 mod invariants;
 mod refresh;
+mod rest;
+mod review;
 mod secrets;
 mod signin;
 mod signin_ends;

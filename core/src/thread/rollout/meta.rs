@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::wire::legacy::conversation::{SessionSource, SubAgentSource};
 use crate::wire::v2;
@@ -39,12 +38,12 @@ pub struct SessionMeta {
     /// The instructions that every request of the thread carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_instructions: Option<BaseInstructions>,
+    /// Tools that its client runs.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_tools")]
+    pub dynamic_tools: Option<Vec<DynamicToolSpec>>,
     /// The repository it worked in when it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitFacts>,
-    /// Tools that its client runs itself.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "readable_tools")]
-    pub dynamic_tools: Option<Vec<DynamicToolSpec>>,
 }
 
 /// Instructions as the meta line holds them.
@@ -80,12 +79,12 @@ fn known_source<'de, D: Deserializer<'de>>(from: D) -> Result<SessionSource, D::
     Ok(serde_json::from_value(value).unwrap_or(SessionSource::Unknown))
 }
 
-/// Nor are tools that cannot be read.
-fn readable_tools<'de, D: Deserializer<'de>>(
+/// Nor are tools in another form.
+fn known_tools<'de, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Option<Vec<DynamicToolSpec>>, D::Error> {
-    let raw = Option::<Box<RawValue>>::deserialize(from)?;
-    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
+    let value = Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// The source as newer methods spell it.
