@@ -19,8 +19,10 @@ use serde::{Deserialize, Serialize};
 use crate::model::items::OutputItem;
 use crate::wire::legacy::event_part::StepStatus;
 use crate::wire::v2::approval::ToolRequestUserInputQuestion;
+use crate::wire::v2::thread::DynamicToolSpec;
 
 pub(crate) use captured::{Captured, Decoder};
+pub(crate) use dynamic::DynamicCall;
 pub(crate) use offer::{has_shell, offered, offers_freeform_patch};
 pub(crate) use patch::{BARE_PATCH, InCommand, Plan, TurnDiff, in_command};
 pub use patch_job::{CheckedPatch, CommittedPatch, PatchCheck, PatchCommit};
@@ -52,6 +54,8 @@ pub(crate) enum Work {
     AskUser(UserQuestions),
     /// To run a command and wait for its end.
     Command(Box<ShellCall>),
+    /// To have the client run a tool of its own.
+    Dynamic(DynamicCall),
 }
 
 /// What decides how a call is read.
@@ -59,6 +63,8 @@ pub(crate) enum Work {
 pub(crate) struct ToolFacts<'a> {
     /// Where the user's shell is, if the model may run commands.
     pub(crate) shell: Option<&'a str>,
+    /// The tools of the client's own.
+    pub(crate) dynamic: &'a [DynamicToolSpec],
 }
 
 impl Work {
@@ -67,7 +73,7 @@ impl Work {
         match self {
             Self::Answer(_) => true,
             Self::Command(call) => call.is_read_only,
-            Self::ShowPlan(_) | Self::Patch(_) | Self::AskUser(_) => false,
+            Self::ShowPlan(_) | Self::Patch(_) | Self::AskUser(_) | Self::Dynamic(_) => false,
         }
     }
 }
@@ -159,6 +165,9 @@ impl ToolCall {
 
 fn function(name: &str, arguments: &str, facts: ToolFacts<'_>) -> Work {
     let work = match (name, facts.shell) {
+        // First of all: a client's tool may stand in for one of ours.
+        _ if facts.dynamic.iter().any(|spec| spec.name == name) => serde_json::from_str(arguments)
+            .map(|arguments| Work::Dynamic(DynamicCall { tool: name.to_owned(), arguments })),
         ("request_user_input", _) => serde_json::from_str(arguments).map(Work::AskUser),
         ("update_plan", _) => serde_json::from_str(arguments).map(Work::ShowPlan),
         ("apply_patch", _) => {

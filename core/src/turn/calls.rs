@@ -235,6 +235,7 @@ impl Turn {
             }
             Work::Command(call) => self.begin_command(out, conversation, begun, *call),
             Work::AskUser(questions) => self.ask_user(out, conversation, begun, questions),
+            Work::Dynamic(call) => self.call_dynamic(out, conversation, begun, call),
         }
     }
 

@@ -19,11 +19,11 @@ use crate::model::rate_limits::Snapshot;
 use crate::model::usage::TokenUsageInfo;
 use crate::outside::Outside;
 use crate::thread::{Audience, Conversation};
-use crate::tools::{Plan, PlanStep, PlanUpdate};
+use crate::tools::{DynamicCall, Plan, PlanStep, PlanUpdate};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::legacy::event_part::{
-    ApplyPatchApprovalRequestEvent, ExecOutputStream, PatchApplyBeginEvent, PatchApplyEndEvent,
-    PlanItemArg, StepStatus,
+    ApplyPatchApprovalRequestEvent, DynamicToolCallRequest, ExecOutputStream, PatchApplyBeginEvent,
+    PatchApplyEndEvent, PlanItemArg, StepStatus,
 };
 use crate::wire::response_item::ResponseItem;
 use crate::wire::v2::account::{AccountRateLimitsUpdatedNotification, RateLimitSnapshot};
@@ -306,6 +306,17 @@ impl Voice {
             call_id: id.to_owned(),
             turn_id: self.turn_id.to_string(),
             questions: questions.iter().map(legacy::question).collect(),
+        });
+    }
+
+    pub(super) fn dynamic_called(&self, out: &mut Outside, id: &str, call: &DynamicCall) {
+        self.event(out, "codex/event/dynamic_tool_call_request", || {
+            EventMsg::DynamicToolCallRequest(DynamicToolCallRequest {
+                call_id: id.to_owned(),
+                turn_id: self.turn_id.to_string(),
+                tool: call.tool.clone(),
+                arguments: serde_json::from_str(call.arguments.get()).unwrap_or_default(),
+            })
         });
     }
 

@@ -19,7 +19,7 @@ impl Conversation {
     /// What decides how a call of a tool is read.
     pub(crate) fn tool_facts(&self) -> ToolFacts<'_> {
         let has_shell = has_shell(&self.model, self.config.features);
-        ToolFacts { shell: has_shell.then_some(&*self.shell_path) }
+        ToolFacts { shell: has_shell.then_some(&*self.shell_path), dynamic: &self.dynamic_tools }
     }
 
     /// The job that checks a patch whose paths begin in `cwd`, under the settings in force.
