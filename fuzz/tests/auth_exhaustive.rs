@@ -6,7 +6,7 @@
 
 use std::env;
 
-use understudy_fuzz::auth::setting::Setting;
+use understudy_fuzz::auth::setting::{Keeping, Setting};
 use understudy_fuzz::auth::small_scope::{ALPHABET, Start, explore};
 
 fn check(setting: Setting, start: Start, depth: usize) {
@@ -40,5 +40,5 @@ fn from_two_running_turns() {
 
 #[test]
 fn from_two_running_turns_of_an_embedding_program() {
-    check(Setting { embedder: true, ephemeral: true, ..plain() }, Start::TwoTurns, 3);
+    check(Setting { embedder: true, keeping: Keeping::Memory, ..plain() }, Start::TwoTurns, 3);
 }

@@ -40,8 +40,10 @@ fn choose(c: &mut Exhaust) -> Option<Script> {
         tokens(Shape::Both, Account::Right, Oddity::None),
     ])?;
     steps.extend([plain(login), Step::Job(0, Fault::None)]);
-    steps
-        .extend([plain(Say::Status { include: true }), plain(Say::ReadAccount { refresh: false })]);
+    steps.extend([
+        plain(Say::Status { include: true, refresh: true }),
+        plain(Say::ReadAccount { refresh: false }),
+    ]);
     Some(Script { seed: 0, setting, steps })
 }
 

@@ -179,8 +179,8 @@ fn fingerprint(scene: &Scene) -> u64 {
     let _ = write!(text, " queue {}", model.queue_shape());
     if let Some(refresh) = &model.refresh {
         let age = refresh.since.map(|since| world.mono() - since);
-        let waiters: Vec<_> = refresh.waiters.iter().map(|(id, _)| thread(id)).collect();
-        let _ = write!(text, " refresh {age:?} {waiters:?}");
+        let waiters = refresh.waiters.len();
+        let _ = write!(text, " refresh {age:?} {waiters}");
     }
     for turn in &model.turns {
         let phase = match &turn.phase {
