@@ -160,7 +160,10 @@ impl Fresh {
             match id.as_ref().ok().and_then(|id| id.account.as_deref()) {
                 Some(WORKSPACE) => {}
                 Some(_) => return Err("Login is restricted to workspace id org-a."),
-                None => return Err("the token did not include an chatgpt_account_id claim."),
+                None => {
+                    return Err("Login is restricted to a specific workspace, but the token did \
+                                not include an chatgpt_account_id claim.");
+                }
             }
         }
         let id = id.as_ref().map_err(|()| "Unable to persist auth file: ")?;

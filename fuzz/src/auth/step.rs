@@ -11,7 +11,7 @@ use super::model::login::{Proof, Visit};
 use super::said::{JUNK, MALFORMED};
 use super::scene::Scene;
 use super::setting::{Setting, Stored};
-use super::tokens::{Account, Oddity, Shape, Wanted};
+use super::tokens::{Account, Kind, Oddity, Shape, Wanted};
 use crate::choose::Choose;
 use crate::world::backend::{HttpCall, Response};
 use crate::world::fact::Port;
@@ -193,25 +193,50 @@ pub struct Swarm {
 
 impl Swarm {
     /// Draws what this session is about: some things happen often, some not at all.
-    pub fn choose(c: &mut impl Choose) -> Option<Self> {
+    pub fn choose(c: &mut impl Choose, setting: &Setting) -> Option<Self> {
         let any = Self::choose_any(c)?;
-        if c.one_in(2)? {
-            return Some(any);
-        }
-        // Half of all sessions are about tokens that the backend refuses.
-        Some(Self {
+        let is_own = setting.first_login().0.kind == Kind::Managed;
+        Some(match c.below(8)? {
+            0 | 1 => any,
+            // A login in a browser, from its port to its record.
+            2 | 3 => Self {
+                logins: any.logins.min(1),
+                logouts: any.logouts.min(1),
+                jobs: 6,
+                turns: 1,
+                waits: 1,
+                browsers: 6,
+                grants: 6,
+                goodness: 4,
+                ..any
+            },
+            // Tokens of the server's own that the backend refuses.
+            4..=6 if is_own => Self {
+                logins: any.logins.min(1),
+                logouts: any.logouts.min(1),
+                browsers: any.browsers.min(1),
+                others: any.others.max(1),
+                ..any.about_refusals()
+            },
+            // The same with the host's tokens.
+            _ => Self { browsers: 0, ..any.about_refusals() },
+        })
+    }
+
+    fn about_refusals(self) -> Self {
+        Self {
             logins: 2,
-            logouts: any.logouts.min(1),
+            logouts: self.logouts.min(1),
             reads: 2,
             turns: 3,
-            interrupts: any.interrupts.max(1),
+            interrupts: self.interrupts.max(1),
             answers: 3,
             backend: 12,
             refusals: 24,
-            stale: any.stale.max(1),
+            stale: self.stale.max(1),
             waits: 1,
-            ..any
-        })
+            ..self
+        }
     }
 
     fn choose_any(c: &mut impl Choose) -> Option<Self> {
@@ -412,7 +437,11 @@ pub fn prologue(c: &mut impl Choose, setting: &Setting) -> Option<Vec<Step>> {
         steps.push(Step::Job(0, Fault::None));
         steps.push(plain(Say::Initialize));
     }
-    let signs_in = if setting.stored == Stored::Nothing { c.below(8)? > 0 } else { c.one_in(3)? };
+    let signs_in = match setting.stored {
+        Stored::Nothing => c.below(8)? > 0,
+        _ if setting.first_login().0.kind == Kind::Managed => c.one_in(8)?,
+        _ => c.one_in(3)?,
+    };
     if signs_in {
         // The case that matters most: the host's tokens are in force.
         steps.push(plain(Say::LoginTokens(Wanted::GOOD)));
