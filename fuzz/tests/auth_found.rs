@@ -1,10 +1,12 @@
 //! Scripts that broke a rule once, each made small. What must hold in them is every invariant.
 
 use understudy_fuzz::auth::grant::Grant;
+use understudy_fuzz::auth::model::login::{Proof, Visit};
 use understudy_fuzz::auth::run::{Script, play};
 use understudy_fuzz::auth::setting::{Setting, Stored};
 use understudy_fuzz::auth::step::{Say, Step};
 use understudy_fuzz::world::backend::Response;
+use understudy_fuzz::world::fact::Port;
 use understudy_fuzz::world::{Cut, Fault};
 
 fn say(what: Say) -> Step {
@@ -40,4 +42,47 @@ fn a_refresh_whose_save_is_lost_ends() {
             Step::Job(0, Fault::Lost),
         ],
     );
+}
+
+/// A browser login up to the moment when the store has its tokens in hand.
+fn saving() -> Vec<Step> {
+    vec![
+        say(Say::LoginChatGpt { legacy: false }),
+        Step::Listen(Port::Granted),
+        Step::Visit(Visit::Code, Proof::Right),
+        Step::Grant(0, Grant::Good),
+        Step::Grant(0, Grant::Good),
+    ]
+}
+
+/// What the store has in hand cannot be taken back, so nobody may hear that it was.
+#[test]
+fn a_login_that_is_being_saved_is_not_cancelled_by_its_browser() {
+    let mut steps = saving();
+    steps.extend([Step::Visit(Visit::Cancel, Proof::Right), Step::Job(0, Fault::None)]);
+    check(Setting::default(), &steps);
+}
+
+/// The same when the listener is lost: the tokens are there already.
+#[test]
+fn a_login_that_is_being_saved_outlives_its_listener() {
+    for port in [Port::Lost, Port::Refused] {
+        let mut steps = saving();
+        steps.extend([Step::Listen(port), Step::Job(0, Fault::None)]);
+        check(Setting::default(), &steps);
+    }
+}
+
+/// A browser login that loses its listener ends in the words of a browser login, and no page is
+/// handed to a listener that is not there.
+#[test]
+fn a_login_ends_when_its_listener_is_lost() {
+    for port in [Port::Lost, Port::Refused] {
+        for length in 2..4 {
+            let mut steps = saving();
+            steps.truncate(length);
+            steps.push(Step::Listen(port));
+            check(Setting::default(), &steps);
+        }
+    }
 }
