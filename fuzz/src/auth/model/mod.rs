@@ -95,6 +95,15 @@ impl PartialEq for Who {
     }
 }
 
+/// What those hear who have waited for a refresh.
+#[derive(Clone, Debug)]
+enum Woken {
+    /// To go on, for this reason; whether it is with another process's tokens.
+    Retry(&'static str, bool),
+    /// That there are no new tokens, in these words.
+    Fail(String),
+}
+
 /// What the store is busy with.
 #[derive(Clone, Debug)]
 enum Busy {
@@ -242,8 +251,8 @@ pub struct Model {
     dead: Option<(u64, String)>,
     /// No refresh of its own account before this.
     not_before: Option<Duration>,
-    /// Requests whose wait for a refresh is over.
-    woken: VecDeque<Queued>,
+    /// Those whose wait for a refresh is over.
+    woken: VecDeque<(Who, Woken)>,
     /// Refresh tokens that the authority has refused for good.
     spent_for_good: BTreeSet<String>,
     /// What is stored.
@@ -446,9 +455,7 @@ impl Model {
             Fact::Exited(status) => self.on_exit(*status),
             Fact::Settled => self.on_settled(),
         }
-        while let Some((id, line)) = self.woken.pop_front() {
-            self.account(id, line);
-        }
+        self.wake_all();
     }
 
     /// What the clock on the wall shows.
@@ -547,6 +554,7 @@ impl Model {
             Stage::Fresh | Stage::Ready => {
                 let SaidLine { id, line } = self.said[number].clone();
                 self.serve(id, line);
+                self.wake_all();
             }
             Stage::Closing | Stage::Gone => {}
         }

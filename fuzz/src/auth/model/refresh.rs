@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use understudy_core::{AskId, TimerId};
 
-use super::{Model, Phase, Refreshing, Stage, TimerFor, Who};
+use super::{Model, Phase, Refreshing, Stage, TimerFor, Who, Woken};
 use crate::auth::said::Answer;
 use crate::auth::seen::{Ending, Seen};
 use crate::auth::tokens::{Kind, Login};
@@ -53,29 +53,8 @@ impl Model {
     pub(super) fn wake(&mut self, refresh: &Refreshing, why: &'static str, is_adopted: bool) {
         self.mark("woken: retry");
         for waiter in &refresh.waiters {
-            match &waiter.who {
-                Who::Turn(..) => {
-                    self.wake_turn(&waiter.who, why, is_adopted && !waiter.is_old);
-                }
-                Who::Errand(number) => {
-                    self.wake_errand(*number, true, is_adopted && !waiter.is_old);
-                }
-                Who::Request(id, line) => self.woken.push_back((id.clone(), line.clone())),
-            }
-        }
-    }
-
-    fn wake_turn(&mut self, who: &Who, why: &'static str, is_adopted: bool) {
-        let login = (Rc::clone(&self.login), self.generation);
-        let credential = self.setting.credential(&self.login).map(drop).map_err(str::to_owned);
-        for turn in &mut self.turns {
-            if *who == Who::Turn(turn.thread.clone(), turn.number) {
-                turn.has_waited &= !is_adopted;
-                turn.phase = match &credential {
-                    Ok(()) => Phase::MustSend(why, login.clone()),
-                    Err(words) => Phase::MustEnd(Ending::NoCredential(words.clone())),
-                };
-            }
+            let woken = Woken::Retry(why, is_adopted && !waiter.is_old);
+            self.woken.push_back((waiter.who.clone(), woken));
         }
     }
 
@@ -90,16 +69,46 @@ impl Model {
             self.mark("woken: fail");
         }
         for waiter in &refresh.waiters {
-            match &waiter.who {
-                Who::Turn(..) if waiter.is_old => {
-                    self.mark("woken: goes on with old tokens");
-                    self.wake_turn(&waiter.who, ANYWAY, false);
+            if waiter.is_old {
+                self.mark("woken: goes on with old tokens");
+            }
+            let woken = match waiter.is_old {
+                true => Woken::Retry(ANYWAY, false),
+                false => Woken::Fail(words.to_owned()),
+            };
+            self.woken.push_back((waiter.who.clone(), woken));
+        }
+    }
+
+    /// Those whose wait is over do what they want, with whatever login is in force by then.
+    pub(super) fn wake_all(&mut self) {
+        while let Some((who, woken)) = self.woken.pop_front() {
+            match (who, woken) {
+                (who @ Who::Turn(..), Woken::Retry(why, is_adopted)) => {
+                    self.wake_turn(&who, why, is_adopted);
                 }
-                Who::Turn(thread, _) => {
-                    self.end_turn(thread, Ending::Unauthorized(Some(words.to_owned())));
+                (Who::Turn(thread, _), Woken::Fail(words)) => {
+                    self.end_turn(&thread, Ending::Unauthorized(Some(words)));
                 }
-                Who::Errand(number) => self.wake_errand(*number, waiter.is_old, false),
-                Who::Request(id, line) => self.woken.push_back((id.clone(), line.clone())),
+                (Who::Errand(number), Woken::Retry(_, is_adopted)) => {
+                    self.wake_errand(number, true, is_adopted);
+                }
+                (Who::Errand(number), Woken::Fail(_)) => self.wake_errand(number, false, false),
+                (Who::Request(id, line), _) => self.account(id, line),
+            }
+        }
+    }
+
+    fn wake_turn(&mut self, who: &Who, why: &'static str, is_adopted: bool) {
+        let login = (Rc::clone(&self.login), self.generation);
+        let credential = self.setting.credential(&self.login).map(drop).map_err(str::to_owned);
+        for turn in &mut self.turns {
+            if *who == Who::Turn(turn.thread.clone(), turn.number) {
+                turn.has_waited &= !is_adopted;
+                turn.phase = match &credential {
+                    Ok(()) => Phase::MustSend(why, login.clone()),
+                    Err(words) => Phase::MustEnd(Ending::NoCredential(words.clone())),
+                };
             }
         }
     }
