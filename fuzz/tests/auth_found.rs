@@ -3,7 +3,7 @@
 use understudy_fuzz::auth::grant::Grant;
 use understudy_fuzz::auth::model::login::{Proof, Visit};
 use understudy_fuzz::auth::run::{Script, play};
-use understudy_fuzz::auth::setting::{Setting, Stored};
+use understudy_fuzz::auth::setting::{Keeping, Setting, Stored};
 use understudy_fuzz::auth::step::{Say, Step};
 use understudy_fuzz::world::backend::Response;
 use understudy_fuzz::world::fact::Port;
@@ -84,5 +84,38 @@ fn a_login_ends_when_its_listener_is_lost() {
             steps.push(Step::Listen(port));
             check(Setting::default(), &steps);
         }
+    }
+}
+
+fn kept_by_the_keyring() -> Setting {
+    Setting { keeping: Keeping::Auto, ..managed() }
+}
+
+/// A keyring that fails at the start is reported: that there is nothing in the file beside it does
+/// not mean that nobody is signed in.
+#[test]
+fn a_keyring_that_cannot_be_read_is_reported() {
+    let steps = vec![Step::Job(0, Fault::Keyring), say(Say::Initialize)];
+    let script = Script { seed: 0, setting: kept_by_the_keyring(), steps };
+    if let Err(violation) = play(&script) {
+        panic!("{}: {}\n{script:#?}", violation.rule, violation.text);
+    }
+}
+
+/// Nor does it mean so while tokens are refreshed: they are asked for, and kept.
+#[test]
+fn a_keyring_that_fails_loses_no_tokens() {
+    for faults in [[Fault::Keyring, Fault::None], [Fault::None, Fault::Keyring]] {
+        check(
+            kept_by_the_keyring(),
+            &[
+                say(Say::RateLimits),
+                Step::Respond(0, Response::Status(401), 1 << 20),
+                Step::Hold(true),
+                Step::Job(0, faults[0]),
+                Step::Grant(0, Grant::Good),
+                Step::Job(0, faults[1]),
+            ],
+        );
     }
 }
