@@ -221,9 +221,10 @@ impl Setting {
         }
     }
 
-    /// The login in force at the start, and whether the host is warned of what is stored.
-    pub fn first_login(&self) -> (Login, bool) {
-        let login = match self.stores().load(Fault::None) {
+    /// The login in force at the start, and whether the host is warned of what is stored, when
+    /// reading it goes wrong in this way.
+    pub fn first_login(&self, fault: Fault) -> (Login, bool) {
+        let login = match self.stores().load(fault) {
             Err(()) => return (Login::none(), true),
             Ok(Record::Of(login)) => login,
             Ok(Record::Nothing | Record::Broken) => return (Login::none(), false),

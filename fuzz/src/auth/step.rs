@@ -195,7 +195,7 @@ impl Swarm {
     /// Draws what this session is about: some things happen often, some not at all.
     pub fn choose(c: &mut impl Choose, setting: &Setting) -> Option<Self> {
         let any = Self::choose_any(c)?;
-        let is_own = setting.first_login().0.kind == Kind::Managed;
+        let is_own = setting.first_login(Fault::None).0.kind == Kind::Managed;
         Some(match c.below(8)? {
             0 | 1 => any,
             // A login in a browser, from its port to its record.
@@ -439,7 +439,7 @@ pub fn prologue(c: &mut impl Choose, setting: &Setting) -> Option<Vec<Step>> {
     }
     let signs_in = match setting.stored {
         Stored::Nothing => c.below(8)? > 0,
-        _ if setting.first_login().0.kind == Kind::Managed => c.one_in(8)?,
+        _ if setting.first_login(Fault::None).0.kind == Kind::Managed => c.one_in(8)?,
         _ => c.one_in(3)?,
     };
     if signs_in {

@@ -331,7 +331,7 @@ struct InputSoFar {
 impl Model {
     /// The model of a session that has just begun.
     pub fn new(setting: &Setting) -> Self {
-        let (login, warns) = setting.first_login();
+        let (login, warns) = setting.first_login(Fault::None);
         Self {
             setting: setting.clone(),
             stage: Stage::Loading,
@@ -696,6 +696,9 @@ impl Model {
         match job {
             Job::Startup => {
                 self.stage = Stage::Fresh;
+                let (login, warns) = self.setting.first_login(fault);
+                self.announced = login.kind.wire();
+                (self.login, self.warns) = (Rc::new(login), warns);
                 for number in std::mem::take(&mut self.held) {
                     self.on_said(number);
                 }
