@@ -445,7 +445,9 @@ impl Scene {
         if self.answered_call(0).is_some() {
             return Some(Step::Finish(0, 1 << 16));
         }
-        if self.model.refresh.as_ref().is_some_and(|refresh| refresh.ask.is_some()) {
+        // Nobody listens to the host at the end.
+        let listens = self.model.stage < Stage::Closing;
+        if listens && self.model.refresh.as_ref().is_some_and(|refresh| refresh.ask.is_some()) {
             return Some(Step::Answer(0, Answering::Tokens(Wanted::GOOD)));
         }
         (self.world.timers() > 0).then_some(Step::Wait(Wait::ToNext))

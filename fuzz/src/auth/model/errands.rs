@@ -53,9 +53,14 @@ impl Model {
         let text = match self.login.kind {
             Kind::None => "codex account authentication required to read rate limits",
             Kind::Key => "chatgpt authentication required to read rate limits",
-            Kind::Managed | Kind::External => return self.begin_errand(What::Usage(id, line)),
+            Kind::Managed | Kind::External => return self.usage_wanted.push_back((id, line)),
         };
         self.expect_reply(id.as_ref(), &line, Verdict::refused(-32600, text));
+    }
+
+    /// The account's usage is asked for once everything else is done.
+    pub(super) fn ask_usage(&mut self, id: Option<String>, line: Line) {
+        self.begin_errand(What::Usage(id, line));
     }
 
     /// A thread is there: the model list is fetched if it is old.

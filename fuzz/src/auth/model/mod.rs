@@ -278,6 +278,7 @@ pub struct Model {
     /// Requests in the account's name that are no turn's.
     pub errands: Vec<Errand>,
     errands_begun: u64,
+    usage_wanted: VecDeque<Queued>,
     models_at: Option<Duration>,
     /// Turns, oldest first.
     pub turns: Vec<Turn>,
@@ -367,6 +368,7 @@ impl Model {
             issued: BTreeMap::new(),
             errands: Vec::new(),
             errands_begun: 0,
+            usage_wanted: VecDeque::new(),
             models_at: None,
             turns: Vec::new(),
             turns_begun: 0,

@@ -82,7 +82,12 @@ impl Model {
 
     /// Those whose wait is over do what they want, with whatever login is in force by then.
     pub(super) fn wake_all(&mut self) {
-        while let Some((who, woken)) = self.woken.pop_front() {
+        loop {
+            let Some((who, woken)) = self.woken.pop_front() else {
+                let Some((id, line)) = self.usage_wanted.pop_front() else { return };
+                self.ask_usage(id, line);
+                continue;
+            };
             match (who, woken) {
                 (who @ Who::Turn(..), Woken::Retry(why, is_adopted)) => {
                     self.wake_turn(&who, why, is_adopted);
