@@ -319,7 +319,7 @@ fn i07_a_refresh_keeps_the_mode(scene: &Scene) -> Result<(), String> {
 /// I7: a refresh writes tokens into no record of another account or kind, nor where there is none.
 /// Looked at in the stores themselves.
 fn i07_a_refresh_writes_into_its_own_record(scene: &Scene) -> Result<(), String> {
-    let has_renewed = scene.seen.iter().any(|seen| matches!(seen, Seen::Renewed { .. }));
+    let has_renewed = scene.seen.iter().any(|seen| matches!(seen, Seen::Renewed));
     if !has_renewed || scene.setting.keeping == Keeping::Auto {
         return Ok(());
     }
@@ -865,21 +865,9 @@ fn i42_logout_deletes_the_record(scene: &Scene) -> Result<(), String> {
 
 /// I43: a record that was written may be read by its owner only.
 fn i43_the_record_is_private(scene: &Scene) -> Result<(), String> {
-    let is_ours = |seen: &Seen| match seen {
-        Seen::Renewed { is_done } => *is_done,
-        Seen::Reply { expected: Some(expected), got } => {
-            matches!(expected.line, Line::LoginKey { .. }) && got.is_ok()
-        }
-        Seen::Announced { got, .. } => {
-            got.completion.as_ref().is_some_and(|completed| completed.is_success)
-        }
-        _ => false,
-    };
-    let is_written = scene.has_touched_files
-        && scene.seen.iter().any(is_ours)
-        && scene.model.stores.file != Record::Nothing
-        && !scene.model.stores.is_in_keyring();
-    if is_written && scene.setting.keeping != Keeping::Memory {
+    let stores = &scene.model.stores;
+    let is_written = stores.file_is_ours && stores.file != Record::Nothing;
+    if is_written && scene.has_touched_files {
         let access = scene.world.files.access(AUTH_FILE);
         ensure(access == Some(Access::Private), || format!("auth.json is {access:?}"))?;
     }

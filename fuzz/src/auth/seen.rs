@@ -178,10 +178,7 @@ pub enum Seen {
         login: Rc<Login>,
     },
     /// Refreshed tokens were put into the store, or should have been.
-    Renewed {
-        /// They are there.
-        is_done: bool,
-    },
+    Renewed,
     /// A refresh token was sent again that the authority had refused for good.
     SpentAgain(String),
     /// A browser got a page.

@@ -360,9 +360,9 @@ impl World {
     }
 
     /// The most output that may wait for the host: what fits under the mark, and what one input may
-    /// add above it (an item's end and its turn's end show its text once more each).
+    /// add above it (an item's text, its end and its turn's end show it once each, in both dialects).
     pub fn backlog_limit(&self) -> usize {
-        limits::OUTPUT_HIGH_WATER + 3 * self.longest_line.max(4096)
+        limits::OUTPUT_HIGH_WATER + 6 * self.longest_line.max(4096)
     }
 
     fn note(&mut self, number: u64, bytes: &[u8]) {

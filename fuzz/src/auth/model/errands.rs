@@ -46,6 +46,16 @@ impl Errand {
             What::Usage(..) => Purpose::Usage,
         }
     }
+
+    /// What it does, for telling states apart.
+    pub fn shape(&self) -> String {
+        let phase = match self.phase {
+            ErrandPhase::MustSend(..) => "must send".to_owned(),
+            ErrandPhase::Sent { status, .. } => format!("sent {status:?}"),
+            ErrandPhase::Waiting => "waiting".to_owned(),
+        };
+        format!("{phase} {} {}", self.refused, self.has_waited)
+    }
 }
 
 impl Model {

@@ -180,7 +180,7 @@ impl Model {
             Step::Saving(own, fresh) if own == call => {
                 let saved = self.stores.save_refreshed(&origin, Rc::clone(&fresh), fault);
                 self.check_done(saved == Saved::Done, done, "renewed");
-                self.seen.push(Seen::Renewed { is_done: saved == Saved::Done });
+                self.seen.push(Seen::Renewed);
                 self.mark(match saved {
                     Saved::Done => "renewal: saved",
                     Saved::NotTheirs => "renewal: the record is another's when it is saved",

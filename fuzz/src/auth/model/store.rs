@@ -71,6 +71,8 @@ pub struct Stores {
     has_keyring: bool,
     /// `auth.json`
     pub file: Record,
+    /// This server wrote it last.
+    pub file_is_ours: bool,
     /// The entry in the keyring.
     pub keyring: Record,
 }
@@ -89,8 +91,13 @@ pub enum Saved {
 impl Stores {
     /// The stores as they are at the start.
     pub fn new(keeping: Keeping, has_keyring: bool, record: Record) -> Self {
-        let mut stores =
-            Self { keeping, has_keyring, file: Record::Nothing, keyring: Record::Nothing };
+        let mut stores = Self {
+            keeping,
+            has_keyring,
+            file: Record::Nothing,
+            file_is_ours: false,
+            keyring: Record::Nothing,
+        };
         stores.put(record);
         stores
     }
@@ -106,6 +113,7 @@ impl Stores {
             self.keyring = record;
         } else {
             self.file = record;
+            self.file_is_ours = false;
         }
     }
 
@@ -164,6 +172,7 @@ impl Stores {
             return false;
         }
         self.file = record;
+        self.file_is_ours = true;
         true
     }
 
