@@ -53,6 +53,7 @@ const DEPENDENCIES: &[&str] = &[
     "toml_edit",
     "tracing",
     "uuid",
+    "wildmatch",
     "zeroize",
 ];
 

@@ -11,6 +11,8 @@ mod http;
 mod lane;
 mod listener;
 mod port;
+mod process;
+mod reactor;
 mod rest;
 mod serve;
 mod timers;

@@ -27,6 +27,7 @@ fn end(served: Result<ExitStatus, String>) -> ExitCode {
             tracing::warn!("the time for ending was over");
             ExitCode::SUCCESS
         }
+        Ok(ExitStatus::Failed) => cli::fail("configuration and credentials could not be read"),
         Err(text) => cli::fail(&text),
     }
 }

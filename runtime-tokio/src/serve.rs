@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use understudy_core::driver::EXIT_FLUSH_LIMIT;
 use understudy_core::files::{Files, Keyring};
 use understudy_core::{Driver, ExitStatus, Machine, Now, Setup, Signal};
+use understudy_std::program::Programs;
 use understudy_std::{OsFiles, OsKeyring};
 
 use crate::http::Http;
@@ -33,6 +34,8 @@ pub struct Services {
     pub files: Arc<dyn Files>,
     /// Where secrets are, for users who keep their credentials there.
     pub keyring: Arc<dyn Keyring>,
+    /// Starts programs; clone one for all sessions.
+    pub programs: Programs,
     /// Answers token refreshes of a setup with [`understudy_core::Refresh::Embedder`].
     pub refresher: Option<Refresher>,
     /// Asks the session to end.
@@ -45,6 +48,7 @@ impl Default for Services {
             http: Http::new(),
             files: Arc::new(OsFiles),
             keyring: Arc::new(OsKeyring::default()),
+            programs: Programs::new(),
             refresher: None,
             signals: None,
         }

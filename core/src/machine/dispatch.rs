@@ -7,9 +7,11 @@ use crate::auth::{AccountRequest, Dialect, Identity};
 use crate::pending::Ticket;
 use crate::session::OptOuts;
 use crate::wire::legacy::auth::{CancelLoginChatGptParams, GetAuthStatusParams, LoginApiKeyParams};
+use crate::wire::legacy::conversation::ExecOneOffCommandParams;
 use crate::wire::methods::{self, Method};
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::account::{CancelLoginAccountParams, GetAccountParams, LoginAccountParams};
+use crate::wire::v2::command::CommandExecParams;
 use crate::wire::v2::initialize::{InitializeParams, InitializeResponse};
 
 impl Machine {
@@ -61,6 +63,7 @@ impl Machine {
                 self.with_params(ticket, params, Self::list_loaded_threads);
             }
             Method::TurnStart => self.with_params(ticket, params, Self::start_turn),
+            Method::ReviewStart => self.with_params(ticket, params, Self::start_review),
             Method::TurnInterrupt => self.with_params(ticket, params, Self::interrupt),
             Method::ModelList => self.with_params(ticket, params, Self::list_models),
 
@@ -126,18 +129,24 @@ impl Machine {
             Method::SetDefaultModel => self.with_params(ticket, params, Self::set_default_model),
             Method::CollaborationModeList => self.with_params(ticket, params, Self::list_modes),
 
+            Method::CommandExec => {
+                self.with_params(ticket, params, Self::exec_command::<CommandExecParams>);
+            }
+            Method::ExecOneOffCommand => {
+                self.with_params(ticket, params, Self::exec_command::<ExecOneOffCommandParams>);
+            }
+            Method::GitDiffToRemote => {
+                self.with_params(ticket, params, Self::git_diff_to_remote);
+            }
+
             Method::SkillsList
             | Method::AppList
             | Method::SkillsConfigWrite
-            | Method::ReviewStart
             | Method::McpServerOauthLogin
             | Method::ConfigMcpServerReload
             | Method::McpServerStatusList
             | Method::FeedbackUpload
-            | Method::CommandExec
-            | Method::GitDiffToRemote
-            | Method::FuzzyFileSearch
-            | Method::ExecOneOffCommand => self.when_ready(ticket, |machine, ticket| {
+            | Method::FuzzyFileSearch => self.when_ready(ticket, |machine, ticket| {
                 let text = format!("not available yet: {name}");
                 machine.out.refuse(ticket, &Refusal::internal(text));
             }),

@@ -1,11 +1,14 @@
 //! The machine: verbs, and which room serves what. It has no rules of its own.
 
 mod answers;
+mod commands;
 mod config;
 mod conversations;
 mod dispatch;
 mod errands;
 mod models;
+mod opening;
+mod rest;
 mod startup;
 mod threads;
 mod turns;
@@ -16,12 +19,14 @@ pub use startup::{StartupFound, StartupJob};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::auth::{Auth, AuthCall, Waiter, Woken};
 use crate::clock::Now;
+use crate::command::Commands;
 use crate::config::{Config, ConfigWarning};
 use crate::effect::{CallId, Effect, ExitStatus, TimerId};
 use crate::files::{FileAnswer, FileError};
@@ -36,7 +41,7 @@ use crate::setup::Setup;
 use crate::thread::list::ChangeOrder;
 use crate::thread::open::Opening;
 use crate::thread::{ThreadId, Threads};
-use crate::turn::Next;
+use crate::turn::{Next, ToolInput};
 use crate::wire::decode;
 use crate::wire::envelope::Incoming;
 use crate::wire::framing::{Framer, Line};
@@ -63,7 +68,10 @@ pub struct Machine {
     unstored: Vec<(ThreadId, Asked)>,
     /// Listeners by the older method.
     subscriptions: BTreeMap<uuid::Uuid, ThreadId>,
+    /// When threads are looked over next for what can be put away, in time since the start.
+    next_rest: Duration,
     errands: BTreeMap<u64, Errand>,
+    commands: Commands,
     /// Requests about the configuration, by the file job that serves them.
     config_asked: BTreeMap<CallId, Ticket>,
     next_errand: u64,
@@ -123,7 +131,9 @@ impl Machine {
             list_order: None,
             unstored: Vec::new(),
             subscriptions: BTreeMap::new(),
+            next_rest: Duration::ZERO,
             errands: BTreeMap::new(),
+            commands: Commands::default(),
             config_asked: BTreeMap::new(),
             next_errand: 0,
             framer: Framer::new(limits::LINE_BYTES_MAX),
@@ -150,6 +160,8 @@ impl Machine {
             Input::Done(call, outcome) => self.on_done(call, outcome),
             Input::AuthRefreshed(ask, answer) => self.on_embedder_refresh(ask, answer),
             Input::Signal(Signal::Terminate | Signal::OutputClosed | Signal::ParentGone) => {
+                // Nobody waits for what they say any more.
+                self.commands.stop(&mut self.out);
                 self.close();
             }
         }
@@ -293,6 +305,7 @@ impl Machine {
             Some(TimerOwner::LoginLimit) => self.auth.login_expired(&mut self.out),
             Some(TimerOwner::LoginRetry) => self.auth.retry_login(&mut self.out),
             Some(TimerOwner::RefreshRetry) => self.auth.retry_managed_refresh(&mut self.out),
+            Some(TimerOwner::Command(id)) => self.commands.on_limit(&mut self.out, id),
             Some(TimerOwner::Closing) => self.exit(ExitStatus::OutOfTime),
         }
     }
@@ -303,6 +316,14 @@ impl Machine {
             (CallOwner::Stream(thread), outcome) => {
                 self.with_turn(thread, |turn, out, conversation| {
                     turn.on_outcome(out, conversation, outcome)
+                });
+            }
+            (CallOwner::Command(id), outcome) => {
+                self.commands.on_outcome(&mut self.out, id, outcome);
+            }
+            (CallOwner::Patch(thread), outcome) => {
+                self.with_turn(thread, |turn, out, conversation| {
+                    turn.on_tool_input(out, conversation, ToolInput::Outcome(call, outcome))
                 });
             }
             (CallOwner::Errand(errand), outcome) => self.on_errand(errand, outcome),
@@ -354,16 +375,6 @@ impl Machine {
             (CallOwner::ThreadOpen, FileAnswer::ThreadSetting(found)) => {
                 self.on_thread_setting(call, *found);
             }
-            (CallOwner::Patch(thread), FileAnswer::PatchChecked(checked)) => {
-                self.with_turn(thread, |turn, out, conversation| {
-                    turn.on_checked(out, conversation, *checked)
-                });
-            }
-            (CallOwner::Patch(thread), FileAnswer::PatchCommitted(done)) => {
-                self.with_turn(thread, |turn, out, conversation| {
-                    turn.on_committed(out, conversation, *done)
-                });
-            }
             (CallOwner::CatalogueFile, FileAnswer::Written(done)) => {
                 if let Err(error) = done {
                     tracing::warn!(%error, "the model list could not be stored");
@@ -381,26 +392,24 @@ impl Machine {
         tracing::error!(?owner, "the backend failed before it could answer");
         match owner {
             // Without configuration nothing may be served.
-            CallOwner::Startup => self.exit(ExitStatus::OutOfTime),
+            CallOwner::Startup => self.exit(ExitStatus::Failed),
             CallOwner::ThreadOpen => self.open_lost(call),
             CallOwner::ThreadFile => self.ask_lost(call),
             CallOwner::Rollout(thread) => self.on_appended(thread, Err(FileError::lost())),
             CallOwner::Config => self.on_config(call, ConfigFound::lost()),
-            CallOwner::Patch(thread) => {
-                self.with_turn(thread, |turn, out, conversation| {
-                    turn.on_patch_lost(out, conversation)
-                });
-            }
             CallOwner::Auth(_)
+            | CallOwner::Patch(_)
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)
-            | CallOwner::CatalogueFile => {}
+            | CallOwner::CatalogueFile
+            | CallOwner::Command(_) => {}
         }
     }
 
     /// After each input: what it has led to in other rooms.
     fn settle(&mut self) {
         self.wake_all();
+        self.rest_threads();
         self.end_if_closed();
     }
 
@@ -465,6 +474,7 @@ impl Machine {
     }
 
     fn exit(&mut self, status: crate::effect::ExitStatus) {
+        self.commands.stop(&mut self.out);
         self.stage = Stage::Gone;
         self.out.push(Effect::Exit(status));
     }

@@ -9,9 +9,12 @@
 //!
 //! Never: chooses credentials, or knows what a 401 means: it says [`Next`] and is told.
 
+mod asking;
+mod calls;
 mod items;
 mod legacy;
 mod patching;
+mod review;
 mod sampling;
 mod stream;
 #[cfg(test)]
@@ -37,14 +40,15 @@ use crate::thread::Recorder;
 use crate::thread::rollout::line::Note;
 use crate::thread::{Audience, Conversation};
 use crate::tools::TurnDiff;
-use crate::wire::legacy::event::EventMsg;
+use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::common::{Json, ModeKind};
 use crate::wire::v2::item::{ThreadItem, UserInput};
 use crate::wire::v2::turn::{Turn as TurnView, TurnStatus};
 use crate::wire::v2::turn_error::{CodexErrorInfo, TurnError};
+use calls::Calls;
+pub(crate) use calls::ToolInput;
 use items::Items;
-use patching::Working;
 pub(crate) use sampling::SendFacts;
 
 use sampling::Sampling;
@@ -75,8 +79,8 @@ enum Phase {
     Streaming(Streaming),
     /// Waiting before the request is sent again.
     Backoff(TimerId),
-    /// A call of the response is being worked on.
-    Working(Working),
+    /// Calls of the response are being worked on.
+    Working,
     /// Over, but for its file.
     Storing(TurnStatus, Option<TurnError>),
 }
@@ -115,6 +119,8 @@ pub(crate) struct Turn {
     items: Items,
     phase: Phase,
     sampling: Option<Sampling>,
+    /// The calls of the response.
+    calls: Calls,
     /// Input that came while the turn ran, as items of the history.
     steered: VecDeque<Arc<str>>,
     output_schema: Option<Json>,
@@ -128,6 +134,8 @@ pub(crate) struct Turn {
     told_diff: String,
     /// Somebody asked for the end while files are being written: it comes right after that.
     is_stopping: bool,
+    /// Why it was stopped, if it was.
+    stopped: TurnAbortReason,
 }
 
 impl Turn {
@@ -140,22 +148,7 @@ impl Turn {
         input: Vec<UserInput>,
         output_schema: Option<Json>,
     ) -> (Self, Next) {
-        let id: Arc<str> = id.to_string().into();
-        let voice = Voice::new(conversation, id.clone());
-        let mut turn = Self {
-            id,
-            voice,
-            items: Items::default(),
-            phase: Phase::Ready,
-            sampling: None,
-            steered: VecDeque::new(),
-            output_schema,
-            turn_state: None,
-            last_agent_message: None,
-            diff: TurnDiff::new(),
-            told_diff: String::new(),
-            is_stopping: false,
-        };
+        let mut turn = Self::new(conversation, id, output_schema);
         turn.voice.turn_started(out, &in_progress(&turn.id));
         conversation.note_before(&Note::TurnStarted { turn_id: &turn.id });
         if input.is_empty() {
@@ -171,6 +164,26 @@ impl Turn {
         turn.show_user_message(out, conversation, input, true);
         turn.sample(out, conversation);
         (turn, Next::Freshen)
+    }
+
+    fn new(conversation: &Conversation, id: Uuid, output_schema: Option<Json>) -> Self {
+        let id: Arc<str> = id.to_string().into();
+        Self {
+            voice: Voice::new(conversation, id.clone()),
+            id,
+            items: Items::default(),
+            phase: Phase::Ready,
+            sampling: None,
+            calls: Calls::default(),
+            steered: VecDeque::new(),
+            output_schema,
+            turn_state: None,
+            last_agent_message: None,
+            diff: TurnDiff::new(),
+            told_diff: String::new(),
+            is_stopping: false,
+            stopped: TurnAbortReason::Interrupted,
+        }
     }
 
     /// Who listens has changed.
@@ -236,11 +249,19 @@ impl Turn {
         if self.is_ending() {
             return Next::Wait;
         }
-        if self.is_writing() {
+        if self.calls.is_writing() {
             self.is_stopping = true;
             return Next::Wait;
         }
         self.stop(out, conversation)
+    }
+
+    /// Stops the turn because another takes its place (engine.md §1.8).
+    pub(crate) fn replace(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
+        if !self.is_ending() {
+            self.stopped = TurnAbortReason::Replaced;
+        }
+        self.interrupt(out, conversation)
     }
 
     /// Leaves everything as it is and ends as interrupted.
@@ -248,7 +269,8 @@ impl Turn {
         self.abort_calls(out, conversation);
         self.stop_call(out);
         self.keep_finished_items(out, conversation);
-        conversation.record_abort(out.now.wall);
+        self.end_review(out, conversation, None);
+        conversation.record_abort(out.now.wall, self.stopped);
         self.complete(out, conversation, TurnStatus::Interrupted, None)
     }
 
@@ -280,6 +302,8 @@ impl Turn {
         error: Option<TurnError>,
     ) -> Next {
         let at = out.now.wall;
+        let answer = self.last_agent_message.take_if(|_| conversation.subagent().is_some());
+        self.end_review(out, conversation, answer.filter(|_| status == TurnStatus::Completed));
         for message in self.steered.drain(..) {
             conversation.record(at, message);
         }
@@ -312,7 +336,7 @@ impl Turn {
         out: &mut Outside,
         conversation: &mut Conversation,
     ) -> Next {
-        if self.is_writing() {
+        if self.calls.is_writing() {
             // The files will be changed all the same, but the thread is gone by then.
             self.is_stopping = false;
             let _over = self.stop(out, conversation);
@@ -337,7 +361,7 @@ impl Turn {
         let items = self.items.take_done();
         let view = TurnView { id: self.id.to_string(), items, status, error };
         match status {
-            TurnStatus::Interrupted => self.voice.turn_aborted(out, &view),
+            TurnStatus::Interrupted => self.voice.turn_aborted(out, &view, self.stopped),
             TurnStatus::Failed => self.voice.turn_completed(out, &view, None),
             TurnStatus::Completed | TurnStatus::InProgress => {
                 let last = self.last_agent_message.as_deref();

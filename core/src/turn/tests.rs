@@ -425,3 +425,60 @@ fn a_host_of_the_older_dialect_is_asked_in_it() {
     assert!(bench.notes("turn/diff/updated").is_empty());
     assert_eq!(bench.notes("codex/event/turn_diff").len(), 1);
 }
+
+/// Lets the next turns be in a mode.
+fn start_turn_in(bench: &mut Bench, mode: &str) {
+    let input = json!([{ "type": "text", "text": "go" }]);
+    let mode = json!({ "mode": mode, "settings": { "model": "mock-model" } });
+    let params = json!({ "threadId": bench.thread(), "input": input, "collaborationMode": mode });
+    bench.request("turn/start", params);
+}
+
+const QUESTION: &str =
+    r#"{"questions":[{"id":"q","header":"h","question":"why?","options":null,"isOther":false}]}"#;
+
+#[test]
+fn the_user_answers_in_the_modes_that_are_for_that() {
+    let mut bench = Bench::new("never", "read-only");
+    bench.respond(&[function("a", "request_user_input", QUESTION)]);
+    assert_eq!(bench.outputs(), ["request_user_input is unavailable in Custom mode"]);
+    bench.finish();
+    start_turn_in(&mut bench, "plan");
+    bench.respond(&[function("b", "request_user_input", QUESTION), patch("p", OUTSIDE)]);
+    let method = "item/tool/requestUserInput";
+    let ask = bench.said.iter().find(|line| line["method"] == method).expect("asked").clone();
+    assert_eq!(ask["params"]["itemId"], "b");
+    assert_eq!(ask["params"]["questions"][0]["isOther"], true);
+    let event = &bench.notes("codex/event/request_user_input")[0]["msg"];
+    assert_eq!((&event["call_id"], &event["questions"][0]["id"]), (&json!("b"), &json!("q")));
+    assert!(bench.requests.is_empty());
+    let answers = json!({ "answers": { "q": { "answers": ["so"] } } });
+    bench.line(&json!({ "id": ask["id"], "result": answers }));
+    assert_eq!(bench.outputs()[1], answers.to_string());
+    assert!(bench.outputs()[2].starts_with("patch rejected"));
+}
+
+#[test]
+fn a_question_that_is_not_answered_leaves_no_answer() {
+    let answers =
+        [json!({ "result": null }), json!({ "error": { "code": -1, "message": "gone" } })];
+    for mut answer in answers {
+        let mut bench = Bench::new("never", "read-only");
+        bench.finish();
+        start_turn_in(&mut bench, "pair_programming");
+        bench.respond(&[function("b", "request_user_input", QUESTION)]);
+        let method = "item/tool/requestUserInput";
+        let ask = bench.said.iter().find(|line| line["method"] == method).expect("asked");
+        answer["id"] = ask["id"].clone();
+        bench.line(&answer);
+        assert_eq!(bench.outputs(), [r#"{"answers":{}}"#]);
+    }
+    let mut bench = Bench::new("never", "read-only");
+    bench.finish();
+    start_turn_in(&mut bench, "plan");
+    bench.respond(&[function("b", "request_user_input", QUESTION)]);
+    bench.interrupt();
+    assert_eq!(bench.turn_statuses(), ["completed", "interrupted"]);
+    bench.start_turn();
+    assert_eq!(bench.outputs(), ["request_user_input was cancelled before receiving a response"]);
+}

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::legacy;
+use super::patching::Dialect;
 use crate::model::rate_limits::Snapshot;
 use crate::model::usage::TokenUsageInfo;
 use crate::outside::Outside;
@@ -22,6 +23,7 @@ use crate::wire::legacy::event_part::{
 };
 use crate::wire::response_item::ResponseItem;
 use crate::wire::v2::account::{AccountRateLimitsUpdatedNotification, RateLimitSnapshot};
+use crate::wire::v2::approval::ToolRequestUserInputQuestion;
 use crate::wire::v2::common::ModeKind;
 use crate::wire::v2::delta::{
     AgentMessageDeltaNotification, FileChangeOutputDeltaNotification,
@@ -132,10 +134,8 @@ impl Voice {
     }
 
     /// The turn was stopped; the older dialect says so in place of completing it.
-    pub(super) fn turn_aborted(&self, out: &mut Outside, turn: &Turn) {
-        self.event(out, "codex/event/turn_aborted", || EventMsg::TurnAborted {
-            reason: TurnAbortReason::Interrupted,
-        });
+    pub(super) fn turn_aborted(&self, out: &mut Outside, turn: &Turn, reason: TurnAbortReason) {
+        self.event(out, "codex/event/turn_aborted", || EventMsg::TurnAborted { reason });
         self.v2_turn_completed(out, turn);
     }
 
@@ -144,7 +144,7 @@ impl Voice {
         self.say(out, "turn/completed", params);
     }
 
-    pub(super) fn error(&self, out: &mut Outside, error: &TurnError, will_retry: bool) {
+    pub(crate) fn error(&self, out: &mut Outside, error: &TurnError, will_retry: bool) {
         let info = || error.codex_error_info.clone().map(Into::into);
         let message = || error.message.clone();
         if will_retry {
@@ -283,6 +283,28 @@ impl Voice {
 
     // --- tools ---
 
+    /// In which words the host is asked: today's, unless only listeners of the older dialect are
+    /// there.
+    pub(super) fn dialect(&self) -> Dialect {
+        match !self.audience.is_empty() && !self.audience.hears_v2() {
+            true => Dialect::Legacy,
+            false => Dialect::V2,
+        }
+    }
+
+    pub(super) fn user_asked(
+        &self,
+        out: &mut Outside,
+        id: &str,
+        questions: &[ToolRequestUserInputQuestion],
+    ) {
+        self.event(out, "codex/event/request_user_input", || EventMsg::RequestUserInput {
+            call_id: id.to_owned(),
+            turn_id: self.turn_id.to_string(),
+            questions: questions.iter().map(legacy::question).collect(),
+        });
+    }
+
     pub(super) fn plan_updated(&self, out: &mut Outside, update: PlanUpdate) {
         let PlanUpdate { explanation, plan } = update;
         if self.audience.hears_v2() {
@@ -394,8 +416,13 @@ impl Voice {
             let params = ThreadTokenUsageUpdatedNotification { thread_id, turn_id, token_usage };
             self.say(out, "thread/tokenUsage/updated", params);
         }
+        self.limits_changed(out, rate_limits, changed);
+    }
+
+    /// Tells of limits if they are what has changed.
+    pub(crate) fn limits_changed(&self, out: &mut Outside, limits: &Snapshot, changed: Changed) {
         if changed == Changed::Limits {
-            let rate_limits = &RateLimitSnapshot::from(rate_limits);
+            let rate_limits = &RateLimitSnapshot::from(limits);
             let params = AccountRateLimitsUpdatedNotification { rate_limits };
             self.say(out, "account/rateLimits/updated", params);
         }

@@ -4,6 +4,7 @@
 
 mod browser;
 mod chromium;
+mod commands;
 mod crash;
 mod demo;
 mod ending;
@@ -11,6 +12,8 @@ mod external_tokens;
 mod handshake;
 mod invariants;
 mod refresh;
+mod rest;
+mod review;
 mod secrets;
 mod signin;
 mod signin_ends;

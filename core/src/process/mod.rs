@@ -4,6 +4,14 @@
 //! stopped, how long it may run and what of its output is kept is decided by who asks; a backend
 //! starts it, moves bytes and ends its whole process group.
 
+mod environment;
+mod kept;
+mod run;
+
+pub(crate) use environment::child_env;
+pub(crate) use kept::Kept;
+pub(crate) use run::{Ended, Job, Run};
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
