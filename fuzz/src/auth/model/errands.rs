@@ -177,8 +177,11 @@ impl Model {
             return;
         };
         if is_ok {
-            self.errands[at].has_waited &= !is_adopted;
-            self.errands[at].phase = self.errand_must_send();
+            // Those that look the same are sent in the order in which they were woken.
+            let mut errand = self.errands.remove(at);
+            errand.has_waited &= !is_adopted;
+            errand.phase = self.errand_must_send();
+            self.errands.push(errand);
         } else {
             self.finish_errand(at, false);
         }
