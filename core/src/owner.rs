@@ -22,6 +22,10 @@ pub(crate) enum CallOwner {
     Stream(ThreadId),
     /// The patch of a thread's turn: a check, or the work itself.
     Patch(ThreadId),
+    /// A program that a call of a thread's turn runs.
+    Process(ThreadId),
+    /// A rule that the user of a thread has just made, to its file.
+    Amend(ThreadId),
     /// A request in the account's name that is no turn's.
     Errand(u64),
     /// The model list, to its file.
@@ -41,6 +45,8 @@ pub(crate) enum TimerOwner {
     Backoff(ThreadId),
     /// A model stream has been silent.
     StreamIdle(ThreadId),
+    /// A call of a thread's turn has a time limit.
+    Tool(ThreadId),
     /// A login has taken too long.
     LoginLimit,
     /// A login tries again: for its port, or whether the code was typed.
@@ -58,11 +64,12 @@ impl CallOwner {
     pub(crate) fn must_finish(&self) -> bool {
         match self {
             CallOwner::Auth(call) => call.must_finish(),
-            CallOwner::Rollout(_) | CallOwner::Patch(_) => true,
+            CallOwner::Rollout(_) | CallOwner::Patch(_) | CallOwner::Amend(_) => true,
             CallOwner::Startup
             | CallOwner::ThreadOpen
             | CallOwner::ThreadFile
             | CallOwner::Stream(_)
+            | CallOwner::Process(_)
             | CallOwner::Errand(_)
             | CallOwner::CatalogueFile
             | CallOwner::Config
