@@ -42,12 +42,10 @@ fn serve(start: Start) -> Result<ExitStatus, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(said)?;
     let served = runtime.block_on(async {
-        let watchdog = Watchdog::default();
-        let services = Services {
-            signals: Some(signals(&watchdog)?),
-            programs: Programs::with_helper(sandbox::this_program()),
-            ..Services::default()
-        };
+        let programs = Programs::with_helper(sandbox::this_program());
+        let watchdog = Watchdog::new(programs.clone());
+        let services =
+            Services { signals: Some(signals(&watchdog)?), programs, ..Services::default() };
         let reader = HostInput::new(watchdog.clone())?;
         let writer = HostOutput::new(watchdog)?;
         serve_with(setup, Streams { reader, writer }, services).await

@@ -4,11 +4,13 @@
 //! the last member is gone. So a group is killed while its leader is not reaped, or after a look
 //! whether the number is still that of a group without its leader, which is what ours is then.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 use rustix::process::{
@@ -54,13 +56,57 @@ pub struct Child {
     leader: Option<process::Child>,
     group: Pid,
     kept: Kept,
-    errands: Sender<Errand>,
+    owner: Owner,
+}
+
+/// Whom a child goes back to.
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
+    pub(super) errands: Sender<Errand>,
+    pub(super) groups: Groups,
+}
+
+/// The groups of which something may run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Groups(Arc<Mutex<BTreeMap<i32, Leads>>>);
+
+/// Whether the leader of a group still has its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leads {
+    Yes,
+    Reaped,
+}
+
+impl Groups {
+    fn set(&self, group: Pid, leads: Leads) {
+        self.locked().insert(group.as_raw_nonzero().get(), leads);
+    }
+
+    fn remove(&self, group: Pid) {
+        self.locked().remove(&group.as_raw_nonzero().get());
+    }
+
+    pub(super) fn kill_all(&self) {
+        for (group, leads) in &*self.locked() {
+            let Some(group) = Pid::from_raw(*group) else { continue };
+            match leads {
+                Leads::Yes => kill_group(group),
+                Leads::Reaped if is_without_leader(group) => kill_group(group),
+                Leads::Reaped => {}
+            }
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<i32, Leads>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Child {
-    pub(super) fn new(leader: process::Child, errands: Sender<Errand>) -> Self {
+    pub(super) fn new(leader: process::Child, owner: Owner) -> Self {
         let group = Pid::from_child(&leader);
-        Self { leader: Some(leader), group, kept: Kept::default(), errands }
+        owner.groups.set(group, Leads::Yes);
+        Self { leader: Some(leader), group, kept: Kept::default(), owner }
     }
 
     pub(super) fn keep(&mut self, kept: Kept) {
@@ -81,6 +127,9 @@ impl Child {
     ///
     /// It has not ended.
     pub fn reap(mut self) -> Result<(ProcessExit, Option<LeftBehind>), Self> {
+        // Locked, so that nobody kills a group by a number that is just being given back.
+        let groups = self.owner.groups.clone();
+        let mut groups = groups.locked();
         let exit = match self.leader.as_mut().map(process::Child::try_wait) {
             Some(Ok(None)) => return Err(self),
             Some(Ok(Some(status))) => exit(status),
@@ -88,8 +137,14 @@ impl Child {
             Some(Err(_)) | None => ProcessExit::Code(-1),
         };
         self.leader = None;
-        let left = LeftBehind { group: self.group, _kept: std::mem::take(&mut self.kept) };
-        Ok((exit, left.is_running().then_some(left)))
+        let number = self.group.as_raw_nonzero().get();
+        if !is_without_leader(self.group) {
+            groups.remove(&number);
+            return Ok((exit, None));
+        }
+        groups.insert(number, Leads::Reaped);
+        let (groups, kept) = (self.owner.groups.clone(), std::mem::take(&mut self.kept));
+        Ok((exit, Some(LeftBehind { group: self.group, groups, _kept: kept })))
     }
 }
 
@@ -97,9 +152,10 @@ impl Drop for Child {
     fn drop(&mut self) {
         self.kill();
         if let Some(leader) = self.leader.take() {
+            self.owner.groups.remove(self.group);
             // A thread that is gone, because it panicked, leaves a zombie.
             let grave = Grave { killed: leader, _kept: std::mem::take(&mut self.kept) };
-            let _gone = self.errands.send(Errand::Bury(grave));
+            let _gone = self.owner.errands.send(Errand::Bury(grave));
         }
     }
 }
@@ -108,16 +164,14 @@ impl Drop for Child {
 #[derive(Debug)]
 pub struct LeftBehind {
     group: Pid,
+    groups: Groups,
     _kept: Kept,
 }
 
 impl LeftBehind {
     /// Whether any of it still runs.
     pub fn is_running(&self) -> bool {
-        // A process with the number of the group is a new one: the old one was reaped, and the
-        // number is given out again only when its group is empty.
-        test_kill_process(self.group) == Err(Errno::SRCH)
-            && test_kill_process_group(self.group) != Err(Errno::SRCH)
+        is_without_leader(self.group)
     }
 }
 
@@ -126,7 +180,15 @@ impl Drop for LeftBehind {
         if self.is_running() {
             kill_group(self.group);
         }
+        self.groups.remove(self.group);
     }
+}
+
+/// Whether there are processes in the group of a leader that was reaped. A process with the number
+/// of the group is a new one: it is given out again only when the group is empty.
+fn is_without_leader(group: Pid) -> bool {
+    test_kill_process(group) == Err(Errno::SRCH)
+        && test_kill_process_group(group) != Err(Errno::SRCH)
 }
 
 fn kill_group(group: Pid) {

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use understudy_core::{ProcessFailure, ProcessFailureKind, ProcessRequest};
 
-use child::Kept;
 pub use child::{Child, LeftBehind, Started, Streams};
+use child::{Groups, Kept, Owner};
 pub(crate) use spawn::start_failure_kind;
 
 /// Between two looks at programs that were killed and have not ended yet.
@@ -37,6 +37,7 @@ const BURY_EVERY: Duration = Duration::from_millis(10);
 #[derive(Clone, Default)]
 pub struct Programs {
     thread: Arc<Mutex<Option<Thread>>>,
+    groups: Groups,
     helper: Option<PathBuf>,
 }
 
@@ -55,8 +56,7 @@ enum Errand {
 struct Order {
     request: ProcessRequest,
     helper: Option<PathBuf>,
-    /// For the child, which outlives this.
-    errands: Sender<Errand>,
+    owner: Owner,
     answer: Answer,
 }
 
@@ -93,12 +93,19 @@ impl Programs {
         match self.errands() {
             Ok(errands) => {
                 let (helper, answer) = (self.helper.clone(), Box::new(answer));
-                let order = Order { request, helper, errands: errands.clone(), answer };
+                let owner = Owner { errands: errands.clone(), groups: self.groups.clone() };
+                let order = Order { request, helper, owner, answer };
                 // Without the thread the answer is dropped.
                 let _over = errands.send(Errand::Start(Box::new(order)));
             }
             Err(error) => answer(Err(failure(ProcessFailureKind::Other, &error))),
         }
+    }
+
+    /// Kills all that was started and still runs, also what sessions keep. For a process that is
+    /// about to exit without ending them.
+    pub fn kill_all(&self) {
+        self.groups.kill_all();
     }
 
     fn errands(&self) -> io::Result<Sender<Errand>> {
@@ -132,8 +139,8 @@ fn work(todo: &Receiver<Errand>) {
         };
         match errand {
             Ok(Errand::Start(order)) => {
-                let Order { request, helper, errands, answer } = *order;
-                answer(spawn::spawn(&request, helper.as_deref(), errands));
+                let Order { request, helper, owner, answer } = *order;
+                answer(spawn::spawn(&request, helper.as_deref(), owner));
             }
             Ok(Errand::Bury(grave)) => graves.push(grave),
             Err(RecvTimeoutError::Timeout) => {}

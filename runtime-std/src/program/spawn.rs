@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{self, Command};
-use std::sync::mpsc::Sender;
 
 use rustix::fs::{Access, access};
 use rustix::io::ioctl_fionbio;
@@ -15,16 +14,16 @@ use understudy_core::{ProcessFailure, ProcessFailureKind, ProcessRequest, Stdio}
 use crate::files::OsFiles;
 use crate::sandbox::Confined;
 
-use super::child::{Child, Started, Streams, watch};
+use super::child::{Child, Owner, Started, Streams, watch};
+use super::failure;
 use super::leader::Leader;
 use super::terminal::terminal;
-use super::{Errand, failure};
 
 /// Starts a program and waits until it is one. Blocks for a millisecond or two, and on slow disks.
 pub(super) fn spawn(
     request: &ProcessRequest,
     helper: Option<&Path>,
-    errands: Sender<Errand>,
+    owner: Owner,
 ) -> Result<Started, ProcessFailure> {
     let other = |error: io::Error| failure(ProcessFailureKind::Other, &error);
     enter(&request.cwd).map_err(|error| failure(ProcessFailureKind::Folder, &error))?;
@@ -52,7 +51,7 @@ pub(super) fn spawn(
         None => pipes(&mut spawned),
     };
     let ended = watch(&spawned);
-    let mut child = Child::new(spawned, errands);
+    let mut child = Child::new(spawned, owner);
     // From here on a failure drops the child, which kills it.
     if let Some(confined) = confined {
         child.keep(confined.begin()?);

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::process;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ pub fn signals(watchdog: &Watchdog) -> io::Result<mpsc::Receiver<Signal>> {
             // Full means that another signal ends the process already.
             let _full = sender.try_send(Signal::Terminate);
             let number = arrivals.next().await;
-            process::exit(128 + number);
+            watchdog.exit(128 + number);
         }
     });
     let watchdog = watchdog.clone();

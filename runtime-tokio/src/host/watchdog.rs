@@ -5,6 +5,8 @@ use std::sync::{Arc, Once};
 use std::thread;
 use std::time::Duration;
 
+use understudy_std::program::Programs;
+
 /// From the end of input, or a signal, to the end of the process; more than the machine's own
 /// grace and the driver's last flush together.
 const WATCHDOG_LIMIT: Duration = Duration::from_secs(2);
@@ -16,33 +18,40 @@ const WATCHDOG_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct Watchdog {
     once: Arc<Once>,
-}
-
-impl Default for Watchdog {
-    /// A watchdog that sleeps.
-    fn default() -> Self {
-        Self { once: Arc::new(Once::new()) }
-    }
+    programs: Programs,
 }
 
 impl Watchdog {
+    /// A watchdog that sleeps, and ends these with the process.
+    pub fn new(programs: Programs) -> Self {
+        Self { once: Arc::new(Once::new()), programs }
+    }
+
+    /// Ends the process, and with it the programs that it started.
+    pub(super) fn exit(&self, status: i32) -> ! {
+        self.programs.kill_all();
+        process::exit(status)
+    }
+
     /// Starts the time, if it does not run yet.
     pub fn arm(&self) {
         self.once.call_once(|| {
-            let bite = || {
+            let watchdog = self.clone();
+            let bite = move || {
                 thread::sleep(WATCHDOG_LIMIT);
                 tracing::warn!("the time for ending is over");
-                process::exit(0);
+                watchdog.exit(0);
             };
             if let Err(error) = thread::Builder::new().name("watchdog".into()).spawn(bite) {
                 tracing::error!("no thread for the watchdog: {error}");
             }
         });
     }
+
     /// One that never bites, for tests of what arms it.
     #[cfg(test)]
     pub(super) fn tame() -> Self {
-        let tame = Self::default();
+        let tame = Self::new(Programs::new());
         tame.once.call_once(|| {});
         tame
     }

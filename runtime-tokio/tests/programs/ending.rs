@@ -111,6 +111,21 @@ async fn what_was_left_behind_and_ended_is_forgotten() {
     drop(port);
 }
 
+#[tokio::test]
+async fn a_process_that_exits_can_end_what_its_sessions_keep() {
+    let programs = Programs::new();
+    let mut port = port_with(programs.clone());
+    start(&mut port, 1, shell(STUBBORN));
+    let mut group = pids(&mut port, 3).await;
+    start(&mut port, 2, shell("sleep 300 >/dev/null 2>&1 & echo $!"));
+    let left = finish(&mut port, 2).await;
+    group.push(left.stdout().trim().parse().expect("a number"));
+    assert!(group.iter().all(|pid| runs(*pid)));
+    programs.kill_all();
+    assert_eq!(finish(&mut port, 1).await.exit, Some(ProcessExit::Signal(9)));
+    until("nothing is left", || !group.iter().any(|pid| runs(*pid))).await;
+}
+
 #[test]
 fn programs_die_with_the_process_that_started_them() {
     // This test once more as a process of its own, which starts a program and is then killed.
