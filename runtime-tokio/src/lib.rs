@@ -3,7 +3,8 @@
 //! [`serve`] is the whole of it for a program that embeds the server; the binary `understudy` does
 //! the same over its standard streams. [`Services`] says what a session shares with others (one
 //! HTTP client and its connections) and what it does differently (files elsewhere, an in-process
-//! answer to token refreshes).
+//! answer to token refreshes). A program whose sessions run confined commands calls
+//! [`understudy_std::sandbox::run_if_asked`] first thing in its `main`.
 
 mod backend;
 mod hold;

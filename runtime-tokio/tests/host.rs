@@ -130,3 +130,29 @@ fn is_zombie(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat", pid = pid.as_raw_nonzero()));
     stat.is_ok_and(|stat| stat.contains(") Z "))
 }
+
+#[test]
+fn a_host_that_ignores_the_end_of_its_children_hears_of_the_end_of_commands() {
+    let home = home();
+    let line = format!("trap '' CHLD; exec {} app-server", env!("CARGO_BIN_EXE_understudy"));
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &line]).env("CODEX_HOME", home.path());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("started");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let begin = r#"{"id":1,"method":"initialize","params":{"clientInfo":{"name":"a","version":"1"}}}
+{"method":"initialized"}
+{"id":2,"method":"command/exec","params":{"command":["sh","-c","exit 3"],"sandboxPolicy":{"type":"dangerFullAccess"}}}
+"#;
+    stdin.write_all(begin.as_bytes()).expect("written");
+    let mut text = String::new();
+    let mut stdout = child.stdout.take().expect("a pipe");
+    while !text.contains(r#""id":2"#) || !text.ends_with('\n') {
+        let mut buffer = [0; 4096];
+        let n = stdout.read(&mut buffer).expect("read");
+        assert!(n > 0, "the server ended: {text}");
+        text.push_str(std::str::from_utf8(&buffer[..n]).expect("text"));
+    }
+    assert!(text.contains(r#""exitCode":3"#), "{text}");
+    drop(stdin);
+    assert!(end_of(&mut child).success());
+}

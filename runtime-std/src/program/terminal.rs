@@ -15,13 +15,26 @@ pub(super) struct Terminal {
 }
 
 pub(super) fn terminal(rows: u16, columns: u16) -> io::Result<Terminal> {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    let master = open_master()?;
     grantpt(&master)?;
     unlockpt(&master)?;
     let slave = open_slave(&master)?;
     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&slave, size)?;
     Ok(Terminal { master, slave })
+}
+
+#[cfg(target_os = "linux")]
+fn open_master() -> io::Result<OwnedFd> {
+    Ok(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?)
+}
+
+/// Some systems do not know the flag; a program started by another thread in between inherits it.
+#[cfg(not(target_os = "linux"))]
+fn open_master() -> io::Result<OwnedFd> {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    rustix::io::fcntl_setfd(&master, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(master)
 }
 
 /// By the master, not by a name, which may mean another terminal in this mount namespace.

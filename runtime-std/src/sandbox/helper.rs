@@ -40,8 +40,8 @@ fn become_program(link: &mut UnixStream) -> Result<Infallible, ProcessFailure> {
     let mounts = order.view.as_ref().map(see).transpose()?;
     // By its path, and after the mounts: what the process is in so far is the old folder.
     std::env::set_current_dir(&order.cwd).map_err(|error| failure(Kind::Folder, &error))?;
-    rights::drop_privileges().map_err(|error| no_sandbox("to give up privileges", &error))?;
     if let Some((view, mounts)) = order.view.as_ref().zip(mounts) {
+        rights::drop_privileges().map_err(|error| no_sandbox("to give up privileges", &error))?;
         let least = match mounts {
             Mounts::Own => ABI::V1,
             // The first that knows of truncating.

@@ -66,26 +66,28 @@ impl View {
         let way = way(place)?;
         let links = way.steps.iter().filter(|step| step.is_link).map(|step| &step.path);
         let links: Vec<_> = links.filter(|link| self.holds(link)).cloned().collect();
-        self.read_only.extend(links);
+        for link in links {
+            // The link may be another program's.
+            stand_ins.extend(StandIn::keep(&link)?);
+            self.read_only.push(link);
+        }
         if !self.holds(&way.end) {
             return Ok(());
         }
         // Another program may have something standing in for the folder of what is missing here.
         let folder = way.end.parent().filter(|folder| way.is_missing && self.holds(folder));
         if let Some(folder) = folder
-            && let Some(stand_in) = StandIn::new(folder, false)?
+            && let Some(stand_in) = StandIn::keep(folder)?
         {
             stand_ins.push(stand_in);
             self.read_only.push(folder.to_owned());
             return Ok(());
         }
-        match StandIn::new(&way.end, way.is_missing)? {
-            Some(stand_in) => stand_ins.push(stand_in),
-            // Nobody with our rights can make anything there, or somebody just has.
-            None if !way.end.exists() => return Ok(()),
-            None => {}
+        stand_ins.extend(StandIn::keep(&way.end)?);
+        // If nothing is there now, nobody with our rights can make anything.
+        if way.end.symlink_metadata().is_ok() {
+            self.read_only.push(way.end);
         }
-        self.read_only.push(way.end);
         Ok(())
     }
 
@@ -246,13 +248,13 @@ mod tests {
         let (view, held) = View::new(&[root(at.clone(), &places)]).expect("a view");
         let wanted = [at.join(".git"), at.join("gone")];
         assert_eq!(view.read_only, wanted);
-        assert!(wanted.iter().all(|place| place.is_dir()));
+        assert!(wanted.iter().all(|place| place.symlink_metadata().is_ok()));
         let (again, held_again) = View::new(&[root(at.clone(), &places)]).expect("a view");
         assert_eq!(again, view);
         drop(held);
-        assert!(wanted.iter().all(|place| place.is_dir()));
+        assert!(wanted.iter().all(|place| place.symlink_metadata().is_ok()));
         drop(held_again);
-        assert!(!wanted.iter().any(|place| place.exists()));
+        assert_eq!(fs::read_dir(&at).expect("a folder").count(), 0);
     }
 
     #[test]

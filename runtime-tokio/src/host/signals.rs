@@ -26,6 +26,9 @@ const WAITING_MAX: usize = 2;
 ///
 /// The signal handlers cannot be installed.
 pub fn signals(watchdog: &Watchdog) -> io::Result<mpsc::Receiver<Signal>> {
+    // A host that ignores it would have the kernel throw away how our programs end. The handler
+    // stays when this is dropped.
+    drop(signal(SignalKind::child())?);
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     let mut arrivals = Arrivals::new()?;
     tokio::spawn({
