@@ -44,6 +44,22 @@ pub const SHELL_OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// told before the end (engine.md §3.3).
 pub const SHELL_DELTAS_MAX: u32 = 10_000;
 
+/// Programs that the model leaves running in one thread; for one more, one that has ended is
+/// forgotten, or the one that was used least recently is killed (engine.md §3.5).
+pub const SESSIONS_MAX: usize = 64;
+/// Of these, so many that were used last are kept if others can go.
+pub const SESSIONS_IN_USE: usize = 8;
+/// From so many on the model is told to close some.
+pub const SESSIONS_MANY: usize = 60;
+/// The shortest time for which a program that may stay open is waited for.
+pub const SESSION_WAIT_MIN: Duration = Duration::from_millis(250);
+/// The shortest time for which one is looked at without typing, so that nobody looks all the time.
+pub const SESSION_LOOK_MIN: Duration = Duration::from_secs(5);
+/// The longest time for either; a longer one is taken for this one.
+pub const SESSION_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Tokens of output that the model is given at a time unless it says otherwise.
+pub const SESSION_TOKENS: u64 = 10_000;
+
 /// How long a command of a client runs if the client does not say (protocol.md §8); then it is
 /// killed.
 pub const COMMAND_LIMIT: Duration = Duration::from_secs(10);

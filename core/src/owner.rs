@@ -24,6 +24,8 @@ pub(crate) enum CallOwner {
     Patch(ThreadId),
     /// A program that a call of a thread's turn runs.
     Process(ThreadId),
+    /// The user's own program that is told of turns.
+    Notify,
     /// A rule that the user of a thread has just made, to its file.
     Amend(ThreadId),
     /// A request in the account's name that is no turn's.
@@ -70,6 +72,7 @@ impl CallOwner {
             | CallOwner::ThreadFile
             | CallOwner::Stream(_)
             | CallOwner::Process(_)
+            | CallOwner::Notify
             | CallOwner::Errand(_)
             | CallOwner::CatalogueFile
             | CallOwner::Config

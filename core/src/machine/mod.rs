@@ -326,10 +326,12 @@ impl Machine {
             (CallOwner::Command(id), outcome) => {
                 self.commands.on_outcome(&mut self.out, id, outcome);
             }
-            (
-                CallOwner::Patch(thread) | CallOwner::Process(thread) | CallOwner::Amend(thread),
-                outcome,
-            ) => {
+            (CallOwner::Notify, Outcome::ProcessFailed(failure)) => {
+                tracing::warn!(error = failure.text, "the program for notices did not start");
+            }
+            (CallOwner::Notify, _) => {}
+            (CallOwner::Process(thread), outcome) => self.on_program(thread, call, outcome),
+            (CallOwner::Patch(thread) | CallOwner::Amend(thread), outcome) => {
                 self.with_turn(thread, |turn, out, conversation| {
                     turn.on_tool_input(out, conversation, ToolInput::Outcome(call, outcome))
                 });
@@ -408,6 +410,7 @@ impl Machine {
             CallOwner::Auth(_)
             | CallOwner::Patch(_)
             | CallOwner::Process(_)
+            | CallOwner::Notify
             | CallOwner::Amend(_)
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)
@@ -467,6 +470,7 @@ impl Machine {
         for id in running {
             self.interrupt_turn(id);
             if let Some(thread) = self.threads.get_mut(&id) {
+                thread.conversation.sessions.kill_all(&mut self.out);
                 thread.conversation.flush(&mut self.out);
             }
         }

@@ -34,7 +34,7 @@ use crate::outside::Outside;
 use crate::rules::RuleSet;
 use crate::setup::{Environment, Setup};
 use crate::tools;
-use crate::turn::{Changed, Voice};
+use crate::turn::{Changed, Sessions, Voice};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::v2::common::{
     CollaborationMode, Json, ModeKind, SandboxPolicy, Settings as ModeSettings,
@@ -88,6 +88,8 @@ pub(crate) struct Conversation {
     pub(crate) approvals: SessionApprovals,
     /// Which commands may run.
     pub(crate) rules: RuleSet,
+    /// What the model has left running.
+    pub(crate) sessions: Sessions,
     history: Vec<Arc<str>>,
     /// How many items the history had when it was put away; none if it is here.
     shelved: Option<usize>,
@@ -165,6 +167,7 @@ impl Conversation {
             instructions,
             approvals: SessionApprovals::default(),
             rules: RuleSet::default(),
+            sessions: Sessions::default(),
             history: Vec::new(),
             shelved: None,
             unsaid: Vec::new(),

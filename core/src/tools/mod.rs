@@ -9,6 +9,7 @@ pub(crate) mod dynamic;
 mod offer;
 mod patch;
 mod patch_job;
+mod session;
 mod shell;
 mod truncate;
 
@@ -21,11 +22,12 @@ use crate::wire::legacy::event_part::StepStatus;
 use crate::wire::v2::approval::ToolRequestUserInputQuestion;
 use crate::wire::v2::thread::DynamicToolSpec;
 
-pub(crate) use captured::{Captured, Decoder};
+pub(crate) use captured::{Captured, Decoder, Ends};
 pub(crate) use dynamic::DynamicCall;
-pub(crate) use offer::{has_shell, offered, offers_freeform_patch};
+pub(crate) use offer::{has_sessions, has_shell, offered, offers_freeform_patch};
 pub(crate) use patch::{BARE_PATCH, InCommand, Plan, TurnDiff, in_command};
 pub use patch_job::{CheckedPatch, CommittedPatch, PatchCheck, PatchCommit};
+pub(crate) use session::{PLAIN_TERMINAL, SessionReport, SessionWish, Typing};
 pub(crate) use shell::{OutputForm, Report, ShellCall, timed_out_text};
 pub(crate) use truncate::truncate;
 
@@ -54,6 +56,8 @@ pub(crate) enum Work {
     AskUser(UserQuestions),
     /// To run a command and wait for its end.
     Command(Box<ShellCall>),
+    /// To type into a program that was left running, or to look at it.
+    Type(Typing),
     /// To have the client run a tool of its own.
     Dynamic(DynamicCall),
 }
@@ -63,6 +67,8 @@ pub(crate) enum Work {
 pub(crate) struct ToolFacts<'a> {
     /// Where the user's shell is, if the model may run commands.
     pub(crate) shell: Option<&'a str>,
+    /// Whether it may leave programs running.
+    pub(crate) has_sessions: bool,
     /// The tools of the client's own.
     pub(crate) dynamic: &'a [DynamicToolSpec],
 }
@@ -73,7 +79,11 @@ impl Work {
         match self {
             Self::Answer(_) => true,
             Self::Command(call) => call.is_read_only,
-            Self::ShowPlan(_) | Self::Patch(_) | Self::AskUser(_) | Self::Dynamic(_) => false,
+            Self::ShowPlan(_)
+            | Self::Patch(_)
+            | Self::AskUser(_)
+            | Self::Dynamic(_)
+            | Self::Type(_) => false,
         }
     }
 }
@@ -176,6 +186,12 @@ fn function(name: &str, arguments: &str, facts: ToolFacts<'_>) -> Work {
         // All of them, whichever is offered (engine.md §3.1).
         ("shell" | "container.exec" | "local_shell" | "shell_command", Some(shell)) => {
             return command(ShellCall::parse(name, arguments, shell));
+        }
+        ("exec_command", Some(shell)) if facts.has_sessions => {
+            return command(ShellCall::parse_exec(arguments, shell));
+        }
+        ("write_stdin", Some(_)) if facts.has_sessions => {
+            return Typing::parse(arguments).map_or_else(Work::Answer, Work::Type);
         }
         _ => return Work::Answer(format!("unsupported call: {name}")),
     };

@@ -14,9 +14,11 @@ mod calls;
 mod commanding;
 mod items;
 mod legacy;
+mod notify;
 mod patching;
 mod review;
 mod sampling;
+mod sessions;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -51,6 +53,7 @@ use calls::Calls;
 pub(crate) use calls::ToolInput;
 use items::Items;
 pub(crate) use sampling::SendFacts;
+pub(crate) use sessions::Sessions;
 
 use sampling::Sampling;
 pub(crate) use voice::{Changed, Voice};
@@ -268,6 +271,7 @@ impl Turn {
     /// Leaves everything as it is and ends as interrupted.
     fn stop(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
         self.abort_calls(out, conversation);
+        self.kill_sessions(out, conversation);
         self.stop_call(out);
         self.keep_finished_items(out, conversation);
         self.end_review(out, conversation, None);
@@ -309,6 +313,7 @@ impl Turn {
             conversation.record(at, message);
         }
         self.voice.raw_items(out, conversation);
+        self.close_session_items(out, conversation);
         self.items.close(out, &self.voice);
         self.items.store(conversation, &self.id, at);
         let note = Note::TurnCompleted { turn_id: &self.id, status, error: error.as_ref() };

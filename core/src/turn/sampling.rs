@@ -429,6 +429,7 @@ impl Turn {
             self.sample(out, conversation);
             return Next::Freshen;
         }
+        self.notify(out, conversation);
         self.complete(out, conversation, TurnStatus::Completed, None)
     }
 

@@ -1,6 +1,8 @@
 //! Turns whose model calls tools, over files in memory and a backend that the test plays.
 
 mod commands;
+mod rights;
+mod sessions;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -30,6 +32,8 @@ struct Bench {
     programs: VecDeque<(CallId, ProcessRequest)>,
     /// Programs that were told to die, and those that were killed with their call.
     killed: Vec<CallId>,
+    /// What was typed into programs.
+    fed: Vec<(CallId, Vec<u8>)>,
     /// Timers that run.
     timers: Vec<(TimerId, Duration)>,
     /// What the machine has written.
@@ -62,6 +66,7 @@ impl Bench {
             held: None,
             programs: VecDeque::new(),
             killed: Vec::new(),
+            fed: Vec::new(),
             timers: Vec::new(),
             said: Vec::new(),
             mono: Duration::ZERO,
@@ -137,6 +142,7 @@ impl Bench {
                     }
                 }
                 Effect::Feed(id, Feed::Kill) => self.killed.push(id),
+                Effect::Feed(id, Feed::Stdin(bytes)) => self.fed.push((id, bytes)),
                 Effect::StartTimer(id, after) => self.timers.push((id, after)),
                 Effect::CancelTimer(id) => self.timers.retain(|(timer, _)| *timer != id),
                 Effect::Send => {

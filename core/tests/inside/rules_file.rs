@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::approval;
 use crate::auth::tables;
 use crate::files::{Disk, MemoryFiles, NoKeyring};
 use crate::wire::methods::{METHODS, Params};
@@ -39,10 +40,14 @@ fn rules() -> String {
          The first row that fits holds; a login that no row fits is allowed. \
          `External` is `chatgptAuthTokens`.\n\n{}\n\
          ## What a call to a model carries\n\n{}\n\
+         ## Which command runs, and with what rights\n\n\
+         A script is as bad as the worst of its plain commands. What is asked runs if the user \
+         agrees.\n\n{}\n\
          ## Methods\n\n{}\n\
          ## Limits\n\n{}",
         tables::blocking(),
         tables::calls(),
+        approval::table::markdown(),
         methods(),
         limits(),
     )
