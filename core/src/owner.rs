@@ -26,6 +26,10 @@ pub(crate) enum CallOwner {
     Process(ThreadId),
     /// A rule that the user of a thread has just made, to its file.
     Amend(ThreadId),
+    /// Files that a call of a thread's turn looks at.
+    Look(ThreadId),
+    /// Pictures that the user of a thread named in the running turn.
+    Input(ThreadId),
     /// A request in the account's name that is no turn's.
     Errand(u64),
     /// The model list, to its file.
@@ -70,6 +74,8 @@ impl CallOwner {
             | CallOwner::ThreadFile
             | CallOwner::Stream(_)
             | CallOwner::Process(_)
+            | CallOwner::Look(_)
+            | CallOwner::Input(_)
             | CallOwner::Errand(_)
             | CallOwner::CatalogueFile
             | CallOwner::Config

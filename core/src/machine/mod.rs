@@ -327,11 +327,19 @@ impl Machine {
                 self.commands.on_outcome(&mut self.out, id, outcome);
             }
             (
-                CallOwner::Patch(thread) | CallOwner::Process(thread) | CallOwner::Amend(thread),
+                CallOwner::Patch(thread)
+                | CallOwner::Process(thread)
+                | CallOwner::Amend(thread)
+                | CallOwner::Look(thread),
                 outcome,
             ) => {
                 self.with_turn(thread, |turn, out, conversation| {
                     turn.on_tool_input(out, conversation, ToolInput::Outcome(call, outcome))
+                });
+            }
+            (CallOwner::Input(thread), outcome) => {
+                self.with_turn(thread, |turn, out, conversation| {
+                    turn.on_images(out, conversation, call, outcome)
                 });
             }
             (CallOwner::Errand(errand), outcome) => self.on_errand(errand, outcome),
@@ -409,6 +417,8 @@ impl Machine {
             | CallOwner::Patch(_)
             | CallOwner::Process(_)
             | CallOwner::Amend(_)
+            | CallOwner::Look(_)
+            | CallOwner::Input(_)
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)
             | CallOwner::CatalogueFile

@@ -36,9 +36,9 @@ fn cut(text: &str, policy: Truncation) -> Option<String> {
         return None;
     }
     let left = budget / 2;
-    let head = text.get(..text.floor_char_boundary(left)).unwrap_or_default();
-    let tail = text.len() - (budget - left);
-    let tail = text.get(text.ceil_char_boundary(tail)..).unwrap_or_default();
+    let right = text.len() - (budget - left);
+    let head = (0..=left).rev().find_map(|at| text.get(..at)).unwrap_or_default();
+    let tail = (right..=text.len()).find_map(|at| text.get(at..)).unwrap_or_default();
     let mut out = String::with_capacity(head.len() + tail.len() + 32);
     out.push_str(head);
     // Writing to a string cannot fail.

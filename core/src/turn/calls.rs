@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use super::asking::Asking;
 use super::commanding::Commanding;
+use super::looking::Looking;
 use super::patching::Patching;
 use super::{Next, Phase, Turn};
 use crate::effect::{AskId, CallId, TimerId};
@@ -70,6 +71,8 @@ pub(super) enum Doing {
     Command(Commanding),
     /// The host answers a question.
     Ask(Asking),
+    /// Files are read.
+    Look(Looking),
 }
 
 /// In which words the user is asked.
@@ -128,7 +131,7 @@ impl Calls {
     pub(super) fn is_writing(&self) -> bool {
         self.open().any(|open| match &open.doing {
             Doing::Patch(patch) => patch.is_writing(),
-            Doing::Command(_) | Doing::Ask(_) => false,
+            Doing::Command(_) | Doing::Ask(_) | Doing::Look(_) => false,
         })
     }
 
@@ -179,8 +182,10 @@ impl Doing {
             (Self::Patch(patch), ToolInput::Answer(ask, _)) => patch.waits_for_answer(*ask),
             (Self::Ask(asking), ToolInput::Answer(ask, _)) => asking.waits_for_answer(*ask),
             (Self::Command(command), input) => command.waits_for(input),
+            (Self::Look(looking), ToolInput::Outcome(call, _)) => looking.waits_for_call(*call),
             (Self::Ask(_), ToolInput::Outcome(..))
-            | (Self::Patch(_) | Self::Ask(_), ToolInput::Timer(_)) => false,
+            | (Self::Look(_), ToolInput::Answer(..))
+            | (Self::Patch(_) | Self::Ask(_) | Self::Look(_), ToolInput::Timer(_)) => false,
         }
     }
 }
@@ -236,6 +241,8 @@ impl Turn {
             Work::Command(call) => self.begin_command(out, conversation, begun, *call),
             Work::AskUser(questions) => self.ask_user(out, conversation, begun, questions),
             Work::Dynamic(call) => self.call_dynamic(out, conversation, begun, call),
+            Work::ViewImage(path) => self.view_image(out, conversation, &path),
+            Work::Resources(call) => self.answer_resources(out, begun, call),
         }
     }
 
@@ -262,8 +269,12 @@ impl Turn {
             (Doing::Command(command), input) => {
                 self.on_command_input(out, conversation, &begun, command, input)
             }
+            (Doing::Look(looking), ToolInput::Outcome(_, outcome)) => {
+                self.on_look(out, &begun, &looking, outcome)
+            }
             (doing @ Doing::Ask(_), ToolInput::Outcome(..))
-            | (doing @ (Doing::Patch(_) | Doing::Ask(_)), ToolInput::Timer(_)) => {
+            | (doing @ Doing::Look(_), ToolInput::Answer(..))
+            | (doing @ (Doing::Patch(_) | Doing::Ask(_) | Doing::Look(_)), ToolInput::Timer(_)) => {
                 Progress::Open(doing)
             }
         };
@@ -306,6 +317,10 @@ impl Turn {
                             self.abort_command(out, conversation, &begun, command)
                         }
                         Doing::Ask(asking) => asking.abort(out),
+                        Doing::Look(looking) => {
+                            looking.abort(out);
+                            begun.aborted_text(out.now.mono)
+                        }
                     };
                     begun.slot.filled(&text)
                 }

@@ -5,6 +5,8 @@
 //! (engine.md §13, 4). Its item is started before anybody is asked, and completed once. When the
 //! turn ends first, its whole process group is killed.
 
+mod ending;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,10 +31,7 @@ use crate::pending::AskOwner;
 use crate::process::{OutputStream, ProcessExit, ProcessFailure, ProcessFailureKind};
 use crate::thread::Conversation;
 use crate::tools::command::{actions, one_line};
-use crate::tools::{
-    BARE_PATCH, Captured, Decoder, InCommand, Report, ShellCall, in_command, timed_out_text,
-    truncate,
-};
+use crate::tools::{BARE_PATCH, Captured, Decoder, InCommand, ShellCall, in_command};
 use crate::wire::decode;
 use crate::wire::legacy::approval::{
     ExecCommandApprovalParams, ExecCommandApprovalResponse, ReviewDecision,
@@ -43,15 +42,13 @@ use crate::wire::v2::approval::{
     CommandExecutionRequestApprovalResponse,
 };
 use crate::wire::v2::item::{CommandAction, CommandExecutionStatus, ThreadItem};
+use ending::Ending;
 
 /// What the model is told when nobody knows what became of a command.
 const LOST: &str = "the process backend failed; the command may have run";
 
 /// The code of a command that ran for too long, as `timeout` has it.
 const TIMED_OUT: i32 = 124;
-
-/// The code of what did not run.
-const NOT_RUN: i32 = -1;
 
 /// A command that is open.
 #[derive(Debug)]
@@ -103,16 +100,6 @@ struct Told {
     deltas: u32,
 }
 
-/// How a command ended.
-struct Ending {
-    status: CommandExecutionStatus,
-    /// What the item shows: nothing of these where nothing ran.
-    exit_code: Option<i32>,
-    took: Option<Duration>,
-    output: String,
-    event: CommandEvent,
-}
-
 impl Command {
     fn shown<'a>(&'a self, begun: &'a Begun) -> CommandShown<'a> {
         CommandShown {
@@ -130,38 +117,6 @@ impl Command {
             tty: false,
             escalation: self.call.escalation,
             rights,
-        }
-    }
-}
-
-impl Ending {
-    /// The user said no, or nothing at all.
-    fn declined(status: CommandExecutionStatus) -> Self {
-        let event = CommandEvent::not_run(COMMAND_DECLINED);
-        Self { status, exit_code: None, took: None, output: String::new(), event }
-    }
-
-    /// It did not run, and this is why.
-    fn refused(text: &str) -> Self {
-        let event = CommandEvent::not_run(text);
-        Self {
-            status: CommandExecutionStatus::Failed,
-            exit_code: Some(NOT_RUN),
-            took: Some(Duration::ZERO),
-            output: text.to_owned(),
-            event,
-        }
-    }
-}
-
-impl CommandEvent {
-    fn not_run(text: &str) -> Self {
-        Self {
-            stderr: text.to_owned(),
-            aggregated: text.to_owned(),
-            exit_code: NOT_RUN,
-            formatted: text.to_owned(),
-            ..Self::default()
         }
     }
 }
@@ -439,43 +394,6 @@ impl Turn {
         }
     }
 
-    /// A command has run to its end.
-    fn on_exit(
-        &mut self,
-        out: &mut Outside,
-        conversation: &mut Conversation,
-        begun: &Begun,
-        command: &Command,
-        running: &Running,
-        exit_code: i32,
-    ) -> Progress {
-        let took = out.now.mono.saturating_sub(running.since);
-        let aggregated = running.captured.aggregated();
-        let text = match running.is_too_late {
-            true => timed_out_text(command.call.limit, &aggregated),
-            false => aggregated.clone(),
-        };
-        let policy = conversation.truncation();
-        let status = match exit_code {
-            0 => CommandExecutionStatus::Completed,
-            _ => CommandExecutionStatus::Failed,
-        };
-        let event = CommandEvent {
-            stdout: running.captured.stdout(),
-            stderr: running.captured.stderr(),
-            aggregated: aggregated.clone(),
-            exit_code,
-            took,
-            formatted: truncate(&text, policy),
-        };
-        let (exit_shown, took_shown) = (Some(exit_code), Some(took));
-        let ending =
-            Ending { status, exit_code: exit_shown, took: took_shown, output: aggregated, event };
-        self.end_command(out, conversation, begun, command, ending);
-        let form = conversation.output_form(command.call.form);
-        Progress::Ended(Report { exit_code, took, text: &text }.output(form, policy))
-    }
-
     /// Tells and keeps some output.
     fn on_output(
         &self,
@@ -503,35 +421,6 @@ impl Turn {
             let rest = told.decoder.finish();
             self.voice.command_text(out, &begun.slot.call_id, &rest);
         }
-    }
-
-    /// Completes the item of the command.
-    fn end_command(
-        &mut self,
-        out: &mut Outside,
-        conversation: &mut Conversation,
-        begun: &Begun,
-        command: &Command,
-        ending: Ending,
-    ) {
-        let Ending { status: ended, exit_code: code, took, output, event } = ending;
-        self.voice.command_ended(out, command.shown(begun), event);
-        self.items.close_tool(out, &self.voice, &begun.slot.call_id, |item| {
-            if let ThreadItem::CommandExecution {
-                status,
-                aggregated_output,
-                exit_code,
-                duration_ms,
-                ..
-            } = item
-            {
-                *status = ended;
-                *aggregated_output = Some(output).filter(|output| !output.is_empty());
-                *exit_code = code;
-                *duration_ms = took.and_then(|took| i64::try_from(took.as_millis()).ok());
-            }
-        });
-        self.items.store(conversation, &self.id, out.now.wall);
     }
 
     /// The turn ends: what the command waits for is withdrawn, and what runs is killed. Gives what
