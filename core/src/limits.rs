@@ -135,7 +135,7 @@ pub const THREADS_MAX: usize = 10_000;
 /// the next turn.
 pub const THREAD_IDLE: Duration = Duration::from_secs(30 * 60);
 /// Histories of open threads in memory; beyond it those that were not used for longest are put away
-/// sooner. What turns that run have is not counted out.
+/// sooner. Those of running turns count, and stay.
 pub const HISTORY_BYTES_MAX: usize = 256 << 20;
 
 /// Inputs that wait for the running turn to take them; one more is refused.

@@ -8,6 +8,7 @@ mod files;
 mod host;
 mod keyring;
 pub mod program;
+pub mod sandbox;
 mod zone;
 
 pub use environment::{HomeError, codex_home, environment, seed};

@@ -7,10 +7,13 @@ use std::process::ExitCode;
 
 use cli::{Request, Start};
 use understudy_core::ExitStatus;
+use understudy_std::program::Programs;
+use understudy_std::sandbox;
 use understudy_tokio::host::{HostInput, HostOutput, Watchdog, signals};
 use understudy_tokio::{Services, Streams, demo, serve_with};
 
 fn main() -> ExitCode {
+    sandbox::run_if_asked();
     logs::init();
     match cli::request() {
         Request::Serve(start) => end(serve(start)),
@@ -40,7 +43,11 @@ fn serve(start: Start) -> Result<ExitStatus, String> {
     let runtime = runtime.map_err(said)?;
     let served = runtime.block_on(async {
         let watchdog = Watchdog::default();
-        let services = Services { signals: Some(signals(&watchdog)?), ..Services::default() };
+        let services = Services {
+            signals: Some(signals(&watchdog)?),
+            programs: Programs::with_helper(sandbox::this_program()),
+            ..Services::default()
+        };
         let reader = HostInput::new(watchdog.clone())?;
         let writer = HostOutput::new(watchdog)?;
         serve_with(setup, Streams { reader, writer }, services).await

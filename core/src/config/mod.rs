@@ -42,6 +42,7 @@ pub use error::{ConfigError, ConfigWarning, TextPosition, TextRange};
 pub use features::{Feature, Features};
 pub use layers::{Layer, LayerSource, Layers, Origin, origins};
 pub use overrides::{OverrideError, Overrides};
+pub(crate) use paths::lexical;
 pub use provider::Provider;
 pub use requirements::Requirements;
 pub use settings::{

@@ -149,54 +149,32 @@ pub(crate) struct Setting {
     from: Option<(PathBuf, SessionMeta)>,
 }
 
-impl From<ThreadStartParams> for Wishes {
-    fn from(params: ThreadStartParams) -> Self {
-        Self {
-            model: params.model,
-            model_provider: params.model_provider,
-            cwd: params.cwd,
-            approval_policy: params.approval_policy,
-            sandbox: params.sandbox,
-            config: params.config.into_iter().flatten().collect(),
-            base_instructions: params.base_instructions,
-            developer_instructions: params.developer_instructions,
-            personality: params.personality,
-            ..Self::default()
+/// Requests to open a thread have most members in common, and some have more.
+macro_rules! wishes_from {
+    ($($params:ty { $($more:ident),* })*) => {$(
+        impl From<$params> for Wishes {
+            fn from(params: $params) -> Self {
+                Self {
+                    model: params.model,
+                    model_provider: params.model_provider,
+                    cwd: params.cwd,
+                    approval_policy: params.approval_policy,
+                    sandbox: params.sandbox,
+                    config: params.config.into_iter().flatten().collect(),
+                    base_instructions: params.base_instructions,
+                    developer_instructions: params.developer_instructions,
+                    $($more: params.$more,)*
+                    ..Self::default()
+                }
+            }
         }
-    }
+    )*};
 }
 
-impl From<ThreadResumeParams> for Wishes {
-    fn from(params: ThreadResumeParams) -> Self {
-        Self {
-            model: params.model,
-            model_provider: params.model_provider,
-            cwd: params.cwd,
-            approval_policy: params.approval_policy,
-            sandbox: params.sandbox,
-            config: params.config.into_iter().flatten().collect(),
-            base_instructions: params.base_instructions,
-            developer_instructions: params.developer_instructions,
-            personality: params.personality,
-            ..Self::default()
-        }
-    }
-}
-
-impl From<ThreadForkParams> for Wishes {
-    fn from(params: ThreadForkParams) -> Self {
-        Self {
-            model: params.model,
-            model_provider: params.model_provider,
-            cwd: params.cwd,
-            approval_policy: params.approval_policy,
-            sandbox: params.sandbox,
-            config: params.config.into_iter().flatten().collect(),
-            base_instructions: params.base_instructions,
-            developer_instructions: params.developer_instructions,
-            ..Self::default()
-        }
-    }
+wishes_from! {
+    ThreadStartParams { personality }
+    ThreadResumeParams { personality }
+    ThreadForkParams {}
 }
 
 impl ThreadSettingJob {
@@ -354,9 +332,7 @@ impl Opening {
         conversation.audience = self.audience();
         conversation.set_user_instructions(&user_instructions);
         conversation.rules = rules;
-        if let Some((_, meta)) = &from {
-            conversation.keep_what_is_stored(meta);
-        } else {
+        if !self.dynamic_tools.is_empty() {
             conversation.set_dynamic_tools(std::mem::take(&mut self.dynamic_tools));
         }
         if let Some((path, _)) = from {
@@ -409,6 +385,7 @@ impl Opening {
         rebuilt: &mut Rebuilt,
     ) -> (Thread, Option<ForkJob>) {
         let Made { mut conversation, git, from } = made;
+        conversation.keep_what_is_stored(&rebuilt.meta);
         let usage = rebuilt.token_info.take().map(Into::into);
         conversation.restore(std::mem::take(&mut rebuilt.history), usage);
         let stored = &rebuilt.stored;

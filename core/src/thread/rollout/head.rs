@@ -73,14 +73,17 @@ impl Search {
         let record = StoredLine::read(line).map_or(Record::Unknown, |line| line.record);
         match record {
             Record::SessionMeta(payload) if self.meta.is_none() => {
-                self.meta = serde_json::from_str(payload).ok().map(|meta| SessionMeta {
+                let meta = serde_json::from_str(payload).ok();
+                self.meta = meta.map(|meta| SessionMeta {
                     base_instructions: None,
                     dynamic_tools: None,
                     ..meta
                 });
             }
             Record::ResponseItem(item) if self.said.is_none() => {
-                self.said = ItemPeek::new(item).and_then(|item| item.user_text());
+                let text = ItemPeek::new(item).and_then(|item| item.user_text());
+                // A review is told of in the user's name; what was asked for, an event tells.
+                self.said = text.filter(|text| !text.starts_with("<user_action>"));
             }
             Record::Event(event) if self.told.is_none() => self.told = user_message(event),
             _ => {}
