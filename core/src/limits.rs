@@ -202,6 +202,13 @@ pub const HOST_ERROR_CHARS_MAX: usize = 2_000;
 /// A longer key is refused.
 pub const CONFIG_KEY_SEGMENTS_MAX: usize = 64;
 
+/// A picture in a file that the model is shown: what the API takes of one. A larger one is not shown,
+/// and the model is told.
+pub const IMAGE_BYTES_MAX: u64 = 20 << 20;
+/// The pictures of one input together, which the history holds as text from then on; further ones
+/// are not shown.
+pub const IMAGES_BYTES_MAX: u64 = 60 << 20;
+
 /// Text of a patch; a longer one is refused. Models write a few thousand lines at most.
 pub const PATCH_BYTES_MAX: usize = 16 << 20;
 /// Sections of a patch; one with more is refused.

@@ -28,6 +28,10 @@ pub(crate) enum CallOwner {
     Notify,
     /// A rule that the user of a thread has just made, to its file.
     Amend(ThreadId),
+    /// Files that a call of a thread's turn looks at.
+    Look(ThreadId),
+    /// Pictures that the user of a thread named in the running turn.
+    Input(ThreadId),
     /// A request in the account's name that is no turn's.
     Errand(u64),
     /// The model list, to its file.
@@ -73,6 +77,8 @@ impl CallOwner {
             | CallOwner::Stream(_)
             | CallOwner::Process(_)
             | CallOwner::Notify
+            | CallOwner::Look(_)
+            | CallOwner::Input(_)
             | CallOwner::Errand(_)
             | CallOwner::CatalogueFile
             | CallOwner::Config

@@ -331,9 +331,17 @@ impl Machine {
             }
             (CallOwner::Notify, _) => {}
             (CallOwner::Process(thread), outcome) => self.on_program(thread, call, outcome),
-            (CallOwner::Patch(thread) | CallOwner::Amend(thread), outcome) => {
+            (
+                CallOwner::Patch(thread) | CallOwner::Amend(thread) | CallOwner::Look(thread),
+                outcome,
+            ) => {
                 self.with_turn(thread, |turn, out, conversation| {
                     turn.on_tool_input(out, conversation, ToolInput::Outcome(call, outcome))
+                });
+            }
+            (CallOwner::Input(thread), outcome) => {
+                self.with_turn(thread, |turn, out, conversation| {
+                    turn.on_images(out, conversation, call, outcome)
                 });
             }
             (CallOwner::Errand(errand), outcome) => self.on_errand(errand, outcome),
@@ -412,6 +420,8 @@ impl Machine {
             | CallOwner::Process(_)
             | CallOwner::Notify
             | CallOwner::Amend(_)
+            | CallOwner::Look(_)
+            | CallOwner::Input(_)
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)
             | CallOwner::CatalogueFile

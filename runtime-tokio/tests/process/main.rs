@@ -20,5 +20,6 @@ mod signin_ends;
 mod stage;
 mod stored;
 mod stores;
+mod tools;
 mod turn;
 mod two_servers;
