@@ -82,6 +82,7 @@ pub mod rules;
 mod secret;
 mod session;
 mod setup;
+pub mod skills;
 pub mod thread;
 pub mod tools;
 mod turn;

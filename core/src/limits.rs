@@ -184,3 +184,19 @@ pub const SESSION_APPROVALS_MAX: usize = 4096;
 /// Lines, old and new together, between the first and the last difference of two texts that a diff
 /// looks at closely, a second or two; more are shown as one replacement.
 pub const DIFF_LINES_MAX: usize = 100_000;
+
+/// Folders below one folder of skills that are searched (config.md §7.1); the rest is left out, and
+/// the log says so.
+pub const SKILL_FOLDERS_MAX: usize = 2_000;
+/// How deep below a folder of skills is searched (config.md §7.1); deeper folders are left out.
+pub const SKILL_DEPTH_MAX: usize = 6;
+/// A file of a skill; a larger one is an error of that skill. Its text goes to the model whole.
+pub const SKILL_BYTES_MAX: u64 = 1 << 20;
+/// Lists and mappings within each other in a skill's head; a deeper one is an error of that skill.
+pub const SKILL_YAML_DEPTH_MAX: usize = 32;
+/// Characters of a skill's name and of other short texts (config.md §7.2).
+pub const SKILL_NAME_CHARS_MAX: usize = 64;
+/// Characters of a skill's description and of other long texts (config.md §7.2).
+pub const SKILL_TEXT_CHARS_MAX: usize = 1024;
+/// Skills that one input may name; more are not read for it, and the model still has the list.
+pub const SKILLS_NAMED_MAX: usize = 32;

@@ -21,6 +21,8 @@ pub(crate) enum CallOwner {
     Stream(ThreadId),
     /// The patch of a thread's turn: a check, or the work itself.
     Patch(ThreadId),
+    /// Skills that an input of a thread's turn names.
+    Skills(ThreadId),
     /// A request in the account's name that is no turn's.
     Errand(u64),
     /// The model list, to its file.
@@ -58,6 +60,7 @@ impl CallOwner {
             | CallOwner::ThreadOpen
             | CallOwner::ThreadFile
             | CallOwner::Stream(_)
+            | CallOwner::Skills(_)
             | CallOwner::Errand(_)
             | CallOwner::CatalogueFile
             | CallOwner::Config => false,

@@ -27,6 +27,7 @@ mod read;
 pub mod requirements;
 mod settings;
 pub(crate) mod shown;
+mod skill_switch;
 mod stack;
 mod switches;
 pub(crate) mod write;

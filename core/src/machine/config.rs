@@ -1,25 +1,30 @@
 //! Requests about the configuration: each is one file job, and its answer is the reply.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Machine;
 use super::startup::config_ask;
+use super::{Machine, mcp};
 use crate::config::write::{self, Changes, WriteError};
-use crate::config::{ConfigAsk, shown};
+use crate::config::{self, Config, ConfigAsk, shown};
 use crate::effect::{Call, CallId};
 use crate::files::{FileError, FileJob, Files};
 use crate::owner::CallOwner;
 use crate::pending::Ticket;
+use crate::skills;
 use crate::wire::legacy::config::GetUserSavedConfigResponse;
 use crate::wire::legacy::conversation::{SetDefaultModelParams, SetDefaultModelResponse};
 use crate::wire::refusal::Refusal;
+use crate::wire::v2::common::Empty;
 use crate::wire::v2::config::{
     ConfigBatchWriteParams, ConfigEdit, ConfigReadParams, ConfigReadResponse,
     ConfigRequirementsReadResponse, ConfigValueWriteParams, ConfigWriteResponse, MergeStrategy,
 };
+use crate::wire::v2::mcp::{ListMcpServerStatusParams, ListMcpServerStatusResponse};
+use crate::wire::v2::skills::{SkillsConfigWriteResponse, SkillsListResponse};
 
 /// Reads the configuration for a client, or changes it. `Debug` does not show to what.
 pub struct ConfigJob {
@@ -28,12 +33,24 @@ pub struct ConfigJob {
 }
 
 /// What a client wants of the configuration.
-enum Question {
-    Read { with_layers: bool },
+pub(super) enum Question {
+    Read {
+        with_layers: bool,
+    },
     Requirements,
     Saved,
     Write(Changes),
     SetModel(SetDefaultModelParams),
+    /// For these folders, each as the client wrote it and absolute.
+    Skills(Vec<(String, PathBuf)>),
+    SwitchSkill {
+        path: PathBuf,
+        enabled: bool,
+    },
+    McpServers(ListMcpServerStatusParams),
+    /// At the server of this name.
+    McpLogin(String),
+    McpReload,
 }
 
 /// The reply to a request about the configuration. `Debug` does not show it: it may hold keys.
@@ -47,6 +64,10 @@ enum Reply {
     Saved(Box<GetUserSavedConfigResponse>),
     Written(Box<ConfigWriteResponse>),
     Done(SetDefaultModelResponse),
+    Skills(SkillsListResponse),
+    SkillSwitched(SkillsConfigWriteResponse),
+    McpServers(ListMcpServerStatusResponse),
+    Reloaded(Empty),
 }
 
 impl ConfigJob {
@@ -70,8 +91,29 @@ impl ConfigJob {
                     .map(|()| Reply::Done(SetDefaultModelResponse {}))
                     .map_err(Refusal::internal)
             }
+            Question::Skills(cwds) => Ok(Reply::Skills(skills::list(files, &ask, cwds))),
+            Question::SwitchSkill { path, enabled } => {
+                write::switch_skill(files, &ask, &path, enabled)
+                    .map(|effective_enabled| {
+                        Reply::SkillSwitched(SkillsConfigWriteResponse { effective_enabled })
+                    })
+                    .map_err(Refusal::internal)
+            }
+            Question::McpServers(params) => loaded(files, &ask)
+                .and_then(|config| mcp::listed(&config, &params))
+                .map(Reply::McpServers),
+            Question::McpLogin(name) => {
+                loaded(files, &ask).and_then(|config| Err(mcp::login_refusal(&config, &name)))
+            }
+            Question::McpReload => loaded(files, &ask).map(|_| Reply::Reloaded(Empty {})),
         })
     }
+}
+
+/// The configuration of the server's own folder, for requests that need all of it to be right.
+fn loaded(files: &dyn Files, ask: &ConfigAsk) -> Result<Arc<Config>, Refusal> {
+    let loaded = config::load(files, ask).map_err(|error| mcp::unloadable(&error))?;
+    Ok(loaded.config)
 }
 
 fn refusal(error: &WriteError) -> Refusal {
@@ -145,7 +187,7 @@ impl Machine {
         self.ask_config(ticket, config_ask(&self.setup), Question::SetModel(params));
     }
 
-    fn ask_config(&mut self, ticket: Ticket, ask: ConfigAsk, question: Question) {
+    pub(super) fn ask_config(&mut self, ticket: Ticket, ask: ConfigAsk, question: Question) {
         let job = FileJob::Config(Box::new(ConfigJob { ask, question }));
         let call = self.out.start(Call::Files(job), CallOwner::Config);
         self.config_asked.insert(call, ticket);

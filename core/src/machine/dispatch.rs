@@ -126,13 +126,16 @@ impl Machine {
             Method::SetDefaultModel => self.with_params(ticket, params, Self::set_default_model),
             Method::CollaborationModeList => self.with_params(ticket, params, Self::list_modes),
 
-            Method::SkillsList
-            | Method::AppList
-            | Method::SkillsConfigWrite
+            Method::SkillsList => self.with_params(ticket, params, Self::list_skills),
+            Method::SkillsConfigWrite => self.with_params(ticket, params, Self::switch_skill),
+            Method::McpServerStatusList => self.with_params(ticket, params, Self::list_mcp_servers),
+            Method::McpServerOauthLogin => self.with_params(ticket, params, Self::mcp_login),
+            Method::ConfigMcpServerReload => {
+                self.without_params(ticket, params, Self::reload_mcp_servers);
+            }
+
+            Method::AppList
             | Method::ReviewStart
-            | Method::McpServerOauthLogin
-            | Method::ConfigMcpServerReload
-            | Method::McpServerStatusList
             | Method::FeedbackUpload
             | Method::CommandExec
             | Method::GitDiffToRemote

@@ -5,7 +5,10 @@ mod config;
 mod conversations;
 mod dispatch;
 mod errands;
+mod mcp;
 mod models;
+mod page;
+mod skills;
 mod startup;
 mod threads;
 mod turns;
@@ -370,6 +373,11 @@ impl Machine {
                 }
             }
             (CallOwner::Config, FileAnswer::Config(found)) => self.on_config(call, *found),
+            (CallOwner::Skills(thread), FileAnswer::Skills(texts)) => {
+                self.with_turn(thread, |turn, out, conversation| {
+                    turn.on_skills(out, conversation, call, texts)
+                });
+            }
             (owner, answer) => {
                 debug_assert!(false, "an answer of the wrong kind for {owner:?}: {answer:?}");
             }
@@ -389,6 +397,11 @@ impl Machine {
             CallOwner::Patch(thread) => {
                 self.with_turn(thread, |turn, out, conversation| {
                     turn.on_patch_lost(out, conversation)
+                });
+            }
+            CallOwner::Skills(thread) => {
+                self.with_turn(thread, |turn, out, conversation| {
+                    turn.on_skills_lost(out, conversation, call)
                 });
             }
             CallOwner::Auth(_)

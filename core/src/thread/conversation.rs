@@ -27,6 +27,7 @@ use crate::model::usage;
 use crate::model::usage::{TokenUsage, TokenUsageInfo};
 use crate::outside::Outside;
 use crate::setup::{Environment, Setup};
+use crate::skills::SkillPlace;
 use crate::tools::{self, PatchCheck};
 use crate::turn::{Changed, Voice};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
@@ -83,6 +84,8 @@ pub(crate) struct Conversation {
     turn_marks: Vec<usize>,
     /// What the user and the project say; part of the context.
     user_instructions: Arc<str>,
+    /// Skills that the user may name.
+    pub(crate) skills: Arc<[SkillPlace]>,
     /// The context is recorded with the first turn: opening a stored thread leaves its file as it
     /// is (engine.md §1.2).
     is_context_due: bool,
@@ -163,6 +166,7 @@ impl Conversation {
             unsaid: Vec::new(),
             turn_marks: Vec::new(),
             user_instructions: "".into(),
+            skills: Arc::default(),
             is_context_due: true,
             recorder: None,
             usage: None,
@@ -268,8 +272,10 @@ impl Conversation {
         let developer = self.config.instructions.developer.as_deref();
         messages.extend(developer.map(context::developer_json));
         messages.extend(self.mode_message());
-        let cwd = self.cwd_text();
-        messages.push(context::user_instructions_json(&cwd, &self.user_instructions));
+        if !self.user_instructions.is_empty() {
+            let cwd = self.cwd_text();
+            messages.push(context::user_instructions_json(&cwd, &self.user_instructions));
+        }
         messages.push(self.environment());
         messages
     }

@@ -29,6 +29,7 @@ use crate::model::catalogue::Catalogue;
 use crate::outside::Outside;
 use crate::pending::Ticket;
 use crate::setup::Setup;
+use crate::skills::{self, Skill, SkillPlace};
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::legacy::conversation::SessionSource;
 use crate::wire::legacy::event::EventMsg;
@@ -134,6 +135,8 @@ pub struct ThreadSetting(pub(crate) Result<Setting, Refusal>);
 pub(crate) struct Setting {
     pub(crate) config: Arc<Config>,
     user_instructions: String,
+    /// Skills that may be used.
+    skills: Vec<SkillPlace>,
     cwd: PathBuf,
     git: Option<GitFacts>,
     /// The file that the thread is opened from, and its first line.
@@ -242,8 +245,11 @@ impl ThreadSettingJob {
             .check_wire(&config.provider_id)
             .map_err(|error| Refusal::invalid(format!("error deriving config: {error}")))?;
         let git = if self.wants_git { git::facts(files, &cwd) } else { None };
+        let skills = skills::usable(files, &self.home, &loaded.layers, &config);
+        let section = skills::section(&skills);
         Ok(Setting {
-            user_instructions: user_instructions(files, &self.home, &cwd, &config),
+            user_instructions: user_instructions(files, &self.home, &cwd, &config, section),
+            skills: skills.iter().map(Skill::place).collect(),
             config,
             cwd,
             git,
@@ -299,7 +305,7 @@ impl Opening {
         chatgpt: bool,
         setting: Setting,
     ) -> Opened {
-        let Setting { config, user_instructions, cwd, git, from } = setting;
+        let Setting { config, user_instructions, skills, cwd, git, from } = setting;
         let id = match (&from, self.kind) {
             (Some((_, meta)), OpenKind::Resume) => stored_id(meta),
             _ => None,
@@ -309,6 +315,7 @@ impl Opening {
         let mut conversation = Conversation::new(id, setup, config, settings, catalogue);
         conversation.audience = self.audience();
         conversation.set_user_instructions(&user_instructions);
+        conversation.skills = skills.into();
         let stored = from.as_ref().and_then(|(_, meta)| meta.base_instructions.as_ref());
         if let Some(stored) = stored {
             conversation.keep_base_instructions(&stored.text);

@@ -13,6 +13,7 @@ mod items;
 mod legacy;
 mod patching;
 mod sampling;
+mod skills;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -77,6 +78,8 @@ enum Phase {
     Backoff(TimerId),
     /// A call of the response is being worked on.
     Working(Working),
+    /// Skills that the user named are being read.
+    Reading(CallId),
     /// Over, but for its file.
     Storing(TurnStatus, Option<TurnError>),
 }
@@ -168,7 +171,12 @@ impl Turn {
         let message = user_message_json(&input);
         conversation.record(out.now.wall, message);
         turn.voice.raw_items(out, conversation);
+        let reading = skills::read_named(out, conversation, &input);
         turn.show_user_message(out, conversation, input, true);
+        if let Some(call) = reading {
+            turn.phase = Phase::Reading(call);
+            return (turn, Next::Wait);
+        }
         turn.sample(out, conversation);
         (turn, Next::Freshen)
     }
@@ -210,6 +218,8 @@ impl Turn {
     ) {
         if !input.is_empty() {
             self.steered.push_back(user_message_json(&input));
+            // They follow the words that name them, unless the next request is sooner.
+            skills::read_named(out, conversation, &input);
             self.show_user_message(out, conversation, input, false);
         }
     }

@@ -262,7 +262,11 @@ impl Turn {
                 let error = errors::disconnected(Disconnect::Closed);
                 self.on_error(out, conversation, error, None)
             }
-            Phase::Ready | Phase::Backoff(_) | Phase::Working(_) | Phase::Storing(..) => Next::Wait,
+            Phase::Ready
+            | Phase::Backoff(_)
+            | Phase::Working(_)
+            | Phase::Reading(_)
+            | Phase::Storing(..) => Next::Wait,
         }
     }
 
@@ -459,6 +463,7 @@ impl Turn {
                 out.cancel_timer(streaming.idle);
             }
             Phase::Backoff(timer) => out.cancel_timer(timer),
+            Phase::Reading(call) => out.cancel(call),
             Phase::Working(_) | Phase::Storing(..) => {
                 debug_assert!(false, "a turn that is this far has no call");
             }
