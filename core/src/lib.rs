@@ -79,6 +79,9 @@ mod pending;
 mod process;
 mod rng;
 pub mod rules;
+#[cfg(feature = "schema")]
+pub mod schema;
+mod search;
 mod secret;
 mod session;
 mod setup;
@@ -111,5 +114,6 @@ pub use process::{
     ChildEnv, Confinement, OutputStream, ProcessExit, ProcessFailure, ProcessFailureKind,
     ProcessRequest, Stdio,
 };
+pub use search::SearchRequest;
 pub use secret::Secret;
 pub use setup::{Environment, HostFacts, Refresh, Setup};

@@ -200,3 +200,20 @@ pub const SKILL_NAME_CHARS_MAX: usize = 64;
 pub const SKILL_TEXT_CHARS_MAX: usize = 1024;
 /// Skills that one input may name; more are not read for it, and the model still has the list.
 pub const SKILLS_NAMED_MAX: usize = 32;
+
+/// Searches for files that run at once; further ones wait. Each has a thread, and hosts begin one
+/// with every key that is pressed.
+pub const SEARCHES_MAX: usize = 4;
+/// Files that a search gives for one folder (protocol.md §8), the best.
+pub const SEARCH_MATCHES_MAX: usize = 50;
+
+/// Time for one page of the directory of apps (config.md §7.7).
+pub const APPS_LIMIT: Duration = Duration::from_secs(60);
+/// Body of one page of the directory of apps; a longer one is a failure.
+pub const APPS_BYTES_MAX: usize = 8 << 20;
+/// Pages of the directory of apps that are fetched; the rest is left out.
+pub const APP_PAGES_MAX: usize = 50;
+/// Time for sending feedback (config.md §6.2).
+pub const FEEDBACK_LIMIT: Duration = Duration::from_secs(10);
+/// The last lines of the log that are kept for feedback; older ones go.
+pub const LOG_BYTES_MAX: usize = 256 << 10;

@@ -21,6 +21,10 @@ pub(crate) enum CallOwner {
     Stream(ThreadId),
     /// The patch of a thread's turn: a check, or the work itself.
     Patch(ThreadId),
+    /// Feedback of the user.
+    Feedback,
+    /// A search for files.
+    Search,
     /// Skills that an input of a thread's turn names.
     Skills(ThreadId),
     /// A request in the account's name that is no turn's.
@@ -61,6 +65,8 @@ impl CallOwner {
             | CallOwner::ThreadFile
             | CallOwner::Stream(_)
             | CallOwner::Skills(_)
+            | CallOwner::Search
+            | CallOwner::Feedback
             | CallOwner::Errand(_)
             | CallOwner::CatalogueFile
             | CallOwner::Config => false,

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use understudy_core::files::{FileAnswer, FileError, Files, Keyring};
+use understudy_core::wire::v2::command::FuzzyFileSearchResult;
 use understudy_core::{
     Call, CallId, Feed, HttpFailure, HttpFailureKind, HttpHead, HttpRequest, Listen, ListenFailure,
     Outcome, ProcessFailure, ProcessFailureKind, Visit,
@@ -22,6 +23,7 @@ use crate::http::Http;
 use crate::lane::Lane;
 use crate::listener::Listener;
 use crate::rest::{Rest, Unfinished, rest};
+use crate::search::Search;
 
 /// Answers that wait to be polled for; a call that has one more waits with its socket unread.
 const ANSWERS_WAITING_MAX: usize = 16;
@@ -41,6 +43,8 @@ pub(crate) enum Answer {
     Visit(Visit),
     Held(Result<(), FileError>),
     ProcessFailed(ProcessFailure),
+    Found(Vec<FuzzyFileSearchResult>),
+    Logs(String),
 }
 
 impl Answer {
@@ -57,7 +61,9 @@ impl Answer {
             | Answer::Lost
             | Answer::Files(_)
             | Answer::ListenFailed(_)
-            | Answer::ProcessFailed(_) => true,
+            | Answer::ProcessFailed(_)
+            | Answer::Found(_)
+            | Answer::Logs(_) => true,
         }
     }
 }
@@ -71,6 +77,10 @@ enum Running {
     /// Dropped to let go.
     Hold {
         _hold: Hold,
+    },
+    /// Dropped to stop it.
+    Search {
+        _search: Search,
     },
     /// It has its last answer, which was not polled for yet.
     Ended,
@@ -127,6 +137,14 @@ impl Backend {
             Call::Hold(path) => {
                 let files = Arc::clone(&self.files);
                 Running::Hold { _hold: Hold::start(id, path, files, self.sender.clone()) }
+            }
+            Call::Logs => {
+                let text = self.logs.as_ref().map(RecentLogs::text).unwrap_or_default();
+                self.ready.push_back((id, Answer::Logs(text)));
+                Running::Ended
+            }
+            Call::Search(request) => {
+                Running::Search { _search: Search::start(id, *request, self.sender.clone()) }
             }
             Call::Process(_) => {
                 let text = "programs are not run yet".to_owned();
@@ -210,6 +228,8 @@ impl Backend {
             Answer::Visit(visit) => Outcome::Visit(visit),
             Answer::Held(held) => Outcome::Held(held),
             Answer::ProcessFailed(failure) => Outcome::ProcessFailed(failure),
+            Answer::Found(files) => Outcome::Found(files),
+            Answer::Logs(text) => Outcome::Logs(text),
         };
         Poll::Ready((id, outcome))
     }

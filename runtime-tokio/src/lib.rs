@@ -12,6 +12,7 @@ mod lane;
 mod listener;
 mod port;
 mod rest;
+mod search;
 mod serve;
 mod timers;
 

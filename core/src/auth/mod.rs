@@ -228,6 +228,11 @@ impl Auth {
         }
     }
 
+    /// The plan of the account, if it is known.
+    pub(crate) fn plan(&self) -> Option<PlanType> {
+        self.credential.plan()
+    }
+
     /// A waiter whose refresh has ended, with what became of it.
     pub(crate) fn next_woken(&mut self) -> Option<(Waiter, Woken)> {
         self.woken.pop_front()

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::startup::config_ask;
-use super::{Machine, mcp};
+use super::{Machine, apps, mcp};
 use crate::config::write::{self, Changes, WriteError};
-use crate::config::{self, Config, ConfigAsk, shown};
+use crate::config::{self, Config, ConfigAsk, Feature, shown};
 use crate::effect::{Call, CallId};
 use crate::files::{FileError, FileJob, Files};
 use crate::owner::CallOwner;
@@ -18,6 +18,7 @@ use crate::skills;
 use crate::wire::legacy::config::GetUserSavedConfigResponse;
 use crate::wire::legacy::conversation::{SetDefaultModelParams, SetDefaultModelResponse};
 use crate::wire::refusal::Refusal;
+use crate::wire::v2::apps::{AppsListParams, AppsListResponse};
 use crate::wire::v2::common::Empty;
 use crate::wire::v2::config::{
     ConfigBatchWriteParams, ConfigEdit, ConfigReadParams, ConfigReadResponse,
@@ -51,10 +52,18 @@ pub(super) enum Question {
     /// At the server of this name.
     McpLogin(String),
     McpReload,
+    Apps(AppsListParams),
 }
 
 /// The reply to a request about the configuration. `Debug` does not show it: it may hold keys.
-pub struct ConfigFound(Result<Reply, Refusal>);
+pub struct ConfigFound(Result<Answer, Refusal>);
+
+/// What a request about the configuration leads to.
+enum Answer {
+    Reply(Reply),
+    /// Apps are switched on; the directory is below this address.
+    FetchApps(AppsListParams, String),
+}
 
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -68,12 +77,13 @@ enum Reply {
     SkillSwitched(SkillsConfigWriteResponse),
     McpServers(ListMcpServerStatusResponse),
     Reloaded(Empty),
+    Apps(AppsListResponse),
 }
 
 impl ConfigJob {
     pub(crate) fn run(self, files: &dyn Files) -> ConfigFound {
         let Self { ask, question } = self;
-        ConfigFound(match question {
+        let reply = match question {
             Question::Read { with_layers } => shown::read(files, &ask, with_layers)
                 .map(|found| Reply::Read(Box::new(found)))
                 .map_err(Refusal::internal),
@@ -106,7 +116,16 @@ impl ConfigJob {
                 loaded(files, &ask).and_then(|config| Err(mcp::login_refusal(&config, &name)))
             }
             Question::McpReload => loaded(files, &ask).map(|_| Reply::Reloaded(Empty {})),
-        })
+            Question::Apps(params) => match loaded(files, &ask) {
+                Ok(config) if config.features.has(Feature::Apps) => {
+                    let base = config.login.chatgpt_base_url.clone();
+                    return ConfigFound(Ok(Answer::FetchApps(params, base)));
+                }
+                Ok(_) => apps::page_of(Vec::new(), &params).map(Reply::Apps),
+                Err(refusal) => Err(refusal),
+            },
+        };
+        ConfigFound(reply.map(Answer::Reply))
     }
 }
 
@@ -196,7 +215,8 @@ impl Machine {
     pub(super) fn on_config(&mut self, call: CallId, found: ConfigFound) {
         let Some(ticket) = self.config_asked.remove(&call) else { return };
         match found.0 {
-            Ok(reply) => self.out.reply(ticket, reply),
+            Ok(Answer::Reply(reply)) => self.out.reply(ticket, reply),
+            Ok(Answer::FetchApps(params, base)) => self.fetch_apps(ticket, params, base),
             Err(refusal) => self.out.refuse(ticket, &refusal),
         }
     }

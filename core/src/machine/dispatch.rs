@@ -126,6 +126,7 @@ impl Machine {
             Method::SetDefaultModel => self.with_params(ticket, params, Self::set_default_model),
             Method::CollaborationModeList => self.with_params(ticket, params, Self::list_modes),
 
+            Method::FuzzyFileSearch => self.with_params(ticket, params, Self::search_files),
             Method::SkillsList => self.with_params(ticket, params, Self::list_skills),
             Method::SkillsConfigWrite => self.with_params(ticket, params, Self::switch_skill),
             Method::McpServerStatusList => self.with_params(ticket, params, Self::list_mcp_servers),
@@ -134,12 +135,12 @@ impl Machine {
                 self.without_params(ticket, params, Self::reload_mcp_servers);
             }
 
-            Method::AppList
-            | Method::ReviewStart
-            | Method::FeedbackUpload
+            Method::AppList => self.with_params(ticket, params, Self::list_apps),
+            Method::FeedbackUpload => self.with_params(ticket, params, Self::upload_feedback),
+
+            Method::ReviewStart
             | Method::CommandExec
             | Method::GitDiffToRemote
-            | Method::FuzzyFileSearch
             | Method::ExecOneOffCommand => self.when_ready(ticket, |machine, ticket| {
                 let text = format!("not available yet: {name}");
                 machine.out.refuse(ticket, &Refusal::internal(text));

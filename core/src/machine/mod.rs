@@ -1,13 +1,16 @@
 //! The machine: verbs, and which room serves what. It has no rules of its own.
 
 mod answers;
+mod apps;
 mod config;
 mod conversations;
 mod dispatch;
 mod errands;
+mod feedback;
 mod mcp;
 mod models;
 mod page;
+mod search;
 mod skills;
 mod startup;
 mod threads;
@@ -34,6 +37,7 @@ use crate::model::catalogue::Catalogue;
 use crate::outside::Outside;
 use crate::owner::{CallOwner, TimerOwner};
 use crate::pending::Ticket;
+use crate::search::Searches;
 use crate::session::Session;
 use crate::setup::Setup;
 use crate::thread::list::ChangeOrder;
@@ -45,6 +49,7 @@ use crate::wire::envelope::Incoming;
 use crate::wire::framing::{Framer, Line};
 use crate::wire::refusal::{INVALID_REQUEST, PARSE_ERROR, Refusal};
 use errands::Errand;
+use feedback::Feedback;
 use threads::Asked;
 
 /// The whole server for one host. See the crate's documentation for the loop around it.
@@ -69,6 +74,10 @@ pub struct Machine {
     errands: BTreeMap<u64, Errand>,
     /// Requests about the configuration, by the file job that serves them.
     config_asked: BTreeMap<CallId, Ticket>,
+    /// Feedback on its way.
+    feedback: BTreeMap<CallId, Feedback>,
+    /// Searches for files.
+    searches: Searches,
     next_errand: u64,
     framer: Framer,
     stage: Stage,
@@ -128,6 +137,8 @@ impl Machine {
             subscriptions: BTreeMap::new(),
             errands: BTreeMap::new(),
             config_asked: BTreeMap::new(),
+            feedback: BTreeMap::new(),
+            searches: Searches::default(),
             next_errand: 0,
             framer: Framer::new(limits::LINE_BYTES_MAX),
             stage: Stage::Loading,
@@ -308,8 +319,12 @@ impl Machine {
                     turn.on_outcome(out, conversation, outcome)
                 });
             }
+            (CallOwner::Feedback, outcome) => self.on_feedback(call, outcome),
             (CallOwner::Errand(errand), outcome) => self.on_errand(errand, outcome),
             (CallOwner::Auth(purpose), outcome) => self.on_auth(purpose, call, outcome),
+            (CallOwner::Search, Outcome::Found(files)) => {
+                self.searches.done(&mut self.out, call, files);
+            }
             (owner, Outcome::Files(answer)) => self.on_files(owner, call, *answer),
             (owner, Outcome::Lost) => self.on_lost(owner, call),
             (owner, _) => debug_assert!(false, "an answer of the wrong kind for {owner:?}"),
@@ -399,6 +414,7 @@ impl Machine {
                     turn.on_patch_lost(out, conversation)
                 });
             }
+            CallOwner::Search => self.searches.done(&mut self.out, call, Vec::new()),
             CallOwner::Skills(thread) => {
                 self.with_turn(thread, |turn, out, conversation| {
                     turn.on_skills_lost(out, conversation, call)
@@ -407,6 +423,7 @@ impl Machine {
             CallOwner::Auth(_)
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)
+            | CallOwner::Feedback
             | CallOwner::CatalogueFile => {}
         }
     }
@@ -465,6 +482,7 @@ impl Machine {
             }
         }
         self.auth.close(&mut self.out);
+        self.searches.close(&mut self.out);
         self.out.start_timer(limits::CLOSING_GRACE, TimerOwner::Closing);
     }
 

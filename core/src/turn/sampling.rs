@@ -175,7 +175,9 @@ impl Turn {
             | Outcome::Held(_)
             | Outcome::ProcessOutput(..)
             | Outcome::ProcessExited(_)
-            | Outcome::ProcessFailed(_) => Next::Wait,
+            | Outcome::ProcessFailed(_)
+            | Outcome::Found(_)
+            | Outcome::Logs(_) => Next::Wait,
         }
     }
 

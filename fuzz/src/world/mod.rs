@@ -289,6 +289,9 @@ impl World {
                 self.instant.push_back((call, Outcome::ListenFailed(failure)));
             }
             Call::Hold(_) => self.instant.push_back((call, Outcome::Held(Ok(())))),
+            Call::Logs => self.instant.push_back((call, Outcome::Logs(String::new()))),
+            // Nobody looks for files here.
+            Call::Search(_) => self.instant.push_back((call, Outcome::Found(Vec::new()))),
             // There is no program here.
             Call::Process(_) => {
                 let text = "No such file or directory (os error 2)".to_owned();
@@ -302,7 +305,8 @@ impl World {
                     FileJob::ThreadSetting(_) => Job::Thread,
                     FileJob::Write { .. } => Job::Write,
                     // What is neither the account's nor a new thread's is done at once.
-                    FileJob::Append(_)
+                    FileJob::Skills(_)
+                    | FileJob::Append(_)
                     | FileJob::Thread(_)
                     | FileJob::Fork(_)
                     | FileJob::Config(_)
