@@ -5,7 +5,6 @@
 //! what it says is what a server would start with. Never: changes anything.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -146,14 +145,11 @@ impl Examination {
             url: self.provider.url.clone(),
             headers: Vec::new(),
             body: Vec::new(),
-            head_limit: Some(PROBE_LIMIT),
-            total_limit: Some(PROBE_LIMIT),
+            head_limit: Some(limits::PROBE_LIMIT),
+            total_limit: Some(limits::PROBE_LIMIT),
         }
     }
 }
-
-/// A person waits for it.
-const PROBE_LIMIT: Duration = limits::PROBE_LIMIT;
 
 fn layer(layer: &Layer) -> LayerFacts {
     LayerFacts {
@@ -258,11 +254,9 @@ mod tests {
 
     #[test]
     fn an_address_is_shown_without_its_user() {
-        for (url, shown) in [
-            ("http://a:b@c/d@e", "http://c/d@e"),
-            ("http://c", "http://c"),
-            ("odd", "odd"),
-        ] {
+        for (url, shown) in
+            [("http://a:b@c/d@e", "http://c/d@e"), ("http://c", "http://c"), ("odd", "odd")]
+        {
             assert_eq!(without_user(url), shown);
         }
     }

@@ -52,6 +52,8 @@ pub enum ExitStatus {
     Clean,
     /// Work was cut off because the time for ending was over: status 0, said in the log.
     OutOfTime,
+    /// The machine could not begin, because its backend failed: status 1.
+    Failed,
 }
 
 /// The question that [`Effect::RefreshAuth`] puts.

@@ -65,6 +65,7 @@ pub mod approval;
 mod auth;
 mod clock;
 pub mod config;
+pub mod doctor;
 pub mod driver;
 mod effect;
 mod exchange;

@@ -29,6 +29,8 @@ pub const PROCESS_CHUNK_BYTES: usize = 8192;
 /// How long a program's output is read on after its end, while something that it started holds it
 /// open (engine.md §3.3); what was said by then is kept.
 pub const PROCESS_DRAIN: Duration = Duration::from_secs(2);
+/// Input that waits for a program's terminal to take it; more is dropped.
+pub const PROCESS_INPUT_BYTES_MAX: usize = 1 << 20;
 
 /// How long a host has to answer a refresh request, from the moment it was written (auth.md §8.3).
 pub const REFRESH_LIMIT: Duration = Duration::from_secs(10);
@@ -213,6 +215,8 @@ pub const APPS_LIMIT: Duration = Duration::from_secs(60);
 pub const APPS_BYTES_MAX: usize = 8 << 20;
 /// Pages of the directory of apps that are fetched; the rest is left out.
 pub const APP_PAGES_MAX: usize = 50;
+/// Time for seeing whether a provider can be reached; a person waits for it.
+pub const PROBE_LIMIT: Duration = Duration::from_secs(4);
 /// Time for sending feedback (config.md §6.2).
 pub const FEEDBACK_LIMIT: Duration = Duration::from_secs(10);
 /// The last lines of the log that are kept for feedback; older ones go.

@@ -46,8 +46,8 @@ impl Requests {
 pub(crate) enum AskOwner {
     /// The credential room, for new tokens.
     AuthRefresh,
-    /// The turn of a thread, for the user's approval.
-    Approval(ThreadId),
+    /// A call of a thread's turn, for an approval or an answer.
+    Tool(ThreadId),
 }
 
 /// One question that has no answer yet.

@@ -54,6 +54,7 @@ const DEPENDENCIES: &[&str] = &[
     "toml_edit",
     "tracing",
     "uuid",
+    "wildmatch",
     "zeroize",
 ];
 

@@ -1,5 +1,5 @@
-//! What both runtimes of Understudy need from the operating system, blocking, on std: files, the
-//! keyring, the search for files, and the facts that a machine is set up with.
+//! What both runtimes of Understudy need from the operating system, blocking, on std: files,
+//! programs, the keyring, the search for files, and the facts that a machine is set up with.
 //!
 //! Nothing here knows a method, a rule or an async runtime.
 
@@ -7,6 +7,7 @@ mod environment;
 mod files;
 mod host;
 mod keyring;
+pub mod program;
 mod search;
 mod zone;
 

@@ -1,10 +1,12 @@
 //! Owns: the calls of one session that run, and their answers.
 //!
 //! Invariants: every call that was started is answered, also when its task panics, unless it was
-//! cancelled. Answers wait in a bounded queue: when nobody polls, sockets are not read.
+//! cancelled. Answers wait in a bounded queue: when nobody polls, sockets and pipes are not read.
+//! When it is dropped, no program that it started runs on.
 //! Never: decides what to send where, or whether to try again.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -15,13 +17,16 @@ use understudy_core::files::{FileAnswer, FileError, Files, Keyring};
 use understudy_core::wire::v2::command::FuzzyFileSearchResult;
 use understudy_core::{
     Call, CallId, Feed, HttpFailure, HttpFailureKind, HttpHead, HttpRequest, Listen, ListenFailure,
-    Outcome, ProcessFailure, ProcessFailureKind, Visit,
+    Outcome, Visit, limits,
 };
+use understudy_std::program::{LeftBehind, Programs};
 
 use crate::hold::Hold;
 use crate::http::Http;
 use crate::lane::Lane;
 use crate::listener::Listener;
+use crate::process::{Process, Told};
+use crate::recent_logs::RecentLogs;
 use crate::rest::{Rest, Unfinished, rest};
 use crate::search::Search;
 
@@ -42,7 +47,6 @@ pub(crate) enum Answer {
     ListenFailed(ListenFailure),
     Visit(Visit),
     Held(Result<(), FileError>),
-    ProcessFailed(ProcessFailure),
     Found(Vec<FuzzyFileSearchResult>),
     Logs(String),
 }
@@ -61,7 +65,6 @@ impl Answer {
             | Answer::Lost
             | Answer::Files(_)
             | Answer::ListenFailed(_)
-            | Answer::ProcessFailed(_)
             | Answer::Found(_)
             | Answer::Logs(_) => true,
         }
@@ -82,6 +85,8 @@ enum Running {
     Search {
         _search: Search,
     },
+    /// Dropped to kill it.
+    Process(Box<Process>),
     /// It has its last answer, which was not polled for yet.
     Ended,
 }
@@ -90,6 +95,8 @@ enum Running {
 pub(crate) struct Backend {
     http: Http,
     files: Arc<dyn Files>,
+    programs: Programs,
+    logs: RecentLogs,
     lane: Lane,
     sender: mpsc::Sender<(CallId, Answer)>,
     answers: mpsc::Receiver<(CallId, Answer)>,
@@ -97,9 +104,21 @@ pub(crate) struct Backend {
     ready: VecDeque<(CallId, Answer)>,
     /// Calls whose last answer was not handed out yet.
     running: BTreeMap<CallId, Running>,
+    /// What programs left running; it ends with the session.
+    left: Vec<LeftBehind>,
+    last_program: CallId,
+    /// Whether programs are asked before other calls: who was heard is asked last the next time.
+    programs_first: bool,
     unfinished: Unfinished,
     /// What the outcome last handed out borrows from.
     bytes: Bytes,
+    /// The same for the output of programs. Made with the first one.
+    output: Box<[u8]>,
+}
+
+enum Heard {
+    Answer(Answer),
+    Program(Told),
 }
 
 impl Backend {
@@ -108,19 +127,27 @@ impl Backend {
         http: Http,
         files: Arc<dyn Files>,
         keyring: Arc<dyn Keyring>,
+        programs: Programs,
+        logs: RecentLogs,
     ) -> (Self, Rest) {
         let (sender, answers) = mpsc::channel(ANSWERS_WAITING_MAX);
         let (unfinished, rest) = rest();
         let backend = Self {
             http,
+            logs,
             lane: Lane::new(Arc::clone(&files), keyring, sender.clone()),
             files,
+            programs,
             sender,
             answers,
             ready: VecDeque::new(),
             running: BTreeMap::new(),
+            left: Vec::new(),
+            last_program: CallId(0),
+            programs_first: false,
             unfinished,
             bytes: Bytes::new(),
+            output: Box::default(),
         };
         (backend, rest)
     }
@@ -139,18 +166,18 @@ impl Backend {
                 Running::Hold { _hold: Hold::start(id, path, files, self.sender.clone()) }
             }
             Call::Logs => {
-                let text = self.logs.as_ref().map(RecentLogs::text).unwrap_or_default();
+                let text = self.logs.text();
                 self.ready.push_back((id, Answer::Logs(text)));
                 Running::Ended
             }
             Call::Search(request) => {
                 Running::Search { _search: Search::start(id, *request, self.sender.clone()) }
             }
-            Call::Process(_) => {
-                let text = "programs are not run yet".to_owned();
-                let failure = ProcessFailure { kind: ProcessFailureKind::Other, text };
-                self.ready.push_back((id, Answer::ProcessFailed(failure)));
-                Running::Ended
+            Call::Process(request) => {
+                if self.output.is_empty() {
+                    self.output = vec![0; limits::PROCESS_CHUNK_BYTES].into_boxed_slice();
+                }
+                Running::Process(Box::new(Process::start(&self.programs, *request)))
             }
         };
         self.running.insert(id, running);
@@ -171,13 +198,15 @@ impl Backend {
 
     /// Hands something to a call that still runs.
     pub(crate) fn feed(&mut self, id: CallId, feed: Feed) {
-        match (self.running.get(&id), feed) {
+        match (self.running.get_mut(&id), feed) {
             (Some(Running::Listener(listener)), Feed::Answer(visit, page)) => {
                 listener.answer(visit, page);
             }
             (_, Feed::Answer(visit, _)) => {
                 tracing::debug!(call = id.0, visit = visit.0, "an answer for nobody");
             }
+            (Some(Running::Process(process)), Feed::Stdin(bytes)) => process.write(&bytes),
+            (Some(Running::Process(process)), Feed::Kill) => process.kill(),
             (_, Feed::Stdin(_) | Feed::Kill) => {}
         }
     }
@@ -212,8 +241,32 @@ impl Backend {
 
     /// The next answer to a call that was not cancelled.
     pub(crate) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<(CallId, Outcome<'_>)> {
-        let (id, answer) = ready!(self.poll_answer(cx));
-        let outcome = match answer {
+        let (id, heard) = ready!(self.poll_heard(cx));
+        let outcome = match heard {
+            Heard::Answer(answer) => self.outcome(answer),
+            Heard::Program(told) => self.told(told),
+        };
+        Poll::Ready((id, outcome))
+    }
+
+    /// Programs and other calls take turns.
+    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<(CallId, Heard)> {
+        for _ in 0..2 {
+            let heard = if self.programs_first {
+                self.poll_programs(cx).map(|(id, told)| (id, Heard::Program(told)))
+            } else {
+                self.poll_answer(cx).map(|(id, answer)| (id, Heard::Answer(answer)))
+            };
+            self.programs_first = !self.programs_first;
+            if heard.is_ready() {
+                return heard;
+            }
+        }
+        Poll::Pending
+    }
+
+    fn outcome(&mut self, answer: Answer) -> Outcome<'_> {
+        match answer {
             Answer::Head(head) => Outcome::HttpHead(head),
             Answer::Bytes(bytes) => {
                 self.bytes = bytes;
@@ -227,11 +280,41 @@ impl Backend {
             Answer::ListenFailed(failure) => Outcome::ListenFailed(failure),
             Answer::Visit(visit) => Outcome::Visit(visit),
             Answer::Held(held) => Outcome::Held(held),
-            Answer::ProcessFailed(failure) => Outcome::ProcessFailed(failure),
             Answer::Found(files) => Outcome::Found(files),
             Answer::Logs(text) => Outcome::Logs(text),
-        };
-        Poll::Ready((id, outcome))
+        }
+    }
+
+    fn told(&mut self, told: Told) -> Outcome<'_> {
+        match told {
+            Told::Output(stream, n) => {
+                Outcome::ProcessOutput(stream, self.output.get(..n).unwrap_or_default())
+            }
+            Told::Exited(exit, left) => {
+                self.left.retain(LeftBehind::is_running);
+                self.left.extend(left);
+                Outcome::ProcessExited(exit)
+            }
+            Told::Failed(failure) => Outcome::ProcessFailed(failure),
+            Told::Lost => Outcome::Lost,
+        }
+    }
+
+    /// Asks every program, the one behind the last that was heard first.
+    fn poll_programs(&mut self, cx: &mut Context<'_>) -> Poll<(CallId, Told)> {
+        let (last, output) = (self.last_program, &mut *self.output);
+        let behind = self.running.range_mut((Bound::Excluded(last), Bound::Unbounded));
+        let mut heard = poll_among(behind, cx, output);
+        if heard.is_pending() {
+            heard = poll_among(self.running.range_mut(..=last), cx, output);
+        }
+        let (id, told) = ready!(heard);
+        self.last_program = id;
+        match &told {
+            Told::Output(..) => {}
+            Told::Exited(..) | Told::Failed(_) | Told::Lost => drop(self.running.remove(&id)),
+        }
+        Poll::Ready((id, told))
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<(CallId, Answer)> {
@@ -259,6 +342,21 @@ impl Backend {
             }
         }
     }
+}
+
+fn poll_among<'a>(
+    running: impl Iterator<Item = (&'a CallId, &'a mut Running)>,
+    cx: &mut Context<'_>,
+    output: &mut [u8],
+) -> Poll<(CallId, Told)> {
+    for (id, running) in running {
+        if let Running::Process(process) = running
+            && let Poll::Ready(told) = process.poll(cx, output)
+        {
+            return Poll::Ready((*id, told));
+        }
+    }
+    Poll::Pending
 }
 
 impl Drop for Backend {

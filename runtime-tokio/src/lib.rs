@@ -11,6 +11,9 @@ mod http;
 mod lane;
 mod listener;
 mod port;
+mod process;
+mod reactor;
+mod recent_logs;
 mod rest;
 mod search;
 mod serve;
@@ -21,4 +24,5 @@ pub mod host;
 
 pub use http::Http;
 pub use port::{Refresher, TokioPort};
+pub use recent_logs::RecentLogs;
 pub use serve::{Services, Streams, serve, serve_with};

@@ -1,6 +1,8 @@
 //! The server as a process: JSON-RPC on standard input and output, for one host.
 
 mod cli;
+mod doctor;
+mod generate;
 mod logs;
 
 use std::process::ExitCode;
@@ -8,13 +10,22 @@ use std::process::ExitCode;
 use cli::{Request, Start};
 use understudy_core::ExitStatus;
 use understudy_tokio::host::{HostInput, HostOutput, Watchdog, signals};
-use understudy_tokio::{Services, Streams, demo, serve_with};
+use understudy_tokio::{RecentLogs, Services, Streams, demo, serve_with};
 
 fn main() -> ExitCode {
-    logs::init();
-    match cli::request() {
-        Request::Serve(start) => end(serve(start)),
+    let request = cli::request();
+    let logs = logs::init(request.log_format());
+    match request {
+        Request::Serve(start) => end(serve(start, logs)),
         Request::Demo { json } => demo::run(json),
+        Request::Doctor { start, json } => {
+            let report = start.setup().and_then(|setup| doctor::run(&setup, json));
+            report.unwrap_or_else(|text| cli::fail(&text))
+        }
+        Request::Generate(wanted) => match generate::run(&wanted) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(text) => cli::fail(&text),
+        },
         Request::Done(code) => code,
     }
 }
@@ -27,11 +38,12 @@ fn end(served: Result<ExitStatus, String>) -> ExitCode {
             tracing::warn!("the time for ending was over");
             ExitCode::SUCCESS
         }
+        Ok(ExitStatus::Failed) => cli::fail("configuration and credentials could not be read"),
         Err(text) => cli::fail(&text),
     }
 }
 
-fn serve(start: Start) -> Result<ExitStatus, String> {
+fn serve(start: Start, logs: RecentLogs) -> Result<ExitStatus, String> {
     let setup = start.setup()?;
     let said = |error: std::io::Error| error.to_string();
     // One thread does everything but file jobs, name lookups and terminals: small and quick.
@@ -39,7 +51,8 @@ fn serve(start: Start) -> Result<ExitStatus, String> {
     let runtime = runtime.map_err(said)?;
     let served = runtime.block_on(async {
         let watchdog = Watchdog::default();
-        let services = Services { signals: Some(signals(&watchdog)?), ..Services::default() };
+        let signals = Some(signals(&watchdog)?);
+        let services = Services { signals, logs, ..Services::default() };
         let reader = HostInput::new(watchdog.clone())?;
         let writer = HostOutput::new(watchdog)?;
         serve_with(setup, Streams { reader, writer }, services).await

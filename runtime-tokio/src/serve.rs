@@ -11,10 +11,12 @@ use tokio::sync::mpsc;
 use understudy_core::driver::EXIT_FLUSH_LIMIT;
 use understudy_core::files::{Files, Keyring};
 use understudy_core::{Driver, ExitStatus, Machine, Now, Setup, Signal};
+use understudy_std::program::Programs;
 use understudy_std::{OsFiles, OsKeyring};
 
 use crate::http::Http;
 use crate::port::{Refresher, TokioPort};
+use crate::recent_logs::RecentLogs;
 
 /// The two directions of a host's connection.
 #[derive(Debug)]
@@ -33,8 +35,12 @@ pub struct Services {
     pub files: Arc<dyn Files>,
     /// Where secrets are, for users who keep their credentials there.
     pub keyring: Arc<dyn Keyring>,
+    /// Starts programs; clone one for all sessions.
+    pub programs: Programs,
     /// Answers token refreshes of a setup with [`understudy_core::Refresh::Embedder`].
     pub refresher: Option<Refresher>,
+    /// The last lines of the log, for users who send feedback with them.
+    pub logs: RecentLogs,
     /// Asks the session to end.
     pub signals: Option<mpsc::Receiver<Signal>>,
 }
@@ -45,7 +51,9 @@ impl Default for Services {
             http: Http::new(),
             files: Arc::new(OsFiles),
             keyring: Arc::new(OsKeyring::default()),
+            programs: Programs::new(),
             refresher: None,
+            logs: RecentLogs::new(),
             signals: None,
         }
     }

@@ -42,6 +42,7 @@ use crate::model::request::LoginKind;
 use crate::outside::Outside;
 use crate::pending::Ticket;
 use crate::setup::{Environment, Refresh, Setup};
+use crate::wire::v2::account::PlanType;
 use account::Storing;
 use authority::Authority;
 use credential::Managed;

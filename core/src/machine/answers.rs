@@ -9,6 +9,7 @@ use crate::effect::AskId;
 use crate::input::{FreshTokens, RefreshDenied};
 use crate::limits;
 use crate::pending::AskOwner;
+use crate::turn::ToolInput;
 use crate::wire::RequestId;
 use crate::wire::decode;
 use crate::wire::v2::account::ExternalTokens;
@@ -27,11 +28,12 @@ impl Machine {
     /// JSON type matters (auth.md §1.2).
     pub(super) fn on_answer(&mut self, id: &RequestId, answer: Result<&RawValue, &RawValue>) {
         let RequestId::Number(id) = id else { return };
-        match self.out.close_ask(AskId(*id)) {
+        let ask = AskId(*id);
+        match self.out.close_ask(ask) {
             None => tracing::debug!(id, "an answer to no open question"),
-            Some(AskOwner::Approval(thread)) => {
+            Some(AskOwner::Tool(thread)) => {
                 self.with_turn(thread, |turn, out, conversation| {
-                    turn.on_approval(out, conversation, answer)
+                    turn.on_tool_input(out, conversation, ToolInput::Answer(ask, answer))
                 });
             }
             Some(AskOwner::AuthRefresh) => {
@@ -60,8 +62,8 @@ impl Machine {
 
     pub(super) fn on_ask_expired(&mut self, ask: AskId) {
         match self.out.close_ask(ask) {
-            // Approvals have no time limit (protocol.md §6).
-            None | Some(AskOwner::Approval(_)) => {}
+            // Tools' questions have no time limit (protocol.md §6).
+            None | Some(AskOwner::Tool(_)) => {}
             Some(AskOwner::AuthRefresh) => self.auth.refresh_expired(&mut self.out),
         }
     }

@@ -12,7 +12,7 @@ mod models;
 mod page;
 mod search;
 mod skills;
-mod startup;
+pub(crate) mod startup;
 mod threads;
 mod turns;
 mod usage;
@@ -43,7 +43,7 @@ use crate::setup::Setup;
 use crate::thread::list::ChangeOrder;
 use crate::thread::open::Opening;
 use crate::thread::{ThreadId, Threads};
-use crate::turn::Next;
+use crate::turn::{Next, ToolInput};
 use crate::wire::decode;
 use crate::wire::envelope::Incoming;
 use crate::wire::framing::{Framer, Line};
@@ -320,6 +320,11 @@ impl Machine {
                 });
             }
             (CallOwner::Feedback, outcome) => self.on_feedback(call, outcome),
+            (CallOwner::Patch(thread), outcome) => {
+                self.with_turn(thread, |turn, out, conversation| {
+                    turn.on_tool_input(out, conversation, ToolInput::Outcome(call, outcome))
+                });
+            }
             (CallOwner::Errand(errand), outcome) => self.on_errand(errand, outcome),
             (CallOwner::Auth(purpose), outcome) => self.on_auth(purpose, call, outcome),
             (CallOwner::Search, Outcome::Found(files)) => {
@@ -372,16 +377,6 @@ impl Machine {
             (CallOwner::ThreadOpen, FileAnswer::ThreadSetting(found)) => {
                 self.on_thread_setting(call, *found);
             }
-            (CallOwner::Patch(thread), FileAnswer::PatchChecked(checked)) => {
-                self.with_turn(thread, |turn, out, conversation| {
-                    turn.on_checked(out, conversation, *checked)
-                });
-            }
-            (CallOwner::Patch(thread), FileAnswer::PatchCommitted(done)) => {
-                self.with_turn(thread, |turn, out, conversation| {
-                    turn.on_committed(out, conversation, *done)
-                });
-            }
             (CallOwner::CatalogueFile, FileAnswer::Written(done)) => {
                 if let Err(error) = done {
                     tracing::warn!(%error, "the model list could not be stored");
@@ -404,16 +399,11 @@ impl Machine {
         tracing::error!(?owner, "the backend failed before it could answer");
         match owner {
             // Without configuration nothing may be served.
-            CallOwner::Startup => self.exit(ExitStatus::OutOfTime),
+            CallOwner::Startup => self.exit(ExitStatus::Failed),
             CallOwner::ThreadOpen => self.open_lost(call),
             CallOwner::ThreadFile => self.ask_lost(call),
             CallOwner::Rollout(thread) => self.on_appended(thread, Err(FileError::lost())),
             CallOwner::Config => self.on_config(call, ConfigFound::lost()),
-            CallOwner::Patch(thread) => {
-                self.with_turn(thread, |turn, out, conversation| {
-                    turn.on_patch_lost(out, conversation)
-                });
-            }
             CallOwner::Search => self.searches.done(&mut self.out, call, Vec::new()),
             CallOwner::Skills(thread) => {
                 self.with_turn(thread, |turn, out, conversation| {
@@ -421,6 +411,7 @@ impl Machine {
                 });
             }
             CallOwner::Auth(_)
+            | CallOwner::Patch(_)
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)
             | CallOwner::Feedback

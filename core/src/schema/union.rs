@@ -8,11 +8,14 @@ use super::kinds::{HOST_NOTICES, NOTICES, QUESTIONS, REQUESTS, kind};
 use super::pascal;
 use crate::wire::methods::METHODS;
 
+/// Describes a type of the tables, by its name.
+type Refer<'r> = dyn FnMut(&str) -> Value + 'r;
+
 /// A description that is made here.
 pub(super) struct Made {
     pub(super) name: &'static str,
     /// The description among others; what it refers to is added to the generator.
-    pub(super) part: fn(&mut dyn FnMut(&str) -> Value) -> Value,
+    pub(super) part: fn(&mut Refer<'_>) -> Value,
 }
 
 /// The unions and the parts of the envelope.
@@ -69,7 +72,7 @@ fn add_made(schema: &Value, definitions: &mut Map<String, Value>) {
     }
 }
 
-fn client_requests(refer: &mut dyn FnMut(&str) -> Value) -> Value {
+fn client_requests(refer: &mut Refer<'_>) -> Value {
     let variants = METHODS.iter().map(|row| {
         let params = REQUESTS.iter().find(|(method, _)| *method == row.name);
         let params = params.map(|(_, name)| refer(name));
@@ -78,12 +81,7 @@ fn client_requests(refer: &mut dyn FnMut(&str) -> Value) -> Value {
     json!({ "oneOf": variants.collect::<Vec<_>>() })
 }
 
-fn union(
-    methods: &[(&str, &str)],
-    has_id: bool,
-    base: &str,
-    refer: &mut dyn FnMut(&str) -> Value,
-) -> Value {
+fn union(methods: &[(&str, &str)], has_id: bool, base: &str, refer: &mut Refer<'_>) -> Value {
     let variants = methods.iter().map(|(method, params)| {
         let params = refer(params);
         variant(method, has_id, base, Some(params))

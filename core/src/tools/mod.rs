@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::items::OutputItem;
 use crate::wire::legacy::event_part::StepStatus;
+use crate::wire::v2::approval::ToolRequestUserInputQuestion;
 
 pub(crate) use offer::{offered, offers_freeform_patch};
 pub(crate) use patch::{Plan, TurnDiff};
@@ -41,6 +42,18 @@ pub(crate) enum Work {
     ShowPlan(PlanUpdate),
     /// To apply a patch, given as text.
     Patch(String),
+    /// To ask the user.
+    AskUser(UserQuestions),
+}
+
+impl Work {
+    /// Whether it may be done while others like it are (engine.md §3.2).
+    pub(crate) fn is_shared(&self) -> bool {
+        match self {
+            Self::Answer(_) => true,
+            Self::ShowPlan(_) | Self::Patch(_) | Self::AskUser(_) => false,
+        }
+    }
 }
 
 /// Names the call that an output answers, in the form that its kind wants.
@@ -71,6 +84,12 @@ pub(crate) struct PlanUpdate {
 pub(crate) struct PlanStep {
     pub(crate) step: String,
     pub(crate) status: StepStatus,
+}
+
+/// The arguments of `request_user_input`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct UserQuestions {
+    pub(crate) questions: Vec<ToolRequestUserInputQuestion>,
 }
 
 /// The arguments of `apply_patch` as a function.
@@ -122,6 +141,7 @@ impl ToolCall {
 
 fn function(name: &str, arguments: &str) -> Work {
     let work = match name {
+        "request_user_input" => serde_json::from_str(arguments).map(Work::AskUser),
         "update_plan" => serde_json::from_str(arguments).map(Work::ShowPlan),
         "apply_patch" => {
             serde_json::from_str(arguments).map(|PatchArguments { input }| Work::Patch(input))

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use super::voice::Voice;
 use crate::model::items::OutputItem;
 use crate::wire::legacy::event::{EventMsg, EventNotification, UserMessageEvent};
+use crate::wire::legacy::event_part::{RequestUserInputQuestion, RequestUserInputQuestionOption};
 use crate::wire::legacy::turn_item::{AgentMessageContent, TurnItem};
 use crate::wire::response_item::WebSearchAction;
+use crate::wire::v2::approval::{ToolRequestUserInputOption, ToolRequestUserInputQuestion};
 use crate::wire::v2::item::{ThreadItem, UserInput, WebSearchAction as ShownAction};
 
 /// An event with what it belongs to.
@@ -133,6 +135,22 @@ fn older(item: &ThreadItem) -> Option<TurnItem> {
         ThreadItem::ContextCompaction { id } => TurnItem::ContextCompaction { id: id.clone() },
         _ => return None,
     })
+}
+
+/// A question to the user.
+pub(super) fn question(asked: &ToolRequestUserInputQuestion) -> RequestUserInputQuestion {
+    let option = |option: &ToolRequestUserInputOption| RequestUserInputQuestionOption {
+        label: option.label.clone(),
+        description: option.description.clone(),
+    };
+    RequestUserInputQuestion {
+        id: asked.id.clone(),
+        header: asked.header.clone(),
+        question: asked.question.clone(),
+        is_other: asked.is_other,
+        is_secret: asked.is_secret,
+        options: asked.options.as_ref().map(|options| options.iter().map(option).collect()),
+    }
 }
 
 fn older_action(action: Option<&ShownAction>) -> WebSearchAction {

@@ -9,6 +9,8 @@
 //!
 //! Never: chooses credentials, or knows what a 401 means: it says [`Next`] and is told.
 
+mod asking;
+mod calls;
 mod items;
 mod legacy;
 mod patching;
@@ -44,8 +46,9 @@ use crate::wire::v2::common::{Json, ModeKind};
 use crate::wire::v2::item::{ThreadItem, UserInput};
 use crate::wire::v2::turn::{Turn as TurnView, TurnStatus};
 use crate::wire::v2::turn_error::{CodexErrorInfo, TurnError};
+use calls::Calls;
+pub(crate) use calls::ToolInput;
 use items::Items;
-use patching::Working;
 pub(crate) use sampling::SendFacts;
 
 use sampling::Sampling;
@@ -76,8 +79,8 @@ enum Phase {
     Streaming(Streaming),
     /// Waiting before the request is sent again.
     Backoff(TimerId),
-    /// A call of the response is being worked on.
-    Working(Working),
+    /// Calls of the response are being worked on.
+    Working,
     /// Skills that the user named are being read.
     Reading(CallId),
     /// Over, but for its file.
@@ -118,6 +121,8 @@ pub(crate) struct Turn {
     items: Items,
     phase: Phase,
     sampling: Option<Sampling>,
+    /// The calls of the response.
+    calls: Calls,
     /// Input that came while the turn ran, as items of the history.
     steered: VecDeque<Arc<str>>,
     output_schema: Option<Json>,
@@ -151,6 +156,7 @@ impl Turn {
             items: Items::default(),
             phase: Phase::Ready,
             sampling: None,
+            calls: Calls::default(),
             steered: VecDeque::new(),
             output_schema,
             turn_state: None,
@@ -246,7 +252,7 @@ impl Turn {
         if self.is_ending() {
             return Next::Wait;
         }
-        if self.is_writing() {
+        if self.calls.is_writing() {
             self.is_stopping = true;
             return Next::Wait;
         }
@@ -322,7 +328,7 @@ impl Turn {
         out: &mut Outside,
         conversation: &mut Conversation,
     ) -> Next {
-        if self.is_writing() {
+        if self.calls.is_writing() {
             // The files will be changed all the same, but the thread is gone by then.
             self.is_stopping = false;
             let _over = self.stop(out, conversation);

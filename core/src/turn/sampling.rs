@@ -1,6 +1,5 @@
 //! One sampling request: sent, answered, sent again (engine.md §2.1, §2.3, §2.4).
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,6 @@ use crate::owner::{CallOwner, TimerOwner};
 use crate::secret::Secret;
 use crate::setup::Environment;
 use crate::thread::Conversation;
-use crate::tools::ToolCall;
 use crate::wire::v2::turn::TurnStatus;
 use crate::wire::v2::turn_error::TurnError;
 
@@ -40,11 +38,6 @@ pub(super) struct Sampling {
     /// What the model has finished in this attempt, for the history once the response is whole. A
     /// retry forgets it: the model will say it again.
     pub(super) finished: Vec<OutputItem>,
-    /// Calls of this attempt that were not begun. They wait until the response is whole, so that
-    /// nothing is done twice when it has to be asked for again.
-    pub(super) calls: VecDeque<ToolCall>,
-    /// Outputs of the calls before these, in the order of the calls.
-    pub(super) outputs: Vec<Arc<str>>,
     /// The backend's own report of a failure, which the end of the stream makes final.
     pub(super) failure: Option<ModelError>,
     pub(super) is_whole: bool,
@@ -89,8 +82,6 @@ impl Turn {
             unauthorized: 0,
             was_refreshed: false,
             finished: Vec::new(),
-            calls: VecDeque::new(),
-            outputs: Vec::new(),
             failure: None,
             is_whole: false,
         });
@@ -107,8 +98,7 @@ impl Turn {
     ) -> Next {
         let Some(sampling) = &mut self.sampling else { return Next::Wait };
         sampling.finished.clear();
-        sampling.calls.clear();
-        sampling.outputs.clear();
+        self.calls.forget();
         sampling.failure = None;
         sampling.is_whole = false;
         conversation.store_turn_context(out.now.wall, self.output_schema.as_ref());
@@ -266,7 +256,7 @@ impl Turn {
             }
             Phase::Ready
             | Phase::Backoff(_)
-            | Phase::Working(_)
+            | Phase::Working
             | Phase::Reading(_)
             | Phase::Storing(..) => Next::Wait,
         }
@@ -437,7 +427,7 @@ impl Turn {
         out: &mut Outside,
         conversation: &mut Conversation,
     ) -> Next {
-        let called = self.sampling.as_ref().is_some_and(|s| !s.outputs.is_empty());
+        let called = !self.calls.is_empty();
         self.keep_finished_items(out, conversation);
         self.voice.raw_items(out, conversation);
         if called || !self.steered.is_empty() {
@@ -451,7 +441,7 @@ impl Turn {
     pub(super) fn keep_finished_items(&mut self, out: &Outside, conversation: &mut Conversation) {
         let Some(mut sampling) = self.sampling.take() else { return };
         sampling.commit(conversation, out.now.wall);
-        for output in sampling.outputs {
+        for output in self.calls.take_outputs() {
             conversation.record(out.now.wall, output);
         }
     }
@@ -466,7 +456,7 @@ impl Turn {
             }
             Phase::Backoff(timer) => out.cancel_timer(timer),
             Phase::Reading(call) => out.cancel(call),
-            Phase::Working(_) | Phase::Storing(..) => {
+            Phase::Working | Phase::Storing(..) => {
                 debug_assert!(false, "a turn that is this far has no call");
             }
         }

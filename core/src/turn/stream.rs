@@ -64,7 +64,9 @@ impl Turn {
             self.last_agent_message = message.output_texts().last().map(str::to_owned);
         }
         let Some(sampling) = &mut self.sampling else { return };
-        sampling.calls.extend(ToolCall::of(&item));
+        if let Some(call) = ToolCall::of(&item) {
+            self.calls.push(call);
+        }
         sampling.finished.push(*item);
     }
 }

@@ -1,5 +1,7 @@
 //! Turns whose model calls tools, over files in memory and a backend that the test plays.
 
+mod skills;
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
@@ -426,60 +428,59 @@ fn a_host_of_the_older_dialect_is_asked_in_it() {
     assert_eq!(bench.notes("codex/event/turn_diff").len(), 1);
 }
 
-// --- skills ---
+/// Lets the next turns be in a mode.
+fn start_turn_in(bench: &mut Bench, mode: &str) {
+    let input = json!([{ "type": "text", "text": "go" }]);
+    let mode = json!({ "mode": mode, "settings": { "model": "mock-model" } });
+    let params = json!({ "threadId": bench.thread(), "input": input, "collaborationMode": mode });
+    bench.request("turn/start", params);
+}
 
-const SKILL: &str = "---\nname: pdf\ndescription: about pages\n---\nuse the tool\n";
+const QUESTION: &str =
+    r#"{"questions":[{"id":"q","header":"h","question":"why?","options":null,"isOther":false}]}"#;
 
-/// A thread with a skill, and the input that begins its turn.
-fn with_skill(text: &str) -> Bench {
+#[test]
+fn the_user_answers_in_the_modes_that_are_for_that() {
+    let mut bench = Bench::new("never", "read-only");
+    bench.respond(&[function("a", "request_user_input", QUESTION)]);
+    assert_eq!(bench.outputs(), ["request_user_input is unavailable in Custom mode"]);
+    bench.finish();
+    start_turn_in(&mut bench, "plan");
+    bench.respond(&[function("b", "request_user_input", QUESTION), patch("p", OUTSIDE)]);
+    let method = "item/tool/requestUserInput";
+    let ask = bench.said.iter().find(|line| line["method"] == method).expect("asked").clone();
+    assert_eq!(ask["params"]["itemId"], "b");
+    assert_eq!(ask["params"]["questions"][0]["isOther"], true);
+    let event = &bench.notes("codex/event/request_user_input")[0]["msg"];
+    assert_eq!((&event["call_id"], &event["questions"][0]["id"]), (&json!("b"), &json!("q")));
+    assert!(bench.requests.is_empty());
+    let answers = json!({ "answers": { "q": { "answers": ["so"] } } });
+    bench.line(&json!({ "id": ask["id"], "result": answers }));
+    assert_eq!(bench.outputs()[1], answers.to_string());
+    assert!(bench.outputs()[2].starts_with("patch rejected"));
+}
+
+#[test]
+fn a_question_that_is_not_answered_leaves_no_answer() {
+    let answers =
+        [json!({ "result": null }), json!({ "error": { "code": -1, "message": "gone" } })];
+    for mut answer in answers {
+        let mut bench = Bench::new("never", "read-only");
+        bench.finish();
+        start_turn_in(&mut bench, "pair_programming");
+        bench.respond(&[function("b", "request_user_input", QUESTION)]);
+        let method = "item/tool/requestUserInput";
+        let ask = bench.said.iter().find(|line| line["method"] == method).expect("asked");
+        answer["id"] = ask["id"].clone();
+        bench.line(&answer);
+        assert_eq!(bench.outputs(), [r#"{"answers":{}}"#]);
+    }
     let mut bench = Bench::new("never", "read-only");
     bench.finish();
-    bench.files.put("/home/skills/pdf/SKILL.md", SKILL);
-    bench.request("thread/start", json!({ "cwd": "/w" }));
-    let thread = bench.notes("thread/started")[1]["thread"]["id"].clone();
-    let input = json!([{ "type": "text", "text": text }]);
-    bench.request("turn/start", json!({ "threadId": thread, "input": input }));
-    bench
-}
-
-/// The texts of the user's messages that the model gets with the request that runs.
-fn user_texts(bench: &Bench) -> Vec<String> {
-    let (_, body) = bench.requests.front().expect("a request");
-    let input = body["input"].as_array().expect("items");
-    let texts = input.iter().filter(|item| item["role"] == "user");
-    texts.map(|item| item["content"][0]["text"].as_str().unwrap_or_default().to_owned()).collect()
-}
-
-#[test]
-fn a_skill_that_is_named_follows_the_words_that_name_it() {
-    let bench = with_skill("do it with $pdf");
-    let texts = user_texts(&bench);
-    assert!(texts[0].contains("- pdf: about pages (file: /home/skills/pdf/SKILL.md)"), "{texts:?}");
-    let expected = format!(
-        "<skill>\n<name>pdf</name>\n<path>/home/skills/pdf/SKILL.md</path>\n{SKILL}\n</skill>"
-    );
-    assert_eq!(texts[texts.len() - 2..], ["do it with $pdf".to_owned(), expected]);
-}
-
-#[test]
-fn words_that_name_no_skill_wait_for_none() {
-    assert_eq!(user_texts(&with_skill("do $it")).last().map(String::as_str), Some("do $it"));
-}
-
-#[test]
-fn a_skill_that_is_gone_is_said_and_the_turn_goes_on() {
-    let mut bench = with_skill("hello");
-    bench.finish();
-    bench.files.put("/home/skills/pdf/SKILL.md", [0xff]);
-    let thread = bench.notes("thread/started")[1]["thread"]["id"].clone();
-    let input = json!([{ "type": "skill", "name": "pdf", "path": "/home/skills/pdf/SKILL.md" },
-        { "type": "text", "text": "now" }]);
-    bench.request("turn/start", json!({ "threadId": thread, "input": input }));
-    assert_eq!(user_texts(&bench).last().map(String::as_str), Some("now"));
-    let warnings = bench.notes("codex/event/warning");
-    let said = warnings.last().expect("a warning")["msg"]["message"].as_str().unwrap_or_default();
-    let expected = "Failed to load skill pdf at /home/skills/pdf/SKILL.md: stream did not";
-    assert!(said.starts_with(expected), "{said}");
-    bench.finish();
-    assert_eq!(bench.turn_statuses(), ["completed"; 3]);
+    start_turn_in(&mut bench, "plan");
+    bench.respond(&[function("b", "request_user_input", QUESTION)]);
+    bench.interrupt();
+    assert_eq!(bench.turn_statuses(), ["completed", "interrupted"]);
+    bench.start_turn();
+    assert_eq!(bench.outputs(), ["request_user_input was cancelled before receiving a response"]);
 }

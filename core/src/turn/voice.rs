@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::legacy;
+use super::patching::Dialect;
 use crate::model::rate_limits::Snapshot;
 use crate::model::usage::TokenUsageInfo;
 use crate::outside::Outside;
@@ -22,6 +23,7 @@ use crate::wire::legacy::event_part::{
 };
 use crate::wire::response_item::ResponseItem;
 use crate::wire::v2::account::{AccountRateLimitsUpdatedNotification, RateLimitSnapshot};
+use crate::wire::v2::approval::ToolRequestUserInputQuestion;
 use crate::wire::v2::common::ModeKind;
 use crate::wire::v2::delta::{
     AgentMessageDeltaNotification, FileChangeOutputDeltaNotification,
@@ -282,6 +284,28 @@ impl Voice {
     }
 
     // --- tools ---
+
+    /// In which words the host is asked: today's, unless only listeners of the older dialect are
+    /// there.
+    pub(super) fn dialect(&self) -> Dialect {
+        match !self.audience.is_empty() && !self.audience.hears_v2() {
+            true => Dialect::Legacy,
+            false => Dialect::V2,
+        }
+    }
+
+    pub(super) fn user_asked(
+        &self,
+        out: &mut Outside,
+        id: &str,
+        questions: &[ToolRequestUserInputQuestion],
+    ) {
+        self.event(out, "codex/event/request_user_input", || EventMsg::RequestUserInput {
+            call_id: id.to_owned(),
+            turn_id: self.turn_id.to_string(),
+            questions: questions.iter().map(legacy::question).collect(),
+        });
+    }
 
     pub(super) fn plan_updated(&self, out: &mut Outside, update: PlanUpdate) {
         let PlanUpdate { explanation, plan } = update;

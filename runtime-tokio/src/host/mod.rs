@@ -2,7 +2,6 @@
 //!
 //! For the binary; a program that embeds the server has a host of its own.
 
-mod reactor;
 mod signals;
 mod stdio;
 mod watchdog;

@@ -87,7 +87,7 @@ async fn death_of(parent: Pid) -> io::Result<()> {
     use rustix::process::{PidfdFlags, pidfd_open};
     use tokio::io::Interest;
 
-    use super::reactor::watched;
+    use crate::reactor::watched;
 
     let pidfd = pidfd_open(parent, PidfdFlags::empty())?;
     let pidfd = watched(pidfd, Interest::READABLE)?;

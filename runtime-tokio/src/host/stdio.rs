@@ -22,9 +22,9 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-use super::reactor::watched;
 use super::watchdog::Watchdog;
 use super::worker::{Duty, Worker};
+use crate::reactor::watched;
 
 #[derive(Debug)]
 enum Way {

@@ -8,7 +8,7 @@ use tokio::io::unix::AsyncFd;
 
 /// `fd`, of which the reactor tells when it is ready. Nobody may put another descriptor in its
 /// place (`AsyncFd::get_mut`).
-pub(super) fn watched(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+pub(crate) fn watched(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open until it is dropped and always gives the same descriptor; the
     // `AsyncFd` owns it, and deregisters before it drops it.
     let watched = unsafe { AsyncFd::register_with_interest(fd, interest) };

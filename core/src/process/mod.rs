@@ -4,6 +4,10 @@
 //! stopped, how long it may run and what of its output is kept is decided by who asks; a backend
 //! starts it, moves bytes and ends its whole process group.
 
+mod environment;
+
+pub(crate) use environment::child_env;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,69 @@
+//! Owns: what happens in a new process between `fork` and `exec`, and the `unsafe` that this takes.
+//!
+//! Only system calls on values made before the fork: the fork may have happened while another
+//! thread held the allocator's lock, and nobody here would ever release it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{ioctl_tiocsctty, setsid};
+use rustix::stdio::stdin;
+
+/// What becomes of the new process before it is a program.
+#[derive(Debug, Default)]
+pub(super) struct Leader {
+    /// Its standard input becomes the terminal of its session.
+    pub(super) has_terminal: bool,
+    /// Descriptors that it keeps beside its standard streams, under their numbers.
+    pub(super) keeps: Vec<OwnedFd>,
+}
+
+impl Leader {
+    /// Makes what `command` starts the leader of a session and process group, which the kernel
+    /// kills when the thread that started it ends.
+    pub(super) fn lead(self, command: &mut Command) {
+        #[cfg(target_os = "linux")]
+        let server = rustix::process::getpid();
+        let become_leader = move || -> io::Result<()> {
+            setsid()?;
+            #[cfg(target_os = "linux")]
+            {
+                die_with(server)?;
+                close_on_exec_from(3);
+            }
+            if self.has_terminal {
+                ioctl_tiocsctty(stdin())?;
+            }
+            for fd in &self.keeps {
+                fcntl_setfd(fd, FdFlags::empty())?;
+            }
+            Ok(())
+        };
+        // SAFETY: the closure makes system calls only. It neither allocates nor takes a lock, and
+        // an `io::Error` of an errno is a plain number.
+        unsafe { command.pre_exec(become_leader) };
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn die_with(server: rustix::process::Pid) -> io::Result<()> {
+    use rustix::io::Errno;
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // One that was gone before the line above sends no signal any more.
+    if getppid() == Some(server) { Ok(()) } else { Err(Errno::SRCH.into()) }
+}
+
+/// Descriptors that somebody opened without the flag: a host before it started this process, or a
+/// library beside this one. Where the kernel cannot do it (before Linux 5.11), they stay.
+#[cfg(target_os = "linux")]
+fn close_on_exec_from(first: libc::c_uint) {
+    let last = libc::c_uint::MAX;
+    // SAFETY: the call takes three numbers. It changes flags of descriptors of this process alone,
+    // which has a table of its own since the fork.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_CLOEXEC) };
+}
