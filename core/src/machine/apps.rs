@@ -201,8 +201,25 @@ fn install_url(name: &str, id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::{Directory, install_url, page_of};
+    use crate::files::MemoryFiles;
+    use crate::machine::bench::Bench;
     use crate::wire::v2::apps::AppsListParams;
+
+    #[test]
+    fn without_the_feature_there_are_none_and_with_it_a_login_is_needed() {
+        let mut bench = Bench::new();
+        bench.ask(1, "app/list", json!({}));
+        assert_eq!(bench.answered()[0]["result"], json!({"data": [], "nextCursor": null}));
+        let files = MemoryFiles::new().with("/h/config.toml", "features.connectors = true");
+        let mut bench = Bench::with(files);
+        bench.ask(1, "app/list", json!({}));
+        let text = "failed to list apps: ChatGPT token not available";
+        let error = json!({"code": -32603, "message": text});
+        assert_eq!(bench.answered()[0]["error"], error);
+    }
 
     #[test]
     fn the_directory_is_read_in_either_spelling() {

@@ -145,3 +145,96 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::effect::{Call, CallId};
+    use crate::files::MemoryFiles;
+    use crate::input::{HttpHead, Outcome};
+    use crate::machine::bench::Bench;
+    use crate::{HttpFailure, HttpFailureKind, Input};
+
+    fn bench(config: &str) -> Bench {
+        Bench::with(MemoryFiles::new().with("/h/config.toml", config))
+    }
+
+    const PLACE: &str = "understudy.feedback_url = 'http://place/'\n";
+
+    fn params(logs: bool) -> Value {
+        json!({"classification": "bug", "reason": "it broke", "threadId": null, "includeLogs": logs})
+    }
+
+    /// The request that is out, with its body.
+    fn sent(bench: &Bench) -> (CallId, String, Value) {
+        match bench.calls.last() {
+            Some((id, Call::Http(request))) => {
+                let body = serde_json::from_str(&request.body.concat()).expect("JSON");
+                (*id, request.url.clone(), body)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn answer(bench: &mut Bench, status: u16) -> Value {
+        let (id, ..) = sent(bench);
+        let head = HttpHead { status, headers: Vec::new() };
+        bench.input(Input::Done(id, Outcome::HttpHead(head)));
+        bench.input(Input::Done(id, Outcome::HttpEnd));
+        bench.answered().remove(0)
+    }
+
+    #[test]
+    fn nothing_is_sent_unless_a_place_is_configured() {
+        for config in ["", "understudy.feedback_url = 'http://place/'\nfeedback.enabled = false"] {
+            let mut bench = bench(config);
+            bench.ask(1, "feedback/upload", params(true));
+            let error = bench.answered()[0]["error"].clone();
+            let text = "sending feedback is disabled by configuration";
+            assert_eq!(error, json!({"code": -32600, "message": text}));
+            assert!(bench.calls.is_empty());
+        }
+    }
+
+    #[test]
+    fn feedback_goes_to_its_place_without_credentials() {
+        let mut bench = bench(PLACE);
+        bench.files.put("/h/auth.json", r#"{"OPENAI_API_KEY": "sk-1"}"#);
+        bench.ask(1, "feedback/upload", params(false));
+        let (_, url, body) = sent(&bench);
+        assert_eq!(url, "http://place/");
+        assert_eq!((&body["classification"], &body["reason"]), (&json!("bug"), &json!("it broke")));
+        assert_eq!(body.get("logs"), None);
+        let reply = answer(&mut bench, 204);
+        let id = reply["result"]["threadId"].as_str().expect("an id");
+        assert!(id.starts_with("no-active-thread-") && body["reportId"] == id, "{reply}");
+    }
+
+    #[test]
+    fn logs_go_with_it_if_they_are_wanted() {
+        let mut bench = bench(PLACE);
+        bench.ask(1, "feedback/upload", params(true));
+        let Some((id, Call::Logs)) = bench.calls.last() else { panic!("{:?}", bench.calls) };
+        let id = *id;
+        bench.input(Input::Done(id, Outcome::Logs("a line\n".to_owned())));
+        assert_eq!(sent(&bench).2["logs"], "a line\n");
+        assert_eq!(answer(&mut bench, 500)["error"]["code"], -32603);
+    }
+
+    #[test]
+    fn what_fails_is_said() {
+        let mut bench = bench(PLACE);
+        let wrong = json!({"classification": "bug", "threadId": "x", "includeLogs": false});
+        bench.ask(1, "feedback/upload", wrong);
+        let text = bench.answered()[0]["error"]["message"].to_string();
+        assert!(text.contains("invalid thread id: "), "{text}");
+        bench.ask(2, "feedback/upload", params(false));
+        let (id, ..) = sent(&bench);
+        let failure = HttpFailure { kind: HttpFailureKind::Connect, text: "no way".to_owned() };
+        bench.input(Input::Done(id, Outcome::HttpFailed(failure)));
+        let error = bench.answered()[0]["error"].clone();
+        let text = "failed to upload feedback: no way";
+        assert_eq!(error, json!({"code": -32603, "message": text}));
+    }
+}

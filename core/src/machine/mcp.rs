@@ -69,3 +69,50 @@ pub(super) fn login_refusal(config: &Config, name: &str) -> Refusal {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::files::MemoryFiles;
+    use crate::machine::bench::Bench;
+
+    #[test]
+    fn servers_are_listed_as_configured() {
+        let config = "[mcp_servers.b]\ncommand = 'b'\nenabled = false\n\
+                      [mcp_servers.a]\nurl = 'http://a'\nbearer_token_env_var = 'A'\n";
+        let mut bench = Bench::with(MemoryFiles::new().with("/h/config.toml", config));
+        bench.ask(1, "mcpServerStatus/list", json!({"limit": 1}));
+        let empty = json!({"name": "a", "tools": {}, "resources": [], "resourceTemplates": [],
+            "authStatus": "bearerToken"});
+        let page = json!({"data": [empty], "nextCursor": "1"});
+        assert_eq!(bench.answered()[0]["result"], page);
+        bench.ask(2, "mcpServerStatus/list", json!({"cursor": "1"}));
+        let page = &bench.answered()[0]["result"];
+        assert_eq!((&page["data"][0]["name"], &page["nextCursor"]), (&json!("b"), &json!(null)));
+        bench.ask(3, "mcpServerStatus/list", json!({"cursor": "9"}));
+        let error = &bench.answered()[0]["error"]["message"];
+        assert_eq!(error, "cursor 9 exceeds total MCP servers 2");
+        let refused = |bench: &mut Bench, name: &str| {
+            bench.ask(4, "mcpServer/oauth/login", json!({"name": name}));
+            bench.answered()[0]["error"]["message"].as_str().unwrap_or_default().to_owned()
+        };
+        assert_eq!(refused(&mut bench, "c"), "No MCP server named 'c' found.");
+        let text = "OAuth login is only supported for streamable HTTP servers.";
+        assert_eq!(refused(&mut bench, "b"), text);
+        assert!(refused(&mut bench, "a").starts_with("failed to login to MCP server 'a': "));
+    }
+
+    #[test]
+    fn a_reload_says_whether_the_configuration_can_be_read() {
+        let mut bench = Bench::new();
+        bench.line(&json!({"id": 1, "method": "config/mcpServer/reload"}));
+        assert_eq!(bench.answered()[0]["result"], json!({}));
+        bench.files.put("/h/config.toml", "model = ");
+        bench.line(&json!({"id": 2, "method": "config/mcpServer/reload"}));
+        let error = bench.answered()[0]["error"].clone();
+        assert_eq!(error["code"], -32603);
+        let text = error["message"].as_str().unwrap_or_default();
+        assert!(text.starts_with("failed to reload config: /h/config.toml:1:"), "{text}");
+    }
+}

@@ -2,6 +2,8 @@
 
 mod answers;
 mod apps;
+#[cfg(test)]
+mod bench;
 mod config;
 mod conversations;
 mod dispatch;
