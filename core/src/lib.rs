@@ -64,6 +64,7 @@
 pub mod approval;
 mod auth;
 mod clock;
+mod command;
 pub mod config;
 pub mod doctor;
 pub mod driver;

@@ -32,6 +32,27 @@ pub const PROCESS_DRAIN: Duration = Duration::from_secs(2);
 /// Input that waits for a program's terminal to take it; more is dropped.
 pub const PROCESS_INPUT_BYTES_MAX: usize = 1 << 20;
 
+/// How long a command of a client runs if the client does not say (protocol.md §8); then it is
+/// killed.
+pub const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+/// The longest that it may ask for, so that no clock overflows; a longer time is taken for this one.
+pub const COMMAND_LIMIT_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The beginning of each of a command's streams that is kept (engine.md §3.3); the rest is dropped.
+pub const COMMAND_OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// Programs that clients run outside of threads at a time, each of which may hold two such outputs;
+/// further requests wait for one of them to end.
+pub const COMMANDS_MAX: usize = 32;
+/// How long one run of git may take (protocol.md §3.3); then there is no difference to show.
+pub const GIT_LIMIT: Duration = Duration::from_secs(5);
+/// What one run of git may say, and the whole difference to a remote; there is none beyond it,
+/// because half a patch is worth nothing.
+pub const GIT_DIFF_BYTES_MAX: usize = 16 << 20;
+/// Files unknown to git in one difference, each of which costs a run; with more there is none.
+pub const GIT_UNTRACKED_MAX: usize = 1000;
+/// Commits among which the nearest shared one is looked for: they go into one command line. Further
+/// ones, of a history with that many merges, are not looked at.
+pub const GIT_SHARED_COMMITS_MAX: usize = 256;
+
 /// How long a host has to answer a refresh request, from the moment it was written (auth.md §8.3).
 pub const REFRESH_LIMIT: Duration = Duration::from_secs(10);
 
@@ -97,6 +118,13 @@ pub const COPY_BYTES: usize = 1 << 20;
 
 /// Threads open at once; `thread/start` beyond it is refused.
 pub const THREADS_MAX: usize = 10_000;
+
+/// A thread that was not used for so long puts its history away; it is read back from the file before
+/// the next turn.
+pub const THREAD_IDLE: Duration = Duration::from_secs(30 * 60);
+/// Histories of open threads in memory; beyond it those that were not used for longest are put away
+/// sooner. What turns that run have is not counted out.
+pub const HISTORY_BYTES_MAX: usize = 256 << 20;
 
 /// Inputs that wait for the running turn to take them; one more is refused.
 pub const PENDING_INPUTS_MAX: usize = 64;
@@ -221,3 +249,12 @@ pub const PROBE_LIMIT: Duration = Duration::from_secs(4);
 pub const FEEDBACK_LIMIT: Duration = Duration::from_secs(10);
 /// The last lines of the log that are kept for feedback; older ones go.
 pub const LOG_BYTES_MAX: usize = 256 << 10;
+
+/// Tools that a client may add to a thread, which is what the API takes in one request; with more
+/// the thread is refused.
+pub const DYNAMIC_TOOLS_MAX: usize = 128;
+/// Their descriptions and schemas together, which every request carries; with more the thread is
+/// refused.
+pub const DYNAMIC_TOOLS_BYTES_MAX: usize = 1 << 20;
+/// The name of a tool, as the API takes it; a longer one is refused.
+pub const TOOL_NAME_BYTES_MAX: usize = 64;

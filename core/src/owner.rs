@@ -1,6 +1,7 @@
 //! Who wants the answer to a call, and who set a timer.
 
 use crate::auth::AuthCall;
+use crate::command::CommandId;
 use crate::effect::AskId;
 use crate::thread::ThreadId;
 
@@ -33,6 +34,8 @@ pub(crate) enum CallOwner {
     CatalogueFile,
     /// A request about the configuration.
     Config,
+    /// A program that a client has run outside of threads.
+    Command(CommandId),
 }
 
 /// Who set a timer.
@@ -50,6 +53,8 @@ pub(crate) enum TimerOwner {
     LoginRetry,
     /// A managed refresh tries again.
     RefreshRetry,
+    /// A program that a client has run outside of threads takes too long.
+    Command(CommandId),
     /// The time for ending is over.
     Closing,
 }
@@ -69,7 +74,8 @@ impl CallOwner {
             | CallOwner::Feedback
             | CallOwner::Errand(_)
             | CallOwner::CatalogueFile
-            | CallOwner::Config => false,
+            | CallOwner::Config
+            | CallOwner::Command(_) => false,
         }
     }
 }

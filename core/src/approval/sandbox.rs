@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::config::Permissions;
+use crate::config::kinds::SandboxMode;
 use crate::files::Files;
 use crate::limits;
 use crate::setup::Environment;
@@ -37,6 +39,37 @@ pub struct WritableRoot {
 
 /// What nobody may write in a root: history and hooks, and the rules that the sandbox follows.
 const PROTECTED: [&str; 2] = [".git", ".codex"];
+
+impl SandboxPolicy {
+    /// The policy that the configuration gives.
+    pub(crate) fn configured(permissions: &Permissions) -> Self {
+        let write = &permissions.workspace_write;
+        match permissions.sandbox_mode {
+            SandboxMode::ReadOnly => Self::ReadOnly,
+            SandboxMode::DangerFullAccess => Self::DangerFullAccess,
+            SandboxMode::WorkspaceWrite => Self::WorkspaceWrite {
+                writable_roots: write
+                    .writable_roots
+                    .iter()
+                    .filter_map(|root| root.to_string_lossy().into_owned().try_into().ok())
+                    .collect(),
+                network_access: write.network_access,
+                exclude_tmpdir_env_var: write.exclude_tmpdir_env_var,
+                exclude_slash_tmp: write.exclude_slash_tmp,
+            },
+        }
+    }
+
+    /// Whether commands may use the network.
+    pub(crate) fn has_network(&self) -> bool {
+        match self {
+            Self::DangerFullAccess => true,
+            Self::ReadOnly => false,
+            Self::ExternalSandbox { network_access } => *network_access == NetworkAccess::Enabled,
+            Self::WorkspaceWrite { network_access, .. } => *network_access,
+        }
+    }
+}
 
 impl SandboxPlan {
     /// No sandbox.

@@ -278,6 +278,11 @@ fn build(ask: &ConfigAsk, mut doc: Document, parts: Parts) -> Config {
         },
         telemetry: Box::new(telemetry(&mut doc)),
         mcp,
+        thread_idle: doc
+            .understudy
+            .as_ref()
+            .and_then(|own| own.thread_idle_ms)
+            .map(Duration::from_millis),
         max_agent_threads: doc.agents.as_ref().and_then(|a| a.max_threads).unwrap_or(6),
         ghost_snapshot: ghost_snapshot(doc.ghost_snapshot.take().unwrap_or_default()),
         profiles: mem::take(&mut doc.profiles).into_keys().collect(),

@@ -53,6 +53,9 @@ pub struct Config {
     pub mcp: McpSettings,
     /// Most sub-agents of a thread; at least 1.
     pub max_agent_threads: usize,
+    /// How long a thread is not used before its history is put away; none means the machine's own
+    /// limit. Ours: `[understudy] thread_idle_ms`.
+    pub thread_idle: Option<Duration>,
     /// Skills that the user switched on or off, by path.
     pub skills: BTreeMap<PathBuf, bool>,
     /// Ghost commits.

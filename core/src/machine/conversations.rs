@@ -9,7 +9,7 @@ use crate::thread::list::{ThreadListError, ThreadListJob, ThreadListPage};
 use crate::thread::open::{OpenDialect, OpenKind, Opening, Source, Wishes};
 use crate::thread::question::{Question, Read, ReadJob};
 use crate::thread::stored::StoredThread;
-use crate::thread::{Thread, ThreadId};
+use crate::thread::{Start, Thread, ThreadId};
 use crate::wire::legacy::conversation::{
     AddConversationListenerParams, AddConversationSubscriptionResponse, ArchiveConversationParams,
     ForkConversationParams, GetConversationSummaryParams, GetConversationSummaryResponse,
@@ -49,7 +49,7 @@ impl Machine {
 
     pub(super) fn new_conversation(&mut self, ticket: Ticket, params: NewConversationParams) {
         let (kind, dialect) = (OpenKind::Start, OpenDialect::Legacy);
-        self.open_thread(ticket, kind, dialect, Source::New, false, params.into());
+        self.open_thread(ticket, kind, dialect, Source::New, params.into());
     }
 
     /// `path` outranks `conversationId`, which outranks `history`.
@@ -66,7 +66,7 @@ impl Machine {
         };
         let wishes = params.overrides.map(Wishes::from).unwrap_or_default();
         let (kind, dialect) = (OpenKind::Resume, OpenDialect::Legacy);
-        self.open_thread(ticket, kind, dialect, source, false, wishes);
+        self.open_thread(ticket, kind, dialect, source, wishes);
     }
 
     pub(super) fn fork_conversation(&mut self, ticket: Ticket, params: ForkConversationParams) {
@@ -80,7 +80,7 @@ impl Machine {
         };
         let wishes = params.overrides.map(Wishes::from).unwrap_or_default();
         let (kind, dialect) = (OpenKind::Fork, OpenDialect::Legacy);
-        self.open_thread(ticket, kind, dialect, source, false, wishes);
+        self.open_thread(ticket, kind, dialect, source, wishes);
     }
 
     /// The reply to opening a conversation; one that was stored is announced before it.
@@ -193,11 +193,11 @@ impl Machine {
             let refusal = Refusal::invalid(format!("conversation not found: {}", id.0));
             return self.out.refuse(ticket, &refusal);
         };
-        if let Some(Err(refusal)) = thread.turn.as_ref().map(crate::turn::Turn::check_room) {
+        if let Err(refusal) = thread.check_room() {
             return self.out.refuse(ticket, &refusal);
         }
         self.out.reply(ticket, Empty {});
-        self.begin_or_join(id, wanted, None);
+        self.begin(id, Start::Input(None, Box::new(wanted)));
     }
 
     pub(super) fn interrupt_conversation(

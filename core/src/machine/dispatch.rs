@@ -7,9 +7,11 @@ use crate::auth::{AccountRequest, Dialect, Identity};
 use crate::pending::Ticket;
 use crate::session::OptOuts;
 use crate::wire::legacy::auth::{CancelLoginChatGptParams, GetAuthStatusParams, LoginApiKeyParams};
+use crate::wire::legacy::conversation::ExecOneOffCommandParams;
 use crate::wire::methods::{self, Method};
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::account::{CancelLoginAccountParams, GetAccountParams, LoginAccountParams};
+use crate::wire::v2::command::CommandExecParams;
 use crate::wire::v2::initialize::{InitializeParams, InitializeResponse};
 
 impl Machine {
@@ -61,6 +63,7 @@ impl Machine {
                 self.with_params(ticket, params, Self::list_loaded_threads);
             }
             Method::TurnStart => self.with_params(ticket, params, Self::start_turn),
+            Method::ReviewStart => self.with_params(ticket, params, Self::start_review),
             Method::TurnInterrupt => self.with_params(ticket, params, Self::interrupt),
             Method::ModelList => self.with_params(ticket, params, Self::list_models),
 
@@ -126,6 +129,16 @@ impl Machine {
             Method::SetDefaultModel => self.with_params(ticket, params, Self::set_default_model),
             Method::CollaborationModeList => self.with_params(ticket, params, Self::list_modes),
 
+            Method::CommandExec => {
+                self.with_params(ticket, params, Self::exec_command::<CommandExecParams>);
+            }
+            Method::ExecOneOffCommand => {
+                self.with_params(ticket, params, Self::exec_command::<ExecOneOffCommandParams>);
+            }
+            Method::GitDiffToRemote => {
+                self.with_params(ticket, params, Self::git_diff_to_remote);
+            }
+
             Method::FuzzyFileSearch => self.with_params(ticket, params, Self::search_files),
             Method::SkillsList => self.with_params(ticket, params, Self::list_skills),
             Method::SkillsConfigWrite => self.with_params(ticket, params, Self::switch_skill),
@@ -137,14 +150,6 @@ impl Machine {
 
             Method::AppList => self.with_params(ticket, params, Self::list_apps),
             Method::FeedbackUpload => self.with_params(ticket, params, Self::upload_feedback),
-
-            Method::ReviewStart
-            | Method::CommandExec
-            | Method::GitDiffToRemote
-            | Method::ExecOneOffCommand => self.when_ready(ticket, |machine, ticket| {
-                let text = format!("not available yet: {name}");
-                machine.out.refuse(ticket, &Refusal::internal(text));
-            }),
         }
     }
 

@@ -4,6 +4,7 @@ mod answers;
 mod apps;
 #[cfg(test)]
 mod bench;
+mod commands;
 mod config;
 mod conversations;
 mod dispatch;
@@ -11,7 +12,9 @@ mod errands;
 mod feedback;
 mod mcp;
 mod models;
+mod opening;
 mod page;
+mod rest;
 mod search;
 mod skills;
 pub(crate) mod startup;
@@ -24,12 +27,14 @@ pub use startup::{StartupFound, StartupJob};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::auth::{Auth, AuthCall, Waiter, Woken};
 use crate::clock::Now;
+use crate::command::Commands;
 use crate::config::{Config, ConfigWarning};
 use crate::effect::{CallId, Effect, ExitStatus, TimerId};
 use crate::files::{FileAnswer, FileError};
@@ -73,7 +78,10 @@ pub struct Machine {
     unstored: Vec<(ThreadId, Asked)>,
     /// Listeners by the older method.
     subscriptions: BTreeMap<uuid::Uuid, ThreadId>,
+    /// When threads are looked over next for what can be put away, in time since the start.
+    next_rest: Duration,
     errands: BTreeMap<u64, Errand>,
+    commands: Commands,
     /// Requests about the configuration, by the file job that serves them.
     config_asked: BTreeMap<CallId, Ticket>,
     /// Feedback on its way.
@@ -137,7 +145,9 @@ impl Machine {
             list_order: None,
             unstored: Vec::new(),
             subscriptions: BTreeMap::new(),
+            next_rest: Duration::ZERO,
             errands: BTreeMap::new(),
+            commands: Commands::default(),
             config_asked: BTreeMap::new(),
             feedback: BTreeMap::new(),
             searches: Searches::default(),
@@ -166,6 +176,8 @@ impl Machine {
             Input::Done(call, outcome) => self.on_done(call, outcome),
             Input::AuthRefreshed(ask, answer) => self.on_embedder_refresh(ask, answer),
             Input::Signal(Signal::Terminate | Signal::OutputClosed | Signal::ParentGone) => {
+                // Nobody waits for what they say any more.
+                self.commands.stop(&mut self.out);
                 self.close();
             }
         }
@@ -309,6 +321,7 @@ impl Machine {
             Some(TimerOwner::LoginLimit) => self.auth.login_expired(&mut self.out),
             Some(TimerOwner::LoginRetry) => self.auth.retry_login(&mut self.out),
             Some(TimerOwner::RefreshRetry) => self.auth.retry_managed_refresh(&mut self.out),
+            Some(TimerOwner::Command(id)) => self.commands.on_limit(&mut self.out, id),
             Some(TimerOwner::Closing) => self.exit(ExitStatus::OutOfTime),
         }
     }
@@ -322,6 +335,9 @@ impl Machine {
                 });
             }
             (CallOwner::Feedback, outcome) => self.on_feedback(call, outcome),
+            (CallOwner::Command(id), outcome) => {
+                self.commands.on_outcome(&mut self.out, id, outcome);
+            }
             (CallOwner::Patch(thread), outcome) => {
                 self.with_turn(thread, |turn, out, conversation| {
                     turn.on_tool_input(out, conversation, ToolInput::Outcome(call, outcome))
@@ -417,13 +433,15 @@ impl Machine {
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)
             | CallOwner::Feedback
-            | CallOwner::CatalogueFile => {}
+            | CallOwner::CatalogueFile
+            | CallOwner::Command(_) => {}
         }
     }
 
     /// After each input: what it has led to in other rooms.
     fn settle(&mut self) {
         self.wake_all();
+        self.rest_threads();
         self.end_if_closed();
     }
 
@@ -489,6 +507,7 @@ impl Machine {
     }
 
     fn exit(&mut self, status: crate::effect::ExitStatus) {
+        self.commands.stop(&mut self.out);
         self.stage = Stage::Gone;
         self.out.push(Effect::Exit(status));
     }

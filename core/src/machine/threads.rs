@@ -1,33 +1,27 @@
-//! Threads: opening, listing, reading, putting away, taking turns back.
+//! Threads: listing, reading, putting away, naming, taking turns back.
 
 use super::Machine;
 use crate::effect::{Call, CallId};
 use crate::files::{FileError, FileJob};
 use crate::limits;
-use crate::model::request::LoginKind;
 use crate::owner::CallOwner;
 use crate::pending::Ticket;
 use crate::thread::archive::{ArchiveJob, UnarchiveJob};
 use crate::thread::list::{ThreadListError, ThreadListJob};
 use crate::thread::name::{NameJob, valid_name};
-use crate::thread::open::{
-    OpenDialect, OpenKind, OpenStage, Opened, Opening, Source, ThreadSetting, ThreadSettingJob,
-    Wishes,
-};
 use crate::thread::question::{Answer, Question, Read, ReadJob, archive_refusal};
 use crate::thread::rollout::line::Note;
-use crate::thread::rollout::rebuild::{RebuildError, RebuildJob, Rebuilt};
-use crate::thread::{self, Thread, ThreadId};
+use crate::thread::rollout::rebuild::RebuildJob;
+use crate::thread::{self, Start, Thread, ThreadId};
 use crate::turn::{Changed, Voice};
 use crate::wire::legacy::event::EventMsg;
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::common::Empty;
 use crate::wire::v2::thread::{
-    ThreadArchiveParams, ThreadForkParams, ThreadListParams, ThreadListResponse,
-    ThreadLoadedListParams, ThreadLoadedListResponse, ThreadNameUpdatedNotification,
-    ThreadReadParams, ThreadReadResponse, ThreadResumeParams, ThreadRollbackParams,
-    ThreadRollbackResponse, ThreadSetNameParams, ThreadStartParams, ThreadStartedNotification,
-    ThreadUnarchiveParams, ThreadUnarchiveResponse,
+    ThreadArchiveParams, ThreadListParams, ThreadListResponse, ThreadLoadedListParams,
+    ThreadLoadedListResponse, ThreadNameUpdatedNotification, ThreadReadParams, ThreadReadResponse,
+    ThreadRollbackParams, ThreadRollbackResponse, ThreadSetNameParams, ThreadUnarchiveParams,
+    ThreadUnarchiveResponse,
 };
 use crate::wire::v2::turn::Turn;
 
@@ -64,262 +58,11 @@ pub(super) enum Asked {
         ticket: Ticket,
         thread: ThreadId,
     },
+    /// The history of a thread that had put it away.
+    History(ThreadId),
 }
 
 impl Machine {
-    // --- opening ---
-
-    pub(super) fn start_thread(&mut self, ticket: Ticket, params: ThreadStartParams) {
-        let raw = params.experimental_raw_events;
-        let ephemeral = params.ephemeral.unwrap_or(false);
-        let wishes = Wishes::from(params);
-        let dialect = OpenDialect::V2 { raw };
-        self.open_thread(ticket, OpenKind::Start, dialect, Source::New, ephemeral, wishes);
-    }
-
-    /// `thread/resume`: `history` outranks `path`, which outranks `threadId` (protocol.md §3.2).
-    pub(super) fn resume_thread(&mut self, ticket: Ticket, mut params: ThreadResumeParams) {
-        let source = match (params.history.take(), params.path.take()) {
-            (Some(items), _) if items.is_empty() => {
-                return self.out.refuse(ticket, &Refusal::invalid("history must not be empty"));
-            }
-            (Some(items), _) => Source::History(items),
-            (None, Some(path)) => Source::Path(path.into()),
-            (None, None) => match thread::parse_id(&params.thread_id) {
-                Ok(id) => Source::Id(id),
-                Err(refusal) => return self.out.refuse(ticket, &refusal),
-            },
-        };
-        if let Some(open) = self.find_open(&source) {
-            return self.attach(ticket, open);
-        }
-        let dialect = OpenDialect::V2 { raw: false };
-        let wishes = Wishes::from(params);
-        self.open_thread(ticket, OpenKind::Resume, dialect, source, false, wishes);
-    }
-
-    pub(super) fn fork_thread(&mut self, ticket: Ticket, mut params: ThreadForkParams) {
-        let source = match params.path.take() {
-            Some(path) => Source::Path(path.into()),
-            None => match thread::parse_id(&params.thread_id) {
-                Ok(id) => Source::Id(id),
-                Err(refusal) => return self.out.refuse(ticket, &refusal),
-            },
-        };
-        let dialect = OpenDialect::V2 { raw: false };
-        let wishes = Wishes::from(params);
-        self.open_thread(ticket, OpenKind::Fork, dialect, source, false, wishes);
-    }
-
-    /// The open thread that a source names: one file has one writer (protocol.md §9 G8).
-    fn find_open(&self, source: &Source) -> Option<ThreadId> {
-        match source {
-            Source::Id(id) => self.threads.contains_key(id).then_some(*id),
-            Source::Path(path) => self
-                .threads
-                .values()
-                .find(|thread| thread.path() == Some(path))
-                .map(|thread| thread.conversation.id),
-            Source::New | Source::History(_) => None,
-        }
-    }
-
-    pub(super) fn open_thread(
-        &mut self,
-        ticket: Ticket,
-        kind: OpenKind,
-        dialect: OpenDialect,
-        source: Source,
-        ephemeral: bool,
-        wishes: Wishes,
-    ) {
-        if self.threads.len() + self.opening.len() >= limits::THREADS_MAX {
-            let text = format!("too many open threads: at most {}", limits::THREADS_MAX);
-            return self.out.refuse(ticket, &Refusal::internal(text));
-        }
-        // What is open and not yet stored belongs to a copy as well.
-        if let Some(open) = self.find_open(&source)
-            && let Some(thread) = self.threads.get_mut(&open)
-        {
-            thread.conversation.flush(&mut self.out);
-        }
-        let job = ThreadSettingJob::new(&self.setup, &source, wishes);
-        let stage = OpenStage::Setting;
-        let opening = Opening { ticket, kind, dialect, source, ephemeral, stage };
-        self.wait_for(FileJob::ThreadSetting(Box::new(job)), opening);
-    }
-
-    fn wait_for(&mut self, job: FileJob, opening: Opening) {
-        let call = self.out.start(Call::Files(job), CallOwner::ThreadOpen);
-        self.opening.insert(call, opening);
-    }
-
-    /// The file and the configuration are known.
-    pub(super) fn on_thread_setting(&mut self, call: CallId, found: ThreadSetting) {
-        let Some(mut opening) = self.opening.remove(&call) else { return };
-        let setting = match found.0 {
-            Ok(setting) => setting,
-            Err(refusal) => return self.out.refuse(opening.ticket, &refusal),
-        };
-        let chatgpt = self.auth.login_kind() == LoginKind::ChatGpt;
-        let opened = opening.make(
-            &mut self.out,
-            &self.setup,
-            self.session.originator(),
-            &self.catalogue,
-            chatgpt,
-            setting,
-        );
-        match opened {
-            Opened::Ready(thread) => {
-                self.opened(opening, *thread, Vec::new(), Vec::new());
-            }
-            Opened::Reading(job) => {
-                let question = Question::Rebuild(*job);
-                self.wait_for(FileJob::Thread(Box::new(question)), opening);
-            }
-        }
-    }
-
-    fn on_rebuilt(&mut self, call: CallId, rebuilt: Result<Box<Rebuilt>, RebuildError>) {
-        let Some(mut opening) = self.opening.remove(&call) else { return };
-        let OpenStage::History(made) = std::mem::replace(&mut opening.stage, OpenStage::Setting)
-        else {
-            return;
-        };
-        let mut rebuilt = match rebuilt {
-            Ok(rebuilt) => rebuilt,
-            Err(error) => {
-                let path = made.from.display();
-                let text = format!("failed to load rollout `{path}`: {error}");
-                return self.out.refuse(opening.ticket, &Refusal::invalid(text));
-            }
-        };
-        if rebuilt.undecodable > 0 || rebuilt.ends_torn {
-            tracing::warn!(
-                lines = rebuilt.undecodable,
-                torn = rebuilt.ends_torn,
-                path = %made.from.display(),
-                "a stored thread is damaged; what could be read was"
-            );
-        }
-        let originator = self.session.originator();
-        let (out, setup) = (&mut self.out, &self.setup);
-        let (thread, copy) =
-            Opening::restore(out, setup, originator, opening.kind, *made, &mut rebuilt);
-        match copy {
-            None => {
-                let last_model = rebuilt.last_model.take();
-                self.warn_of_other_model(&thread, last_model.as_deref());
-                self.opened(opening, thread, rebuilt.turns, rebuilt.events);
-            }
-            Some(copy) => {
-                opening.stage = OpenStage::Copy(Box::new(thread), rebuilt.turns, rebuilt.events);
-                self.wait_for(FileJob::Fork(copy), opening);
-            }
-        }
-    }
-
-    /// A copy is made: the new thread's own context follows it.
-    pub(super) fn on_forked(&mut self, call: CallId, done: Result<(), FileError>) {
-        let Some(mut opening) = self.opening.remove(&call) else { return };
-        let OpenStage::Copy(mut thread, turns, events) =
-            std::mem::replace(&mut opening.stage, OpenStage::Setting)
-        else {
-            return;
-        };
-        if let Err(err) = done {
-            let text = format!("error forking thread: {err}");
-            return self.out.refuse(opening.ticket, &Refusal::internal(text));
-        }
-        thread.conversation.record_context(self.out.now.wall);
-        thread.conversation.flush(&mut self.out);
-        self.opened(opening, *thread, turns, events);
-    }
-
-    /// The backend failed while a thread was on its way.
-    pub(super) fn open_lost(&mut self, call: CallId) {
-        if let Some(opening) = self.opening.remove(&call) {
-            let text = format!("error creating thread: {}", FileError::lost());
-            self.out.refuse(opening.ticket, &Refusal::internal(text));
-        }
-    }
-
-    fn warn_of_other_model(&mut self, thread: &Thread, last: Option<&str>) {
-        let now = &thread.conversation.settings.model;
-        let Some(last) = last.filter(|last| last != now) else { return };
-        let message = format!(
-            "This session was recorded with model `{last}` but is resuming with `{now}`. Consider \
-             switching back to `{last}` as it may affect Codex performance."
-        );
-        let voice = Voice::new(&thread.conversation, "".into());
-        voice.event(&mut self.out, "codex/event/warning", || EventMsg::Warning { message });
-    }
-
-    /// A thread is there: the reply, then who hears of it (protocol.md §1.5).
-    fn opened(
-        &mut self,
-        opening: Opening,
-        mut thread: Thread,
-        turns: Vec<Turn>,
-        events: Vec<EventMsg<'static>>,
-    ) {
-        let id = thread.conversation.id;
-        // Somebody else may have opened it meanwhile: then both have the one that is there.
-        if self.threads.contains_key(&id) {
-            return self.attach(opening.ticket, id);
-        }
-        let voice = Voice::new(&thread.conversation, "".into());
-        let mut view = thread.view();
-        view.turns = turns;
-        let opening_kind = opening.kind;
-        if opening_kind != OpenKind::Start {
-            say_started(&voice, &mut self.out);
-        }
-        match opening.dialect {
-            OpenDialect::V2 { .. } => {
-                let mut response = thread.open_response();
-                response.thread = view.clone();
-                self.out.reply(opening.ticket, response);
-                if opening.kind != OpenKind::Resume {
-                    let params = ThreadStartedNotification { thread: &view };
-                    self.out.notify("thread/started", params);
-                }
-            }
-            OpenDialect::Legacy => self.reply_conversation(opening, &thread, events),
-        }
-        if opening_kind == OpenKind::Start {
-            say_started(&voice, &mut self.out);
-        }
-        let voice = Voice::new(&thread.conversation, NO_TURN.into());
-        voice.raw_items(&mut self.out, &mut thread.conversation);
-        self.threads.insert(id, thread);
-        self.refresh_catalogue();
-    }
-
-    /// A client resumes a thread that is open: it joins (protocol.md §9 G8).
-    fn attach(&mut self, ticket: Ticket, id: ThreadId) {
-        let Some(thread) = self.threads.get_mut(&id) else { return };
-        let mut audience = thread.conversation.audience;
-        audience.join_v2();
-        self.set_audience(id, audience);
-        self.ask_when_stored(id, |_| Asked::Attach { ticket, thread: id });
-    }
-
-    /// Changes who listens to a thread; the first listener hears what it has missed.
-    pub(super) fn set_audience(&mut self, id: ThreadId, audience: thread::Audience) {
-        let Some(thread) = self.threads.get_mut(&id) else { return };
-        let was_empty = thread.conversation.audience.is_empty();
-        thread.conversation.audience = audience;
-        if let Some(turn) = &mut thread.turn {
-            turn.set_audience(audience);
-        }
-        if was_empty && !audience.is_empty() {
-            let id_text = thread.conversation.id_text.clone();
-            self.out.catch_up(&id_text);
-        }
-    }
-
     // --- questions about stored threads ---
 
     pub(super) fn ask(&mut self, question: Question, asked: Asked) {
@@ -329,7 +72,7 @@ impl Machine {
     }
 
     /// Asks for the turns of an open thread as soon as all of it is stored.
-    fn ask_when_stored(&mut self, id: ThreadId, asked: impl FnOnce(&Thread) -> Asked) {
+    pub(super) fn ask_when_stored(&mut self, id: ThreadId, asked: impl FnOnce(&Thread) -> Asked) {
         let Some(thread) = self.threads.get_mut(&id) else { return };
         let asked = asked(thread);
         thread.conversation.flush(&mut self.out);
@@ -417,6 +160,7 @@ impl Machine {
         if let Answer::Rebuilt(rebuilt) = answer {
             return match self.asked.remove(&call) {
                 None => self.on_rebuilt(call, rebuilt),
+                Some(Asked::History(id)) => self.on_history(id, rebuilt),
                 Some(asked) => {
                     let turns = rebuilt.map(|rebuilt| rebuilt.turns).unwrap_or_default();
                     self.answer_turns(asked, turns);
@@ -464,6 +208,7 @@ impl Machine {
             | Asked::Name { ticket, .. }
             | Asked::Attach { ticket, .. }
             | Asked::RolledBack { ticket, .. } => ticket,
+            Asked::History(id) => return self.on_history(id, Err(FileError::lost().into())),
         };
         self.out.refuse(ticket, &Refusal::internal(FileError::lost().text));
     }
@@ -614,7 +359,7 @@ impl Machine {
             // It waits for its file alone: it is announced now, because nobody will come back to it.
             let _over = turn.finish_now(&mut self.out, &mut thread.conversation);
         }
-        for ticket in thread.starts.drain(..).filter_map(|(ticket, _)| ticket) {
+        for ticket in thread.starts.drain(..).filter_map(Start::ticket) {
             let refusal = Refusal::invalid(format!("thread not found: {}", id.0));
             self.out.refuse(ticket, &refusal);
         }
@@ -680,21 +425,21 @@ impl Machine {
         };
         let text = if open.is_rolling_back {
             "rollback already in progress for this thread"
-        } else if open.turn.is_some() {
+        } else if open.turn.is_some() || !open.starts.is_empty() {
             "Cannot rollback while a turn is in progress."
         } else if open.path().is_none() {
             "thread has no persisted rollout"
         } else {
-            return self.roll_back(ticket, &params);
+            let id = open.conversation.id;
+            open.is_rolling_back = true;
+            return self.begin(id, Start::RollBack(ticket, params.num_turns));
         };
         self.out.refuse(ticket, &Refusal::invalid(text));
     }
 
-    fn roll_back(&mut self, ticket: Ticket, params: &ThreadRollbackParams) {
-        let Ok(open) = thread::find(&mut self.threads, &params.thread_id) else { return };
-        open.is_rolling_back = true;
-        let (id, at) = (open.conversation.id, self.out.now.wall);
-        let turns = params.num_turns;
+    pub(super) fn roll_back(&mut self, id: ThreadId, ticket: Ticket, turns: u32) {
+        let Some(open) = self.threads.get_mut(&id) else { return };
+        let at = self.out.now.wall;
         let num_turns = open.conversation.roll_back(turns as usize);
         let turn_id = self.out.rng.uuid_v7(self.out.now).to_string();
         let voice = Voice::new(&open.conversation, turn_id.into());
@@ -706,16 +451,4 @@ impl Machine {
         });
         self.ask_when_stored(id, |_| Asked::RolledBack { ticket, thread: id });
     }
-}
-
-/// The turn of the raw items that a thread begins with (protocol.md §3, `thread/start`).
-const NO_TURN: &str = "auto-compact-0";
-
-/// Says that the thread's MCP servers are started: of a new thread after its reply, of others before
-/// it, as the reference does.
-fn say_started(voice: &Voice, out: &mut crate::outside::Outside) {
-    voice.event(out, "codex/event/mcp_startup_complete", || {
-        let (ready, failed, cancelled) = (Vec::new(), Vec::new(), Vec::new());
-        EventMsg::McpStartupComplete { ready, failed, cancelled }
-    });
 }

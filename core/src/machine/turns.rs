@@ -2,15 +2,18 @@
 
 use uuid::Uuid;
 
-use super::Machine;
+use super::{Machine, Stage};
 use crate::auth::{AfterUnauthorized, ProviderAuth, Source, Waiter};
 use crate::model::errors::ModelError;
+use crate::model::review::ReviewOrder;
 use crate::outside::Outside;
 use crate::pending::Ticket;
-use crate::thread::{self, Conversation, ThreadId};
+use crate::thread::open::{OpenDialect, OpenKind, Opening, Source as OpenSource, Wishes};
+use crate::thread::{self, Conversation, Start, ThreadId};
 use crate::turn::{Next, SendFacts, Turn};
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::common::Empty;
+use crate::wire::v2::review::{ReviewDelivery, ReviewStartParams, ReviewStartResponse};
 use crate::wire::v2::turn::{TurnInterruptParams, TurnStartParams, TurnStartResponse};
 
 impl Machine {
@@ -21,25 +24,103 @@ impl Machine {
             Err(refusal) => return self.out.refuse(ticket, &refusal),
         };
         let id = found.conversation.id;
-        if let Some(Err(refusal)) = found.turn.as_ref().map(Turn::check_room) {
+        if let Err(refusal) = found.check_room() {
             return self.out.refuse(ticket, &refusal);
         }
-        self.begin_or_join(id, params, Some(ticket));
+        self.begin(id, Start::Input(Some(ticket), Box::new(params)));
+    }
+
+    /// `review/start`: in the thread itself, or in a copy of it.
+    pub(super) fn start_review(&mut self, ticket: Ticket, params: ReviewStartParams) {
+        let found = match thread::find(&mut self.threads, &params.thread_id) {
+            Ok(found) => found,
+            Err(refusal) => return self.out.refuse(ticket, &refusal),
+        };
+        let id = found.conversation.id;
+        let is_stored = found.path().is_some();
+        let order = found.check_room().and_then(|()| ReviewOrder::new(params.target));
+        let order = match order {
+            Ok(order) => Box::new(order),
+            Err(refusal) => return self.out.refuse(ticket, &refusal),
+        };
+        match params.delivery.unwrap_or_default() {
+            ReviewDelivery::Inline => self.begin(id, Start::Review(ticket, order)),
+            ReviewDelivery::Detached if is_stored => self.review_copy(ticket, id, order),
+            ReviewDelivery::Detached => {
+                let text = format!("no rollout found for thread id {}", id.0);
+                self.out.refuse(ticket, &Refusal::invalid(text));
+            }
+        }
+    }
+
+    fn review_copy(&mut self, ticket: Ticket, id: ThreadId, order: Box<ReviewOrder>) {
+        let Some(found) = self.threads.get(&id) else { return };
+        let cwd = found.conversation.settings.cwd.to_string_lossy().into_owned();
+        let dialect = OpenDialect::V2 { raw: false };
+        let copy = Opening::new(ticket, OpenKind::Fork, dialect, OpenSource::Id(id));
+        let opening = Opening { review: Some(order), ..copy };
+        self.open(opening, Wishes { cwd: Some(cwd), ..Wishes::default() });
+    }
+
+    /// Begins what was asked for, behind what waits already.
+    pub(super) fn begin(&mut self, id: ThreadId, start: Start) {
+        let Some(found) = self.threads.get_mut(&id) else { return };
+        found.starts.push_back(start);
+        self.begin_waiting(id);
+    }
+
+    /// Begins what waits, as far as the thread is ready for it.
+    pub(super) fn begin_waiting(&mut self, id: ThreadId) {
+        loop {
+            let Some(found) = self.threads.get_mut(&id) else { return };
+            if found.turn.as_ref().is_some_and(Turn::is_ending) {
+                // Its completion is about to be said; what waits begins after that.
+                return;
+            }
+            if self.stage == Stage::Closing {
+                return self.refuse_starts(id);
+            }
+            if found.conversation.is_shelved() && !found.starts.is_empty() {
+                return self.wake_thread(id);
+            }
+            match found.starts.pop_front() {
+                None => return,
+                Some(Start::RollBack(ticket, turns)) => self.roll_back(id, ticket, turns),
+                Some(Start::Input(ticket, params)) => self.begin_or_join(id, *params, ticket),
+                Some(review @ Start::Review(..)) if found.turn.is_some() => {
+                    // It takes the turn's place, and begins when that is over.
+                    found.starts.push_front(review);
+                    return self
+                        .with_turn(id, |turn, out, conversation| turn.replace(out, conversation));
+                }
+                Some(Start::Review(ticket, order)) => self.begin_review(id, ticket, *order),
+            }
+        }
+    }
+
+    fn begin_review(&mut self, id: ThreadId, ticket: Ticket, order: ReviewOrder) {
+        let Some(found) = self.threads.get_mut(&id) else { return };
+        let turn_id = self.out.rng.uuid_v7(self.out.now);
+        let response = ReviewStartResponse {
+            turn: Turn::view_of_review(turn_id, &order),
+            review_thread_id: id.0.to_string(),
+        };
+        self.out.reply(ticket, response);
+        found.note_said(&order.prompt(), self.out.now.wall);
+        let conversation = &mut found.conversation;
+        let settings = &conversation.settings.model;
+        let model = conversation.config.model.review_slug.as_ref().unwrap_or(settings);
+        let reviewer = self.catalogue.find(model);
+        let (turn, next) =
+            Turn::begin_review(&mut self.out, conversation, turn_id, order, reviewer);
+        found.turn = Some(turn);
+        self.drive(id, next);
     }
 
     /// Begins a turn with an input, or lets the input join the turn that runs. With a ticket the
     /// reply names the turn, before anything else is said of it (protocol.md §1.5).
-    pub(super) fn begin_or_join(
-        &mut self,
-        id: ThreadId,
-        params: TurnStartParams,
-        ticket: Option<Ticket>,
-    ) {
+    fn begin_or_join(&mut self, id: ThreadId, params: TurnStartParams, ticket: Option<Ticket>) {
         let Some(found) = self.threads.get_mut(&id) else { return };
-        if found.turn.as_ref().is_some_and(Turn::is_ending) {
-            // Its completion is about to be said; the next turn begins after that.
-            return found.starts.push_back((ticket, params));
-        }
         let conversation = &mut found.conversation;
         conversation.apply(&params, &self.catalogue);
         if let Some(turn) = &mut found.turn {
@@ -112,11 +193,8 @@ impl Machine {
                 Next::Over => {
                     found.turn = None;
                     self.auth.stop_waiting(Waiter::Turn(thread.0));
-                    let starts = std::mem::take(&mut found.starts);
-                    for (ticket, params) in starts {
-                        self.begin_or_join(thread, params, ticket);
-                    }
-                    return;
+                    self.touch(thread);
+                    return self.begin_waiting(thread);
                 }
                 Next::Freshen => {
                     if self.auth.freshen(out, Waiter::Turn(thread.0)) {

@@ -23,6 +23,7 @@ const TURN_ABORTED: &str = "<turn_aborted>\nThe user interrupted the previous tu
 enum Role {
     Developer,
     User,
+    Assistant,
 }
 
 #[derive(Serialize)]
@@ -36,6 +37,7 @@ struct Message<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Part<'a> {
     InputText { text: &'a str },
+    OutputText { text: &'a str },
     InputImage { image_url: &'a str },
 }
 
@@ -130,6 +132,11 @@ pub(crate) fn skill_json(name: &str, path: &str, text: &str) -> Arc<str> {
 /// The configured developer instructions, word for word.
 pub(crate) fn developer_json(instructions: &str) -> Arc<str> {
     message(Role::Developer, instructions)
+}
+
+/// What the model says without having been asked: the outcome of a review.
+pub(crate) fn assistant_message_json(text: &str) -> Arc<str> {
+    to_json(&Message { role: Role::Assistant, content: &[Part::OutputText { text }] }).into()
 }
 
 /// The instructions of a collaboration mode; none if it has none.

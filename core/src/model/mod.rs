@@ -2,8 +2,8 @@
 //!
 //! Requests ([`request`], [`headers`], [`context`]), the answer's stream ([`sse`], [`events`],
 //! [`items`]), what went wrong ([`errors`], [`retry`]), what it cost ([`usage`],
-//! [`rate_limits`]) and which models and modes there are ([`catalogue`],
-//! [`modes`]). No state of a turn lives here.
+//! [`rate_limits`]), which models and modes there are ([`catalogue`],
+//! [`modes`]), and what a reviewer is told ([`review`]). No state of a turn lives here.
 
 pub(crate) mod catalogue;
 pub(crate) mod context;
@@ -15,6 +15,7 @@ pub(crate) mod modes;
 pub(crate) mod rate_limits;
 pub(crate) mod request;
 pub(crate) mod retry;
+pub(crate) mod review;
 mod shown;
 pub(crate) mod sse;
 pub(crate) mod usage;

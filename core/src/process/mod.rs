@@ -5,8 +5,12 @@
 //! starts it, moves bytes and ends its whole process group.
 
 mod environment;
+mod kept;
+mod run;
 
 pub(crate) use environment::child_env;
+pub(crate) use kept::Kept;
+pub(crate) use run::{Ended, Job, Run};
 
 use std::collections::BTreeMap;
 use std::fmt;

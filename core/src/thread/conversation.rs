@@ -2,6 +2,9 @@
 //!
 //! Invariant: the model is told of a changed setting once, before the next input (engine.md §1.4).
 
+mod aside;
+mod shelf;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +12,7 @@ use jiff::Timestamp;
 
 use super::recorder::Recorder;
 use super::rollout::line::{NewLine, Note, TruncationMode, TruncationPolicy, TurnContext};
+use super::rollout::meta::SessionMeta;
 use super::rollout::said::ItemPeek;
 use super::{Audience, ThreadId};
 use crate::approval::SessionApprovals;
@@ -32,9 +36,11 @@ use crate::tools::{self, PatchCheck};
 use crate::turn::{Changed, Voice};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::v2::common::{
-    CollaborationMode, Json, ModeKind, NetworkAccess, SandboxPolicy, Settings as ModeSettings,
+    CollaborationMode, Json, ModeKind, SandboxPolicy, Settings as ModeSettings,
 };
+use crate::wire::v2::thread::DynamicToolSpec;
 use crate::wire::v2::turn::TurnStartParams;
+use aside::Aside;
 
 /// Settings that a turn may change for itself and all later ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,9 +81,13 @@ pub(crate) struct Conversation {
     instructions: Arc<str>,
     /// The tools, as a JSON array.
     tools: Arc<str>,
+    /// Those of them that the client runs, as it gave them.
+    dynamic_tools: Arc<[DynamicToolSpec]>,
     /// What the user approved for the rest of the session.
     pub(crate) approvals: SessionApprovals,
     history: Vec<Arc<str>>,
+    /// How many items the history had when it was put away; none if it is here.
+    shelved: Option<usize>,
     /// What the history has gained and a host that wants raw items was not told yet.
     pub(crate) unsaid: Vec<Arc<str>>,
     /// Where in the history each turn of the user began.
@@ -97,26 +107,13 @@ pub(crate) struct Conversation {
     tmpdir: Option<String>,
     /// The backend counts earlier reasoning itself (engine.md §2.1).
     counts_reasoning: bool,
+    /// What is put by while a reviewer works here.
+    aside: Option<Box<Aside>>,
 }
 
 impl Settings {
     /// The settings that the configuration gives a new thread.
     pub(crate) fn of(config: &Config, catalogue: &Catalogue, chatgpt: bool, cwd: PathBuf) -> Self {
-        let write = &config.permissions.workspace_write;
-        let sandbox = match config.permissions.sandbox_mode {
-            SandboxMode::ReadOnly => SandboxPolicy::ReadOnly,
-            SandboxMode::DangerFullAccess => SandboxPolicy::DangerFullAccess,
-            SandboxMode::WorkspaceWrite => SandboxPolicy::WorkspaceWrite {
-                writable_roots: write
-                    .writable_roots
-                    .iter()
-                    .filter_map(|root| root.to_string_lossy().into_owned().try_into().ok())
-                    .collect(),
-                network_access: write.network_access,
-                exclude_tmpdir_env_var: write.exclude_tmpdir_env_var,
-                exclude_slash_tmp: write.exclude_slash_tmp,
-            },
-        };
         Self {
             model: config
                 .model
@@ -126,7 +123,7 @@ impl Settings {
             effort: config.model.reasoning_effort,
             summary: config.model.reasoning_summary,
             approval_policy: config.permissions.approval_policy,
-            sandbox,
+            sandbox: SandboxPolicy::configured(&config.permissions),
             cwd,
             personality: config.model.personality,
             mode: None,
@@ -159,10 +156,12 @@ impl Conversation {
             audience: Audience::default(),
             zone: setup.zone.clone(),
             tools: tools::offered(&model, &config),
+            dynamic_tools: Arc::default(),
             model,
             instructions,
             approvals: SessionApprovals::default(),
             history: Vec::new(),
+            shelved: None,
             unsaid: Vec::new(),
             turn_marks: Vec::new(),
             user_instructions: "".into(),
@@ -174,6 +173,7 @@ impl Conversation {
             shell: setup.host.shell.as_str().into(),
             tmpdir: setup.env.filled("TMPDIR").map(str::to_owned),
             counts_reasoning: false,
+            aside: None,
             config,
         }
     }
@@ -185,15 +185,41 @@ impl Conversation {
     }
 
     /// The instructions that the thread began with hold for its life, unless the client replaces
-    /// them (engine.md §1.1).
-    pub(crate) fn keep_base_instructions(&mut self, text: &str) {
-        if self.config.instructions.base.is_none() {
-            self.instructions = request::json_string(text);
+    /// them (engine.md §1.1). So do the tools that its client runs, if they still pass.
+    pub(crate) fn keep_what_is_stored(&mut self, meta: &SessionMeta) {
+        if let Some(stored) = &meta.base_instructions
+            && self.config.instructions.base.is_none()
+        {
+            self.instructions = request::json_string(&stored.text);
         }
+        let mut stored = meta.dynamic_tools.clone().unwrap_or_default();
+        if let Err(refusal) = tools::dynamic::check(&stored) {
+            tracing::warn!(fault = %refusal.message, "the tools of a stored thread are left out");
+            stored.clear();
+        }
+        self.set_dynamic_tools(stored);
     }
 
     pub(crate) fn base_instructions(&self) -> String {
         serde_json::from_str(&self.instructions).unwrap_or_default()
+    }
+
+    // --- tools ---
+
+    /// Takes over tools that the client runs; they were checked before.
+    pub(crate) fn set_dynamic_tools(&mut self, tools: Vec<DynamicToolSpec>) {
+        self.dynamic_tools = tools.into();
+        self.offer_tools();
+    }
+
+    /// Tools that the client runs.
+    pub(crate) fn dynamic_tools(&self) -> &[DynamicToolSpec] {
+        &self.dynamic_tools
+    }
+
+    fn offer_tools(&mut self) {
+        let own = tools::offered(&self.model, &self.config);
+        self.tools = tools::dynamic::offered_with(own, &self.dynamic_tools);
     }
 
     // --- settings ---
@@ -222,9 +248,11 @@ impl Conversation {
             settings.effort = mode.settings.reasoning_effort;
             settings.mode = Some(mode.clone());
         }
-        if *self.model.slug != *self.settings.model {
+        if let Some(aside) = &mut self.aside {
+            aside.follow(&self.settings.model, catalogue);
+        } else if *self.model.slug != *self.settings.model {
             self.model = catalogue.find(&self.settings.model);
-            self.tools = tools::offered(&self.model, &self.config);
+            self.offer_tools();
         }
     }
 
@@ -268,10 +296,14 @@ impl Conversation {
 
     /// The messages that a history begins with, in the order of engine.md §1.2.
     pub(crate) fn context(&self) -> Vec<Arc<str>> {
+        self.context_with(self.mode_message())
+    }
+
+    fn context_with(&self, mode: Option<Arc<str>>) -> Vec<Arc<str>> {
         let mut messages = vec![self.permissions()];
         let developer = self.config.instructions.developer.as_deref();
         messages.extend(developer.map(context::developer_json));
-        messages.extend(self.mode_message());
+        messages.extend(mode);
         if !self.user_instructions.is_empty() {
             let cwd = self.cwd_text();
             messages.push(context::user_instructions_json(&cwd, &self.user_instructions));
@@ -294,19 +326,16 @@ impl Conversation {
     }
 
     fn permissions(&self) -> Arc<str> {
-        let (sandbox, network) = match &self.settings.sandbox {
-            SandboxPolicy::ReadOnly => (SandboxMode::ReadOnly, false),
-            SandboxPolicy::DangerFullAccess => (SandboxMode::DangerFullAccess, true),
-            SandboxPolicy::ExternalSandbox { network_access } => {
-                (SandboxMode::DangerFullAccess, *network_access == NetworkAccess::Enabled)
+        let sandbox = match &self.settings.sandbox {
+            SandboxPolicy::ReadOnly => SandboxMode::ReadOnly,
+            SandboxPolicy::DangerFullAccess | SandboxPolicy::ExternalSandbox { .. } => {
+                SandboxMode::DangerFullAccess
             }
-            SandboxPolicy::WorkspaceWrite { network_access, .. } => {
-                (SandboxMode::WorkspaceWrite, *network_access)
-            }
+            SandboxPolicy::WorkspaceWrite { .. } => SandboxMode::WorkspaceWrite,
         };
         context::permissions_json(&PermissionFacts {
             sandbox,
-            network,
+            network: self.settings.sandbox.has_network(),
             approval: self.settings.approval_policy,
             writable_roots: &self.writable_roots(),
             prefix_rules: false,
@@ -383,9 +412,10 @@ impl Conversation {
         self.history.push(item);
     }
 
-    /// A line of the thread's file that is none of the history.
+    /// A line of the thread's file that is none of the history. A reviewer's are not kept: the
+    /// thread goes on without them.
     pub(crate) fn store(&mut self, at: Timestamp, line: &NewLine<'_>) {
-        if let Some(recorder) = &mut self.recorder {
+        if let Some(recorder) = self.recorder.as_mut().filter(|_| self.aside.is_none()) {
             recorder.line(at, line);
         }
     }
@@ -420,16 +450,19 @@ impl Conversation {
         self.recorder.as_ref().is_none_or(Recorder::is_clean)
     }
 
-    /// The user stopped the turn.
-    pub(crate) fn record_abort(&mut self, at: Timestamp) {
-        self.record(at, context::turn_aborted_json());
-        let reason = TurnAbortReason::Interrupted;
+    /// The turn was stopped. The model is told if that was because of what it did.
+    pub(crate) fn record_abort(&mut self, at: Timestamp, reason: TurnAbortReason) {
+        if reason == TurnAbortReason::Interrupted {
+            self.record(at, context::turn_aborted_json());
+        }
         self.store_event(at, &EventMsg::TurnAborted { reason });
     }
 
     /// The settings that a request is made with.
     pub(crate) fn store_turn_context(&mut self, at: Timestamp, output_schema: Option<&Json>) {
-        let Some(recorder) = &mut self.recorder else { return };
+        let Some(recorder) = self.recorder.as_mut().filter(|_| self.aside.is_none()) else {
+            return;
+        };
         let settings = &self.settings;
         let schema = output_schema.and_then(|schema| serde_json::from_str(schema.get()).ok());
         let mode = settings.mode.clone().unwrap_or_else(|| CollaborationMode {
@@ -493,7 +526,7 @@ impl Conversation {
             summary: self.settings.summary,
             verbosity: self.config.model.verbosity,
             output_schema: output_schema.map(Json::raw),
-            cache_key: &self.id_text,
+            cache_key: self.session_text(),
             store: request::wants_store(&self.provider_facts()),
         }
         .body()
@@ -506,8 +539,12 @@ impl Conversation {
         self.rate_limits.merge(Snapshot::from_headers(head))
     }
 
-    /// Tells what is known of tokens and limits.
+    /// Tells what is known of tokens and limits; of a reviewer, whose tokens are none of the
+    /// thread's window, only what concerns the account (protocol.md §4.7).
     pub(crate) fn tell_tokens(&mut self, out: &mut Outside, voice: &Voice, changed: Changed) {
+        if self.aside.is_some() {
+            return voice.limits_changed(out, &self.rate_limits, changed);
+        }
         let event = EventMsg::TokenCount {
             info: self.usage.as_ref().map(Into::into),
             rate_limits: Some((&self.rate_limits).into()),
@@ -523,14 +560,14 @@ impl Conversation {
     /// Counts what a response cost.
     pub(crate) fn add_usage(&mut self, usage: Option<TokenUsage>) {
         let window = self.window();
-        if let Some(usage) = usage {
+        if let Some(usage) = usage.filter(|_| self.aside.is_none()) {
             self.usage.get_or_insert_default().add(usage, window);
         }
     }
 
     /// The backend says that the window is full.
     pub(crate) fn fill_window(&mut self) {
-        if let Some(window) = self.window() {
+        if let Some(window) = self.window().filter(|_| self.aside.is_none()) {
             self.usage.get_or_insert_default().fill_window(window);
         }
     }

@@ -23,10 +23,13 @@ pub mod stored;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::limits;
+use crate::model::review::ReviewOrder;
 use crate::pending::Ticket;
 use crate::turn::Turn;
 use crate::wire::PROTOCOL_VERSION;
@@ -61,8 +64,33 @@ pub(crate) struct Thread {
     cli_version: String,
     /// A rollback that waits for the file.
     pub(crate) is_rolling_back: bool,
-    /// Requests to start a turn that came while one was ending.
-    pub(crate) starts: VecDeque<(Option<Ticket>, TurnStartParams)>,
+    /// The history is being read back.
+    pub(crate) is_loading: bool,
+    /// When it was used last, in time since the runtime's start.
+    pub(crate) used: Duration,
+    /// What was asked for and waits until the thread is ready for it.
+    pub(crate) starts: VecDeque<Start>,
+}
+
+/// What waits for a thread that is ending a turn, or has to read its history back.
+#[derive(Debug)]
+pub(crate) enum Start {
+    /// Input; older clients have their reply already.
+    Input(Option<Ticket>, Box<TurnStartParams>),
+    /// A review.
+    Review(Ticket, Box<ReviewOrder>),
+    /// So many turns are taken back.
+    RollBack(Ticket, u32),
+}
+
+impl Start {
+    /// The request that waits for a reply.
+    pub(crate) fn ticket(self) -> Option<Ticket> {
+        match self {
+            Self::Input(ticket, _) => ticket,
+            Self::Review(ticket, _) | Self::RollBack(ticket, _) => Some(ticket),
+        }
+    }
 }
 
 impl Thread {
@@ -82,8 +110,27 @@ impl Thread {
             source: SessionSource::VsCode,
             cli_version: PROTOCOL_VERSION.to_owned(),
             is_rolling_back: false,
+            is_loading: false,
+            used: Duration::ZERO,
             starts: VecDeque::new(),
         }
+    }
+
+    /// Whether one more request may wait for the thread, or for its turn.
+    pub(crate) fn check_room(&self) -> Result<(), Refusal> {
+        if self.starts.len() >= limits::PENDING_INPUTS_MAX {
+            return Err(Refusal::invalid("too many inputs wait for the thread"));
+        }
+        self.turn.as_ref().map_or(Ok(()), Turn::check_room)
+    }
+
+    /// Whether nobody would notice if the history were put away.
+    pub(crate) fn can_rest(&self) -> bool {
+        self.turn.is_none()
+            && self.starts.is_empty()
+            && !self.is_rolling_back
+            && !self.is_loading
+            && self.conversation.can_shelve()
     }
 
     /// How it stands.

@@ -26,6 +26,7 @@ use crate::config::{self, Choices, Config, ConfigAsk};
 use crate::files::{FileError, Files};
 use crate::limits;
 use crate::model::catalogue::Catalogue;
+use crate::model::review::ReviewOrder;
 use crate::outside::Outside;
 use crate::pending::Ticket;
 use crate::setup::Setup;
@@ -37,7 +38,8 @@ use crate::wire::refusal::Refusal;
 use crate::wire::response_item::ResponseItem;
 use crate::wire::v2::item::UserInput;
 use crate::wire::v2::thread::{
-    ApprovalsReviewer, ThreadForkParams, ThreadResumeParams, ThreadStartParams, ThreadStartResponse,
+    ApprovalsReviewer, DynamicToolSpec, ThreadForkParams, ThreadResumeParams, ThreadStartParams,
+    ThreadStartResponse,
 };
 use crate::wire::v2::turn::Turn;
 
@@ -77,6 +79,10 @@ pub(crate) struct Opening {
     pub(crate) dialect: OpenDialect,
     pub(crate) source: Source,
     pub(crate) ephemeral: bool,
+    /// Tools that the client of a new thread runs.
+    pub(crate) dynamic_tools: Vec<DynamicToolSpec>,
+    /// The review that it is opened for; the reply is that of the review.
+    pub(crate) review: Option<Box<ReviewOrder>>,
     pub(crate) stage: OpenStage,
 }
 
@@ -295,6 +301,25 @@ pub(crate) enum Opened {
 }
 
 impl Opening {
+    /// The first step of opening a thread that is kept in a file.
+    pub(crate) fn new(
+        ticket: Ticket,
+        kind: OpenKind,
+        dialect: OpenDialect,
+        source: Source,
+    ) -> Self {
+        Self {
+            ticket,
+            kind,
+            dialect,
+            source,
+            ephemeral: false,
+            dynamic_tools: Vec::new(),
+            review: None,
+            stage: OpenStage::Setting,
+        }
+    }
+
     /// Makes the conversation out of what the first job found.
     pub(crate) fn make(
         &mut self,
@@ -316,9 +341,10 @@ impl Opening {
         conversation.audience = self.audience();
         conversation.set_user_instructions(&user_instructions);
         conversation.skills = skills.into();
-        let stored = from.as_ref().and_then(|(_, meta)| meta.base_instructions.as_ref());
-        if let Some(stored) = stored {
-            conversation.keep_base_instructions(&stored.text);
+        if let Some((_, meta)) = &from {
+            conversation.keep_what_is_stored(meta);
+        } else {
+            conversation.set_dynamic_tools(std::mem::take(&mut self.dynamic_tools));
         }
         if let Some((path, _)) = from {
             let job = RebuildJob {
@@ -417,6 +443,8 @@ fn new_meta(
         source: SessionSource::VsCode,
         model_provider: Some(conversation.config.provider_id.clone()),
         base_instructions: Some(BaseInstructions { text: conversation.base_instructions() }),
+        dynamic_tools: Some(conversation.dynamic_tools().to_vec())
+            .filter(|tools| !tools.is_empty()),
         git,
     }
 }
@@ -466,13 +494,18 @@ impl Thread {
 
     /// Takes note of what the user says: the first words stand for the thread in lists.
     pub(crate) fn note_input(&mut self, input: &[UserInput], now: Timestamp) {
+        let texts = input.iter().filter_map(|part| match part {
+            UserInput::Text { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        self.note_said(&texts.collect::<String>(), now);
+    }
+
+    /// The same of a text.
+    pub(crate) fn note_said(&mut self, text: &str, now: Timestamp) {
         self.updated = now;
         if self.preview.is_empty() {
-            let texts = input.iter().filter_map(|part| match part {
-                UserInput::Text { text, .. } => Some(text.as_str()),
-                _ => None,
-            });
-            self.preview = said::preview(&texts.collect::<String>());
+            self.preview = said::preview(text);
         }
     }
 }

@@ -163,6 +163,12 @@ impl Recorder {
         self.writing.is_none() && (self.waiting.is_empty() || self.trouble.is_some())
     }
 
+    /// Whether all that was ever recorded stands in the file.
+    pub(crate) fn holds_all(&self) -> bool {
+        let is_written = self.writing.is_none() && self.waiting.is_empty();
+        is_written && self.before_next.is_empty() && self.trouble.is_none() && !self.is_lossy
+    }
+
     /// Why the file cannot be written, if it cannot.
     pub(crate) fn trouble(&self) -> Option<String> {
         let error = self.trouble.as_ref()?;

@@ -4,6 +4,7 @@
 //! Never: does what a call asks for; the turn does, call after call.
 
 pub mod command;
+pub(crate) mod dynamic;
 mod offer;
 mod patch;
 mod patch_job;

@@ -24,6 +24,8 @@ pub(super) struct Items {
     stored: usize,
     /// The one of `open` that deltas belong to.
     active: Option<String>,
+    /// What the model says is not for people: they get it in other words.
+    pub(super) hides_messages: bool,
 }
 
 impl Items {
@@ -35,6 +37,9 @@ impl Items {
 
     /// The model begins an item. Kinds that the host is not shown are left out.
     pub(super) fn begin(&mut self, out: &mut Outside, voice: &Voice, item: &OutputItem) {
+        if self.hides(item) {
+            return;
+        }
         let Some(shown) = shown(out, item, None) else { return };
         voice.item_started(out, &shown);
         self.active = Some(shown.id().to_owned());
@@ -43,6 +48,9 @@ impl Items {
 
     /// The model has finished an item. One that was not begun is started first.
     pub(super) fn finish(&mut self, out: &mut Outside, voice: &Voice, item: &OutputItem) {
+        if self.hides(item) {
+            return;
+        }
         let begun = self.active.take();
         let Some(shown) = shown(out, item, begun.as_deref()) else {
             self.active = begun;
@@ -52,6 +60,10 @@ impl Items {
             voice.item_started(out, &shown);
         }
         self.complete(out, voice, shown);
+    }
+
+    fn hides(&self, item: &OutputItem) -> bool {
+        self.hides_messages && matches!(item, OutputItem::Message(_))
     }
 
     /// A tool begins an item.

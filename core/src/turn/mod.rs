@@ -14,6 +14,7 @@ mod calls;
 mod items;
 mod legacy;
 mod patching;
+mod review;
 mod sampling;
 mod skills;
 mod stream;
@@ -40,7 +41,7 @@ use crate::thread::Recorder;
 use crate::thread::rollout::line::Note;
 use crate::thread::{Audience, Conversation};
 use crate::tools::TurnDiff;
-use crate::wire::legacy::event::EventMsg;
+use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::common::{Json, ModeKind};
 use crate::wire::v2::item::{ThreadItem, UserInput};
@@ -136,6 +137,8 @@ pub(crate) struct Turn {
     told_diff: String,
     /// Somebody asked for the end while files are being written: it comes right after that.
     is_stopping: bool,
+    /// Why it was stopped, if it was.
+    stopped: TurnAbortReason,
 }
 
 impl Turn {
@@ -148,23 +151,7 @@ impl Turn {
         input: Vec<UserInput>,
         output_schema: Option<Json>,
     ) -> (Self, Next) {
-        let id: Arc<str> = id.to_string().into();
-        let voice = Voice::new(conversation, id.clone());
-        let mut turn = Self {
-            id,
-            voice,
-            items: Items::default(),
-            phase: Phase::Ready,
-            sampling: None,
-            calls: Calls::default(),
-            steered: VecDeque::new(),
-            output_schema,
-            turn_state: None,
-            last_agent_message: None,
-            diff: TurnDiff::new(),
-            told_diff: String::new(),
-            is_stopping: false,
-        };
+        let mut turn = Self::new(conversation, id, output_schema);
         turn.voice.turn_started(out, &in_progress(&turn.id));
         conversation.note_before(&Note::TurnStarted { turn_id: &turn.id });
         if input.is_empty() {
@@ -185,6 +172,26 @@ impl Turn {
         }
         turn.sample(out, conversation);
         (turn, Next::Freshen)
+    }
+
+    fn new(conversation: &Conversation, id: Uuid, output_schema: Option<Json>) -> Self {
+        let id: Arc<str> = id.to_string().into();
+        Self {
+            voice: Voice::new(conversation, id.clone()),
+            id,
+            items: Items::default(),
+            phase: Phase::Ready,
+            sampling: None,
+            calls: Calls::default(),
+            steered: VecDeque::new(),
+            output_schema,
+            turn_state: None,
+            last_agent_message: None,
+            diff: TurnDiff::new(),
+            told_diff: String::new(),
+            is_stopping: false,
+            stopped: TurnAbortReason::Interrupted,
+        }
     }
 
     /// Who listens has changed.
@@ -259,12 +266,21 @@ impl Turn {
         self.stop(out, conversation)
     }
 
+    /// Stops the turn because another takes its place (engine.md §1.8).
+    pub(crate) fn replace(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
+        if !self.is_ending() {
+            self.stopped = TurnAbortReason::Replaced;
+        }
+        self.interrupt(out, conversation)
+    }
+
     /// Leaves everything as it is and ends as interrupted.
     fn stop(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
         self.abort_calls(out, conversation);
         self.stop_call(out);
         self.keep_finished_items(out, conversation);
-        conversation.record_abort(out.now.wall);
+        self.end_review(out, conversation, None);
+        conversation.record_abort(out.now.wall, self.stopped);
         self.complete(out, conversation, TurnStatus::Interrupted, None)
     }
 
@@ -296,6 +312,8 @@ impl Turn {
         error: Option<TurnError>,
     ) -> Next {
         let at = out.now.wall;
+        let answer = self.last_agent_message.take_if(|_| conversation.subagent().is_some());
+        self.end_review(out, conversation, answer.filter(|_| status == TurnStatus::Completed));
         for message in self.steered.drain(..) {
             conversation.record(at, message);
         }
@@ -353,7 +371,7 @@ impl Turn {
         let items = self.items.take_done();
         let view = TurnView { id: self.id.to_string(), items, status, error };
         match status {
-            TurnStatus::Interrupted => self.voice.turn_aborted(out, &view),
+            TurnStatus::Interrupted => self.voice.turn_aborted(out, &view, self.stopped),
             TurnStatus::Failed => self.voice.turn_completed(out, &view, None),
             TurnStatus::Completed | TurnStatus::InProgress => {
                 let last = self.last_agent_message.as_deref();

@@ -72,6 +72,7 @@ impl Turn {
     /// Makes the next sampling request out of the history. Credentials come later.
     pub(super) fn sample(&mut self, out: &mut Outside, conversation: &mut Conversation) {
         for message in self.steered.drain(..) {
+            conversation.keep_said(&message);
             conversation.record(out.now.wall, message);
         }
         self.voice.raw_items(out, conversation);
@@ -114,8 +115,8 @@ impl Turn {
                 bearer: credential.token.as_ref(),
                 account_id: credential.account_id.as_deref(),
             },
-            session_id: &conversation.id_text,
-            subagent: None,
+            session_id: conversation.session_text(),
+            subagent: conversation.subagent(),
             beta_features: &beta_features,
             web_search: conversation.may_search_web(),
             turn_state: self.turn_state.as_deref(),

@@ -134,10 +134,8 @@ impl Voice {
     }
 
     /// The turn was stopped; the older dialect says so in place of completing it.
-    pub(super) fn turn_aborted(&self, out: &mut Outside, turn: &Turn) {
-        self.event(out, "codex/event/turn_aborted", || EventMsg::TurnAborted {
-            reason: TurnAbortReason::Interrupted,
-        });
+    pub(super) fn turn_aborted(&self, out: &mut Outside, turn: &Turn, reason: TurnAbortReason) {
+        self.event(out, "codex/event/turn_aborted", || EventMsg::TurnAborted { reason });
         self.v2_turn_completed(out, turn);
     }
 
@@ -146,7 +144,7 @@ impl Voice {
         self.say(out, "turn/completed", params);
     }
 
-    pub(super) fn error(&self, out: &mut Outside, error: &TurnError, will_retry: bool) {
+    pub(crate) fn error(&self, out: &mut Outside, error: &TurnError, will_retry: bool) {
         let info = || error.codex_error_info.clone().map(Into::into);
         let message = || error.message.clone();
         if will_retry {
@@ -418,8 +416,13 @@ impl Voice {
             let params = ThreadTokenUsageUpdatedNotification { thread_id, turn_id, token_usage };
             self.say(out, "thread/tokenUsage/updated", params);
         }
+        self.limits_changed(out, rate_limits, changed);
+    }
+
+    /// Tells of limits if they are what has changed.
+    pub(crate) fn limits_changed(&self, out: &mut Outside, limits: &Snapshot, changed: Changed) {
         if changed == Changed::Limits {
-            let rate_limits = &RateLimitSnapshot::from(rate_limits);
+            let rate_limits = &RateLimitSnapshot::from(limits);
             let params = AccountRateLimitsUpdatedNotification { rate_limits };
             self.say(out, "account/rateLimits/updated", params);
         }

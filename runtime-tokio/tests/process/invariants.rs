@@ -12,8 +12,9 @@ struct Session {
     replies: BTreeMap<String, usize>,
     /// Turns by id, with how many times they were completed.
     turns: BTreeMap<String, usize>,
-    /// Started items by turn and id, with how many times they were completed.
-    items: BTreeMap<(String, String), usize>,
+    /// Started items by turn, kind and id, with how many times they were completed. A review has two
+    /// under the turn's id, as the reference has.
+    items: BTreeMap<(String, String, String), usize>,
 }
 
 /// Checks a session that has ended in order.
@@ -64,7 +65,7 @@ impl Session {
             }
             (Some("turn/completed"), _) => {
                 let turn = params["turn"]["id"].to_string();
-                if self.items.iter().any(|((of, _), count)| *of == turn && *count == 0) {
+                if self.items.iter().any(|((of, ..), count)| *of == turn && *count == 0) {
                     return Err("a turn was completed before one of its items");
                 }
                 *self.turns.get_mut(&turn).ok_or("a turn was completed that never started")? += 1;
@@ -86,6 +87,7 @@ impl Session {
     }
 }
 
-fn item_key(params: &Value) -> (String, String) {
-    (params["turnId"].to_string(), params["item"]["id"].to_string())
+fn item_key(params: &Value) -> (String, String, String) {
+    let item = &params["item"];
+    (params["turnId"].to_string(), item["type"].to_string(), item["id"].to_string())
 }

@@ -5,6 +5,7 @@
 mod administration;
 mod browser;
 mod chromium;
+mod commands;
 mod crash;
 mod demo;
 mod ending;
@@ -12,6 +13,8 @@ mod external_tokens;
 mod handshake;
 mod invariants;
 mod refresh;
+mod rest;
+mod review;
 mod secrets;
 mod signin;
 mod signin_ends;

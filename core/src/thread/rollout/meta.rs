@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::wire::legacy::conversation::{SessionSource, SubAgentSource};
 use crate::wire::v2;
+use crate::wire::v2::thread::DynamicToolSpec;
 
 /// What a thread is. Payload of a `session_meta` line.
 ///
@@ -37,6 +38,9 @@ pub struct SessionMeta {
     /// The instructions that every request of the thread carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_instructions: Option<BaseInstructions>,
+    /// Tools that its client runs.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_tools")]
+    pub dynamic_tools: Option<Vec<DynamicToolSpec>>,
     /// The repository it worked in when it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitFacts>,
@@ -73,6 +77,14 @@ impl From<GitFacts> for v2::thread::GitInfo {
 fn known_source<'de, D: Deserializer<'de>>(from: D) -> Result<SessionSource, D::Error> {
     let value = Value::deserialize(from)?;
     Ok(serde_json::from_value(value).unwrap_or(SessionSource::Unknown))
+}
+
+/// Nor are tools in another form.
+fn known_tools<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Vec<DynamicToolSpec>>, D::Error> {
+    let value = Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// The source as newer methods spell it.
