@@ -25,6 +25,7 @@ const MEANT: &[(&str, &str)] = &[
     ("ThreadResumeResponse.approvalsReviewer: added", "clients.md"),
     ("ThreadForkResponse.approvalsReviewer: added", "clients.md"),
     ("Model.hidden: added", "clients.md"),
+    ("GetAccountRateLimitsResponse.rateLimitsByLimitId: added", "auth.md §14.2"),
     ("ItemStartedNotification.startedAtMs: added", "clients.md"),
     ("ItemCompletedNotification.completedAtMs: added", "clients.md"),
     ("CommandExecutionRequestApprovalParams.startedAtMs: added", "clients.md"),
@@ -417,8 +418,8 @@ fn target<'a>(object: &'a Map<String, Value>, root: &'a Value) -> Option<&'a Val
 fn whole<'a>(object: &'a Map<String, Value>, root: &'a Value) -> Alternative<'a> {
     let mut members = BTreeMap::new();
     let mut required = BTreeSet::new();
-    let mut next = Some(object);
-    while let Some(part) = next {
+    let mut parts = vec![object];
+    while let Some(part) = parts.pop() {
         for (name, schema) in
             part.get("properties").and_then(Value::as_object).into_iter().flatten()
         {
@@ -426,7 +427,9 @@ fn whole<'a>(object: &'a Map<String, Value>, root: &'a Value) -> Alternative<'a>
         }
         let names = part.get("required").and_then(Value::as_array).into_iter().flatten();
         required.extend(names.filter_map(Value::as_str).map(str::to_owned));
-        next = target(part, root).and_then(Value::as_object);
+        parts.extend(target(part, root).and_then(Value::as_object));
+        let all = part.get("allOf").and_then(Value::as_array).into_iter().flatten();
+        parts.extend(all.filter_map(Value::as_object));
     }
     let others = object.get("additionalProperties").filter(|schema| **schema != Value::Bool(false));
     Alternative::Object { members, required, others }

@@ -166,7 +166,7 @@ mod tests {
         ]);
         std::os::unix::fs::symlink(tree.path().join(".hidden"), tree.path().join("link"))
             .expect("linked");
-        assert_eq!(paths(&found("ab", tree.path(), 50)), ["Ab", "ab", ".hidden/ab", "link/ab"]);
+        assert_eq!(paths(&found("ab", tree.path(), 50)), [".hidden/ab", "Ab", "ab", "link/ab"]);
         assert_eq!(paths(&found("Ab", tree.path(), 50)), ["Ab"]);
     }
 

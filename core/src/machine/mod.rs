@@ -257,8 +257,9 @@ impl Machine {
         };
         match incoming {
             Incoming::Request { id, method, params } => {
-                let ticket = self.out.open_request(id);
-                self.dispatch(ticket, &method, params);
+                let ticket = self.out.open_request(id, &method);
+                let span = ticket.span();
+                span.in_scope(|| self.dispatch(ticket, &method, params));
             }
             Incoming::Response { id, result } => self.on_answer(&id, Ok(result)),
             Incoming::Error { id, error } => self.on_answer(&id, Err(error)),

@@ -99,6 +99,8 @@ struct Streaming {
     url: String,
     body: Body,
     idle: TimerId,
+    /// Lasts as long as the request.
+    _span: tracing::Span,
     /// When the backend was last heard, in time since the runtime's start.
     heard: Duration,
 }
@@ -135,6 +137,8 @@ pub(crate) struct Turn {
     diff: TurnDiff,
     /// The diff as it was told last.
     told_diff: String,
+    /// Lasts as long as the turn.
+    _span: tracing::Span,
     /// Somebody asked for the end while files are being written: it comes right after that.
     is_stopping: bool,
     /// Why it was stopped, if it was.
@@ -177,6 +181,7 @@ impl Turn {
     fn new(conversation: &Conversation, id: Uuid, output_schema: Option<Json>) -> Self {
         let id: Arc<str> = id.to_string().into();
         Self {
+            _span: tracing::debug_span!("turn", thread = %conversation.id_text, turn = %id),
             voice: Voice::new(conversation, id.clone()),
             id,
             items: Items::default(),
