@@ -48,7 +48,7 @@ fn two_servers_that_write_settings_at_once_lose_none() {
 #[test]
 fn a_skill_is_found_told_named_and_switched_off() {
     let replies = [Reply::say(1, "fine"), Reply::say(2, "fine")];
-    Scene::replies(replies).play(|stage| {
+    Scene::replies(replies).stores().play(|stage| {
         stage.host.ask("account/login/start", json!({"type": "apiKey", "apiKey": api_key()}))?;
         let file = stage.scratch.home().join("skills/pages/SKILL.md");
         fs::create_dir_all(file.parent().expect("a folder"))?;
