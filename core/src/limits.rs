@@ -32,6 +32,18 @@ pub const PROCESS_DRAIN: Duration = Duration::from_secs(2);
 /// Input that waits for a program's terminal to take it; more is dropped.
 pub const PROCESS_INPUT_BYTES_MAX: usize = 1 << 20;
 
+/// How long a model's command may run unless the model says otherwise (engine.md §3.3); then its
+/// process group is killed.
+pub const SHELL_LIMIT: Duration = Duration::from_secs(10);
+/// How long it may run whatever the model says; a longer limit is taken for this one.
+pub const SHELL_LIMIT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// What is kept of each stream of a command, and of both together for the model; the middle of more
+/// is dropped (engine.md §3.3).
+pub const SHELL_OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// Deltas of output that are told of each stream of a command; what comes later is kept, but not
+/// told before the end (engine.md §3.3).
+pub const SHELL_DELTAS_MAX: u32 = 10_000;
+
 /// How long a command of a client runs if the client does not say (protocol.md §8); then it is
 /// killed.
 pub const COMMAND_LIMIT: Duration = Duration::from_secs(10);
@@ -123,7 +135,7 @@ pub const THREADS_MAX: usize = 10_000;
 /// the next turn.
 pub const THREAD_IDLE: Duration = Duration::from_secs(30 * 60);
 /// Histories of open threads in memory; beyond it those that were not used for longest are put away
-/// sooner. What turns that run have is not counted out.
+/// sooner. Those of running turns count, and stay.
 pub const HISTORY_BYTES_MAX: usize = 256 << 20;
 
 /// Inputs that wait for the running turn to take them; one more is refused.

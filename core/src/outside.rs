@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock::Now;
-use crate::effect::{AskId, Call, CallId, Effect, TimerId};
+use crate::effect::{AskId, Call, CallId, Effect, Feed, TimerId};
 use crate::limits;
 use crate::owner::{CallOwner, TimerOwner};
 use crate::pending::{AskOwner, Asks, Requests, Ticket};
@@ -210,6 +210,13 @@ impl Outside {
         self.calls.insert(id, owner);
         self.effects.push_back(Effect::Start(id, Box::new(call)));
         id
+    }
+
+    /// Hands something to a call that runs.
+    pub(crate) fn feed(&mut self, id: CallId, feed: Feed) {
+        if self.calls.contains_key(&id) {
+            self.effects.push_back(Effect::Feed(id, feed));
+        }
     }
 
     pub(crate) fn cancel(&mut self, id: CallId) {

@@ -28,6 +28,10 @@ pub(crate) enum CallOwner {
     Search,
     /// Skills that an input of a thread's turn names.
     Skills(ThreadId),
+    /// A program that a call of a thread's turn runs.
+    Process(ThreadId),
+    /// A rule that the user of a thread has just made, to its file.
+    Amend(ThreadId),
     /// A request in the account's name that is no turn's.
     Errand(u64),
     /// The model list, to its file.
@@ -47,6 +51,8 @@ pub(crate) enum TimerOwner {
     Backoff(ThreadId),
     /// A model stream has been silent.
     StreamIdle(ThreadId),
+    /// A call of a thread's turn has a time limit.
+    Tool(ThreadId),
     /// A login has taken too long.
     LoginLimit,
     /// A login tries again: for its port, or whether the code was typed.
@@ -64,7 +70,7 @@ impl CallOwner {
     pub(crate) fn must_finish(&self) -> bool {
         match self {
             CallOwner::Auth(call) => call.must_finish(),
-            CallOwner::Rollout(_) | CallOwner::Patch(_) => true,
+            CallOwner::Rollout(_) | CallOwner::Patch(_) | CallOwner::Amend(_) => true,
             CallOwner::Startup
             | CallOwner::ThreadOpen
             | CallOwner::ThreadFile
@@ -72,6 +78,7 @@ impl CallOwner {
             | CallOwner::Skills(_)
             | CallOwner::Search
             | CallOwner::Feedback
+            | CallOwner::Process(_)
             | CallOwner::Errand(_)
             | CallOwner::CatalogueFile
             | CallOwner::Config

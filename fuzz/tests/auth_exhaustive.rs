@@ -1,24 +1,26 @@
-//! Every script of a small alphabet. Goal: no order of logins, logouts, turns, refusals, answers
-//! and failures of the store, however odd, breaks an invariant or leaves something behind.
+//! Every script of a small alphabet. Goal: no order of logins, logouts, turns, refusals, answers,
+//! visits, other processes and failures of the store, however odd, breaks an invariant or leaves
+//! something behind.
 //!
 //! Method: see `small_scope`. `UNDERSTUDY_DEPTH` says how many symbols a script has, instead of the
-//! three or four that are quick enough for every day; three more are in the beginning with two turns.
+//! two to four that are quick enough for every day; where the alphabet is the larger one, it is one
+//! less. Each beginning is as deep in a login or a renewal as its name says.
 
 use std::env;
 
-use understudy_fuzz::auth::setting::Setting;
-use understudy_fuzz::auth::small_scope::{ALPHABET, Start, explore};
+use understudy_fuzz::auth::setting::{Keeping, Setting, Stored};
+use understudy_fuzz::auth::small_scope::{Start, explore};
+
+fn wanted() -> Option<usize> {
+    Some(env::var("UNDERSTUDY_DEPTH").ok()?.parse().expect("a depth"))
+}
 
 fn check(setting: Setting, start: Start, depth: usize) {
-    let depth = env::var("UNDERSTUDY_DEPTH").map_or(depth, |text| text.parse().expect("a depth"));
     match explore(&setting, start, depth) {
         Err(failure) => panic!("{}", failure.minimised()),
         Ok(explored) => println!(
-            "{start:?}: {} symbols, depth {depth}: {} scripts, {} states, {} of them at the edge",
-            ALPHABET.len(),
-            explored.scripts,
-            explored.states,
-            explored.last
+            "{start:?}, depth {depth}: {} scripts, {} states, {} of them at the edge",
+            explored.scripts, explored.states, explored.last
         ),
     }
 }
@@ -28,17 +30,68 @@ fn plain() -> Setting {
     Setting { request_retries: 0, stream_retries: 0, ..Setting::default() }
 }
 
+fn stored() -> Setting {
+    Setting { stored: Stored::Managed, ..plain() }
+}
+
 #[test]
 fn from_nothing_with_a_forced_workspace() {
-    check(Setting { forced_workspace: true, ..plain() }, Start::SignedOut, 4);
+    let setting = Setting { forced_workspace: true, ..plain() };
+    check(setting, Start::SignedOut, wanted().unwrap_or(4));
 }
 
 #[test]
 fn from_two_running_turns() {
-    check(plain(), Start::TwoTurns, 3);
+    check(plain(), Start::TwoTurns, wanted().unwrap_or(3));
 }
 
 #[test]
 fn from_two_running_turns_of_an_embedding_program() {
-    check(Setting { embedder: true, ephemeral: true, ..plain() }, Start::TwoTurns, 3);
+    let setting = Setting { embedder: true, keeping: Keeping::Memory, ..plain() };
+    check(setting, Start::TwoTurns, wanted().unwrap_or(3));
+}
+
+/// The larger alphabet: one symbol less.
+fn check_own(setting: Setting, start: Start) {
+    check(setting, start, wanted().map_or(2, |depth| depth.saturating_sub(1)));
+}
+
+#[test]
+fn from_a_turn_with_a_stored_login() {
+    check_own(stored(), Start::Stored);
+}
+
+#[test]
+fn from_a_renewal() {
+    check_own(stored(), Start::Renewing);
+}
+
+#[test]
+fn from_a_renewal_that_is_saved() {
+    check_own(stored(), Start::Renewed);
+}
+
+#[test]
+fn from_a_renewal_that_is_saved_in_a_keyring() {
+    check_own(Setting { keeping: Keeping::Keyring, ..stored() }, Start::Renewed);
+}
+
+#[test]
+fn from_a_browser_that_is_out() {
+    check_own(Setting { forced_workspace: true, ..plain() }, Start::Browser);
+}
+
+#[test]
+fn from_a_browser_that_has_come_back() {
+    check_own(plain(), Start::Exchanging);
+}
+
+#[test]
+fn from_a_browser_that_has_come_back_over_a_stored_login() {
+    check_own(stored(), Start::Exchanging);
+}
+
+#[test]
+fn from_a_login_that_is_saved() {
+    check_own(stored(), Start::Saving);
 }

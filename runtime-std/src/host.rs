@@ -1,5 +1,7 @@
 //! Owns: what the user agent tells of the machine (auth.md §10.3) and which shell the user has.
 
+use std::path::Path;
+
 use understudy_core::{Environment, HostFacts};
 
 /// Names as the reference writes them, by `ID` of os-release; others are `Linux`.
@@ -47,16 +49,23 @@ const TERMINALS: &[(&str, &str, bool)] = &[
 /// Shells whose command line is known.
 const SHELLS: &[&str] = &["bash", "zsh", "sh"];
 
+/// Where a shell is if the user's own is of no use, in order of preference (engine.md §5.6).
+const COMMON_SHELLS: &[&str] =
+    &["/bin/bash", "/usr/bin/bash", "/bin/zsh", "/usr/bin/zsh", "/bin/sh"];
+
 /// The facts of this machine, for a process with these variables.
 pub fn host_facts(env: &Environment) -> HostFacts {
     let (os, os_version) = system();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let login = login_shell(&users, rustix::process::getuid().as_raw());
+    let shell_path = shell_path(login.or(env.filled("SHELL")), |path| Path::new(path).is_file());
     HostFacts {
         os,
         os_version,
         arch: rustix::system::uname().machine().to_string_lossy().into_owned(),
         terminal: terminal(env),
-        shell: shell(env),
-        shell_path: HostFacts::default().shell_path,
+        shell: file_name(&shell_path).to_owned(),
+        shell_path,
     }
 }
 
@@ -121,11 +130,26 @@ fn terminal(env: &Environment) -> String {
     by_variable.unwrap_or_else(|| env.filled("TERM").unwrap_or("unknown").to_owned())
 }
 
-/// The shell that the user chose, if its command line is known; else bash.
-fn shell(env: &Environment) -> String {
-    let chosen = env.filled("SHELL").and_then(|path| path.rsplit('/').next());
-    let known = chosen.filter(|name| SHELLS.contains(name));
-    known.unwrap_or("bash").to_owned()
+/// What the password database has for the user, if it is this file. Users whom the system knows from
+/// elsewhere (a directory service) are not in it; for those `SHELL` says what the login found.
+fn login_shell(users: &str, user: u32) -> Option<&str> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':').skip(2);
+        let is_user = fields.next()?.parse() == Ok(user);
+        fields.nth(3).filter(|shell| is_user && !shell.is_empty())
+    })
+}
+
+/// The shell that the user chose, if its command line is known and it is there; else a common one.
+fn shell_path(chosen: Option<&str>, is_there: impl Fn(&str) -> bool) -> String {
+    let is_known = |path: &&str| SHELLS.contains(&file_name(path)) && path.starts_with('/');
+    let chosen = chosen.filter(is_known);
+    let mut wanted = chosen.into_iter().chain(COMMON_SHELLS.iter().copied());
+    wanted.find(|path| is_there(path)).unwrap_or("/bin/sh").to_owned()
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -162,12 +186,26 @@ mod tests {
     }
 
     #[test]
-    fn only_shells_with_a_known_command_line_count() {
-        let check = |path: &str, name: &str| assert_eq!(shell(&env(&[("SHELL", path)])), name);
-        check("/usr/bin/zsh", "zsh");
-        check("/bin/sh", "sh");
-        check("/usr/bin/fish", "bash");
-        check("", "bash");
+    fn only_shells_with_a_known_command_line_count_and_only_where_they_are() {
+        let there = |path: &str| path != "/opt/gone/zsh" && path != "/bin/bash";
+        let check = |chosen, path: &str| assert_eq!(shell_path(chosen, there), path);
+        check(Some("/usr/local/bin/zsh"), "/usr/local/bin/zsh");
+        check(Some("/bin/sh"), "/bin/sh");
+        check(Some("/usr/bin/fish"), "/usr/bin/bash");
+        check(Some("/opt/gone/zsh"), "/usr/bin/bash");
+        check(Some("zsh"), "/usr/bin/bash");
+        check(None, "/usr/bin/bash");
+        assert_eq!(shell_path(None, |_| false), "/bin/sh");
+    }
+
+    #[test]
+    fn the_login_shell_is_that_of_the_user() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nx:y\nann:x:1000:1000:A,,,:/home/ann:/bin/zsh\n\
+            bob:x:10:10::/home/bob:\n";
+        assert_eq!(login_shell(users, 1000), Some("/bin/zsh"));
+        assert_eq!(login_shell(users, 0), Some("/bin/sh"));
+        assert_eq!(login_shell(users, 10), None);
+        assert_eq!(login_shell(users, 7), None);
     }
 
     #[test]
@@ -175,5 +213,7 @@ mod tests {
         let facts = host_facts(&Environment::default());
         assert!(["x86_64", "aarch64", "arm64"].contains(&facts.arch.as_str()), "{facts:?}");
         assert_eq!(facts.terminal, "unknown");
+        assert!(Path::new(&facts.shell_path).ends_with(&facts.shell), "{facts:?}");
+        assert!(Path::new(&facts.shell_path).is_file(), "{facts:?}");
     }
 }

@@ -8,6 +8,7 @@ mod files;
 mod host;
 mod keyring;
 pub mod program;
+pub mod sandbox;
 mod search;
 mod zone;
 

@@ -3,13 +3,17 @@
 
 use std::fmt::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use serde::Serialize;
-use understudy_core::Setup;
 use understudy_core::doctor::{Examination, LayerFacts, examine};
 use understudy_core::files::Disk;
-use understudy_std::{OsFiles, OsKeyring};
+use understudy_core::wire::v2::common::SandboxPolicy;
+use understudy_core::{ChildEnv, Confinement, ProcessRequest, Setup, Stdio, limits};
+use understudy_std::program::Programs;
+use understudy_std::{OsFiles, OsKeyring, sandbox};
 use understudy_tokio::Http;
 
 /// Everything that is said.
@@ -34,14 +38,12 @@ struct Reachability {
     problem: Option<String>,
 }
 
-/// What holds commands back here.
+/// Whether commands can be held back here.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Sandbox {
-    /// Names of the kernel's security modules in force; none where that is not told.
-    modules: Vec<String>,
-    has_landlock: bool,
-    has_seccomp: bool,
+    works: bool,
+    problem: Option<String>,
 }
 
 /// Looks at everything and says it. Fails if something keeps a server from working.
@@ -53,7 +55,7 @@ pub(crate) fn run(setup: &Setup, as_json: bool) -> Result<ExitCode, String> {
         os: format!("{} {}; {}", setup.host.os, setup.host.os_version, setup.host.arch),
         reachability: reach(&found)?,
         found,
-        sandbox: sandbox(),
+        sandbox: sandbox(setup),
     };
     let text = if as_json {
         serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"
@@ -79,15 +81,36 @@ fn reach(found: &Examination) -> Result<Reachability, String> {
     })
 }
 
-/// What the kernel says of itself.
-fn sandbox() -> Sandbox {
-    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    let modules = read("/sys/kernel/security/lsm");
-    let modules: Vec<String> =
-        modules.trim().split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    let has_landlock = modules.iter().any(|name| name == "landlock");
-    let has_seccomp = !read("/proc/sys/kernel/seccomp/actions_avail").is_empty();
-    Sandbox { modules, has_landlock, has_seccomp }
+/// Starts this program under the confinement that commands have when they may write.
+fn sandbox(setup: &Setup) -> Sandbox {
+    let program = sandbox::this_program();
+    let request = ProcessRequest {
+        argv: vec![program.to_string_lossy().into_owned(), "--version".to_owned()],
+        cwd: setup.cwd.clone(),
+        env: ChildEnv::default(),
+        stdio: Stdio::Pipes,
+        confinement: Some(Confinement {
+            policy: SandboxPolicy::WorkspaceWrite {
+                writable_roots: Vec::new(),
+                network_access: false,
+                exclude_tmpdir_env_var: false,
+                exclude_slash_tmp: false,
+            },
+            cwd: setup.cwd.clone(),
+            env: Arc::clone(&setup.env),
+        }),
+    };
+    let (sender, answer) = channel();
+    Programs::with_helper(program).start(request, move |started| {
+        // Dropping the program ends it.
+        let _over = sender.send(started.map(drop));
+    });
+    let problem = match answer.recv_timeout(limits::PROBE_LIMIT) {
+        Ok(Ok(())) => None,
+        Ok(Err(failure)) => Some(failure.text),
+        Err(_) => Some("the sandbox does not answer".to_owned()),
+    };
+    Sandbox { works: problem.is_none(), problem }
 }
 
 impl Report {
@@ -100,6 +123,7 @@ impl Report {
                 found.login.problem.is_some(),
                 found.provider.problem.is_some(),
                 self.reachability.problem.is_some(),
+                self.sandbox.problem.is_some(),
                 signed_out,
                 no_key,
             ]
@@ -133,12 +157,11 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
     }
     write_login(out, report)?;
     write_provider(out, report)?;
-    let Sandbox { has_landlock, has_seccomp, .. } = report.sandbox;
-    let has = |is_there| if is_there { "yes" } else { "not seen" };
     writeln!(out, "\nsandbox      {}", found.sandbox_mode)?;
     writeln!(out, "approvals    {}", found.approval_policy)?;
-    writeln!(out, "landlock     {}", has(has_landlock))?;
-    writeln!(out, "seccomp      {}", has(has_seccomp))?;
+    if let Some(problem) = &report.sandbox.problem {
+        writeln!(out, "  ! commands that need a sandbox do not run: {problem}")?;
+    }
     if !found.mcp_servers.is_empty() {
         writeln!(out, "\nMCP servers")?;
     }

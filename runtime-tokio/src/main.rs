@@ -9,10 +9,13 @@ use std::process::ExitCode;
 
 use cli::{Request, Start};
 use understudy_core::ExitStatus;
+use understudy_std::program::Programs;
+use understudy_std::sandbox;
 use understudy_tokio::host::{HostInput, HostOutput, Watchdog, signals};
 use understudy_tokio::{RecentLogs, Services, Streams, demo, serve_with};
 
 fn main() -> ExitCode {
+    sandbox::run_if_asked();
     let request = cli::request();
     let logs = logs::init(request.log_format());
     match request {
@@ -51,8 +54,12 @@ fn serve(start: Start, logs: RecentLogs) -> Result<ExitStatus, String> {
     let runtime = runtime.map_err(said)?;
     let served = runtime.block_on(async {
         let watchdog = Watchdog::default();
-        let signals = Some(signals(&watchdog)?);
-        let services = Services { signals, logs, ..Services::default() };
+        let services = Services {
+            signals: Some(signals(&watchdog)?),
+            programs: Programs::with_helper(sandbox::this_program()),
+            logs,
+            ..Services::default()
+        };
         let reader = HostInput::new(watchdog.clone())?;
         let writer = HostOutput::new(watchdog)?;
         serve_with(setup, Streams { reader, writer }, services).await

@@ -167,7 +167,8 @@ impl Run {
             match write(stream.fd.get_ref(), input.as_slices().0) {
                 Ok(n) => drop(input.drain(..n)),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => ready.clear_ready(),
+                // The reactor never forgets that the other side has closed.
+                Err(Errno::AGAIN) if !ready.ready().is_write_closed() => ready.clear_ready(),
                 // Nobody reads it any more.
                 Err(_) => input.clear(),
             }
@@ -244,7 +245,7 @@ impl Stream {
                     return Poll::Ready(n);
                 }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::AGAIN) if !ready.ready().is_read_closed() => ready.clear_ready(),
                 // A terminal ends with EIO.
                 Err(_) => return Poll::Ready(0),
             }

@@ -1,9 +1,9 @@
 //! Where a sandbox lets commands and patches write (engine.md §5.1).
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use crate::config::Permissions;
 use crate::config::kinds::SandboxMode;
+use crate::config::{Permissions, lexical};
 use crate::files::Files;
 use crate::limits;
 use crate::setup::Environment;
@@ -153,21 +153,6 @@ fn git_folder(root: &Path, files: &dyn Files) -> Option<PathBuf> {
     let text = String::from_utf8(files.read(&file, limits::SMALL_FILE_BYTES_MAX).ok()?).ok()?;
     let folder = text.trim().strip_prefix("gitdir:")?.trim();
     Some(lexical(&root.join(folder)))
-}
-
-/// The path without `.` and `..`, by its text alone.
-fn lexical(path: &Path) -> PathBuf {
-    let mut found = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                found.pop();
-            }
-            Component::Normal(_) | Component::RootDir | Component::Prefix(_) => found.push(part),
-        }
-    }
-    found
 }
 
 #[cfg(test)]

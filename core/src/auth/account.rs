@@ -7,7 +7,7 @@ use super::credential::{Credential, External};
 use super::login::{Completion, Ended};
 use super::record::NewRecord;
 use super::rules::{self, LoginKind};
-use super::store::{StoreAnswer, StoreDone, StoreJob, StoreKind, StoreWork};
+use super::store::{SaveError, StoreAnswer, StoreDone, StoreJob, StoreKind, StoreWork};
 use super::{Auth, AuthCall, Waiter, Woken};
 use crate::effect::{Call, CallId};
 use crate::files::{FileError, FileJob};
@@ -349,6 +349,9 @@ impl Auth {
     pub(crate) fn store_lost(&mut self, out: &mut Outside, call: CallId, owner: AuthCall) {
         let text = FileError::lost().text;
         let done = match owner {
+            AuthCall::RefreshStore if self.is_saving_refreshed() => {
+                StoreDone::Refreshed(Err(SaveError::Store(text)))
+            }
             AuthCall::RefreshStore => StoreDone::Loaded(Err(text)),
             _ => StoreDone::Saved(Err(text)),
         };

@@ -41,6 +41,8 @@ use crate::wire::v2::account::{AccountLoginCompletedNotification, LoginAccountRe
 pub(super) struct Login {
     id: Uuid,
     dialect: Dialect,
+    /// By a code that is typed elsewhere, without a browser here.
+    is_device: bool,
     proof: Proof,
     stage: Stage,
     /// The whole login's time limit, once it was accepted.
@@ -144,10 +146,6 @@ struct DeviceGrant {
 }
 
 impl Login {
-    fn is_device(&self) -> bool {
-        self.listener.is_none() && !matches!(self.stage, Stage::Binding { .. })
-    }
-
     /// The exchange that runs, if one does.
     fn exchange(&mut self) -> Option<&mut Exchange> {
         match &mut self.stage {
@@ -222,7 +220,7 @@ impl Auth {
     /// Ends a login; its completion, if it was accepted, is still to be announced.
     pub(super) fn close_login(&mut self, out: &mut Outside, ended: &Ended) -> Option<Completion> {
         let mut login = self.login.take()?;
-        let is_device = login.is_device();
+        let is_device = login.is_device;
         if let (Some(visit), Some(listener)) = (login.visit(), login.listener) {
             let page = pages::failure(&ended.text(true));
             out.push(Effect::Feed(listener, Feed::Answer(visit, page)));
@@ -269,8 +267,16 @@ impl Auth {
             Outcome::Listening => self.on_listening(out),
             Outcome::ListenFailed(failure) => self.on_listen_failed(out, &failure),
             Outcome::Visit(visit) => self.on_visit(out, &visit),
-            _ => self.end_login(out, &Ended::Failed("the listener failed".to_owned())),
+            _ => self.on_listener_gone(out, "the listener failed"),
         }
+    }
+
+    /// There is no listener any more; who waited there for a page has gone with it.
+    fn on_listener_gone(&mut self, out: &mut Outside, text: &str) {
+        if let Some(login) = &mut self.login {
+            login.listener = None;
+        }
+        self.end_unsaved_login(out, &Ended::Failed(text.to_owned()));
     }
 
     fn on_listening(&mut self, out: &mut Outside) {
@@ -302,7 +308,7 @@ impl Auth {
         let Some(login) = &mut self.login else { return };
         login.listener = None;
         let Stage::Binding { failures, ousting, .. } = &mut login.stage else {
-            return self.end_login(out, &Ended::Failed(failure.text.clone()));
+            return self.on_listener_gone(out, &failure.text);
         };
         *failures += 1;
         if !failure.is_in_use {
@@ -342,7 +348,8 @@ impl Auth {
         if param("state").as_deref() != Some(login.proof.state.expose()) {
             return answer(out, pages::state_mismatch());
         }
-        if path == "/cancel" {
+        // What the store has in hand cannot be taken back.
+        if path == "/cancel" && !matches!(login.stage, Stage::Saving(..)) {
             answer(out, pages::failure("Login cancelled"));
             return self.end_login(out, &Ended::Replaced);
         }
@@ -580,6 +587,7 @@ fn new_login(out: &mut Outside, dialect: Dialect, stage: Stage) -> Login {
     Login {
         id: out.rng.uuid_v4(),
         dialect,
+        is_device: matches!(stage, Stage::AskingCode { .. }),
         proof: Proof::new(&mut out.rng),
         stage,
         limit: None,

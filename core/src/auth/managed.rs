@@ -144,6 +144,11 @@ impl Auth {
         }
     }
 
+    /// Whether the store has the refreshed tokens in hand.
+    pub(super) fn is_saving_refreshed(&mut self) -> bool {
+        self.running().is_some_and(|managed| matches!(managed.step, Step::Saving(..)))
+    }
+
     /// The store has done something for the refresh.
     pub(super) fn on_refresh_store(&mut self, out: &mut Outside, call: CallId, done: StoreDone) {
         let Some(managed) = self.running() else { return };

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::credential::{Credential, Managed};
 use super::record::{self, NewRecord};
-use crate::files::{Access, Disk, Files};
+use crate::files::{Access, Disk, Files, KeyringError};
 use crate::limits;
 use crate::secret::Secret;
 
@@ -122,14 +122,21 @@ impl Place {
             StoreKind::Ephemeral => Ok(None),
             StoreKind::File => self.read_file(disk.files),
             StoreKind::Keyring => self.read_keyring(disk),
-            StoreKind::Auto => match self.read_keyring(disk) {
-                Ok(Some(text)) => Ok(Some(text)),
-                Ok(None) => self.read_file(disk.files),
-                Err(error) => {
-                    tracing::warn!(%error, "the keyring cannot be read; the file is used");
-                    self.read_file(disk.files)
-                }
-            },
+            StoreKind::Auto => self.read_either(disk),
+        }
+    }
+
+    fn read_either(&self, disk: Disk<'_>) -> Result<Option<Secret>, String> {
+        let error = match disk.keyring.get(SERVICE, &self.account(disk.files)) {
+            Ok(Some(text)) => return Ok(Some(text)),
+            Ok(None) => return self.read_file(disk.files),
+            Err(error) => error,
+        };
+        tracing::warn!(%error, "the keyring cannot be read; the file is used");
+        match self.read_file(disk.files)? {
+            // The record may be in the keyring all the same (auth.md §13.1 I41).
+            None if !error.is_absent => Err(unread(&error)),
+            found => Ok(found),
         }
     }
 
@@ -145,9 +152,7 @@ impl Place {
     }
 
     fn read_keyring(&self, disk: Disk<'_>) -> Result<Option<Secret>, String> {
-        disk.keyring
-            .get(SERVICE, &self.account(disk.files))
-            .map_err(|err| format!("failed to load CLI auth from keyring: {err}"))
+        disk.keyring.get(SERVICE, &self.account(disk.files)).map_err(|err| unread(&err))
     }
 
     fn save(&self, disk: Disk<'_>, record: &NewRecord) -> Result<(), String> {
@@ -245,6 +250,10 @@ impl Place {
         let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         format!("cli|{hex}")
     }
+}
+
+fn unread(error: &KeyringError) -> String {
+    format!("failed to load CLI auth from keyring: {error}")
 }
 
 /// The record on one line, as it stands in a keyring.

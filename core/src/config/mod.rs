@@ -47,6 +47,7 @@ pub use features::{Feature, Features};
 pub use fuzz::{fuzz_config, fuzz_edit};
 pub use layers::{Layer, LayerSource, Layers, Origin, origins};
 pub use overrides::{OverrideError, Overrides};
+pub(crate) use paths::lexical;
 pub use provider::Provider;
 pub use requirements::Requirements;
 pub use settings::{

@@ -14,8 +14,8 @@ pub(super) fn resolve(path: &Path, base: &Path, env: &Environment) -> PathBuf {
     }
 }
 
-/// The path without `.`, `..` and trailing slashes.
-pub(super) fn lexical(path: &Path) -> PathBuf {
+/// The path without `.`, `..` and trailing slashes, by its text alone.
+pub(crate) fn lexical(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {

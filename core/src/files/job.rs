@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{Access, Disk, FileError};
 use crate::auth::{StoreAnswer, StoreJob};
 use crate::machine::{ConfigFound, ConfigJob, StartupFound, StartupJob};
+use crate::rules::{AmendFailure, Amendment};
 use crate::skills::{SkillTexts, SkillsRead};
 use crate::thread::open::{ForkJob, ThreadSetting, ThreadSettingJob};
 use crate::thread::question::{Answer as ThreadAnswer, Question as ThreadQuestion};
@@ -30,6 +31,8 @@ pub enum FileJob {
     CheckPatch(Box<PatchCheck>),
     /// Carries a patch out.
     CommitPatch(Box<PatchCommit>),
+    /// Adds to the user's rules.
+    Amend(Amendment),
     /// Replaces one file.
     Write {
         /// The file.
@@ -60,6 +63,8 @@ pub enum FileAnswer {
     PatchChecked(Box<CheckedPatch>),
     /// Answer to [`FileJob::CommitPatch`].
     PatchCommitted(Box<CommittedPatch>),
+    /// Answer to [`FileJob::Amend`].
+    Amended(Result<(), AmendFailure>),
     /// Answer to [`FileJob::Write`], [`FileJob::Append`] and [`FileJob::Fork`].
     Written(Result<(), FileError>),
     /// Answer to [`FileJob::Config`].
@@ -81,6 +86,7 @@ impl FileJob {
             FileJob::Append(job) => FileAnswer::Written(job.run(files)),
             FileJob::CheckPatch(job) => FileAnswer::PatchChecked(Box::new(job.run(files))),
             FileJob::CommitPatch(job) => FileAnswer::PatchCommitted(Box::new(job.run(files))),
+            FileJob::Amend(amendment) => FileAnswer::Amended(amendment.run(files)),
             FileJob::Write { path, bytes, access } => {
                 FileAnswer::Written(files.write_atomic(&path, &bytes, access))
             }

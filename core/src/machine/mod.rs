@@ -319,6 +319,11 @@ impl Machine {
             Some(TimerOwner::StreamIdle(thread)) => {
                 self.with_turn(thread, |turn, out, conversation| turn.on_idle(out, conversation));
             }
+            Some(TimerOwner::Tool(thread)) => {
+                self.with_turn(thread, |turn, out, conversation| {
+                    turn.on_tool_input(out, conversation, ToolInput::Timer(timer))
+                });
+            }
             Some(TimerOwner::LoginLimit) => self.auth.login_expired(&mut self.out),
             Some(TimerOwner::LoginRetry) => self.auth.retry_login(&mut self.out),
             Some(TimerOwner::RefreshRetry) => self.auth.retry_managed_refresh(&mut self.out),
@@ -339,7 +344,10 @@ impl Machine {
             (CallOwner::Command(id), outcome) => {
                 self.commands.on_outcome(&mut self.out, id, outcome);
             }
-            (CallOwner::Patch(thread), outcome) => {
+            (
+                CallOwner::Patch(thread) | CallOwner::Process(thread) | CallOwner::Amend(thread),
+                outcome,
+            ) => {
                 self.with_turn(thread, |turn, out, conversation| {
                     turn.on_tool_input(out, conversation, ToolInput::Outcome(call, outcome))
                 });
@@ -431,6 +439,8 @@ impl Machine {
             }
             CallOwner::Auth(_)
             | CallOwner::Patch(_)
+            | CallOwner::Process(_)
+            | CallOwner::Amend(_)
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)
             | CallOwner::Feedback

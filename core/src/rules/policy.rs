@@ -134,6 +134,20 @@ impl RuleSet {
         self.by_program.values().flatten()
     }
 
+    /// The beginnings that are allowed, as the model is shown them: `["git", "pull"]`, with the
+    /// words that one place may have in brackets (engine.md §1.3).
+    pub(crate) fn allowed_prefixes(&self) -> impl Iterator<Item = String> {
+        let allowed = self.iter().filter(|rule| rule.decision == Decision::Allow);
+        allowed.map(|rule| {
+            let rest = rule.rest.iter().map(|either| match either.as_slice() {
+                [one] => format!("{one:?}"),
+                several => format!("[{}]", several.join("|")),
+            });
+            let words = std::iter::once(format!("{:?}", rule.program)).chain(rest);
+            format!("[{}]", words.collect::<Vec<_>>().join(", "))
+        })
+    }
+
     /// Whether there are no rules.
     pub fn is_empty(&self) -> bool {
         self.by_program.is_empty()

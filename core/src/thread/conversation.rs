@@ -4,8 +4,9 @@
 
 mod aside;
 mod shelf;
+mod working;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -30,9 +31,10 @@ use crate::model::request::{self, Request};
 use crate::model::usage;
 use crate::model::usage::{TokenUsage, TokenUsageInfo};
 use crate::outside::Outside;
+use crate::rules::RuleSet;
 use crate::setup::{Environment, Setup};
 use crate::skills::SkillPlace;
-use crate::tools::{self, PatchCheck};
+use crate::tools;
 use crate::turn::{Changed, Voice};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::v2::common::{
@@ -85,6 +87,8 @@ pub(crate) struct Conversation {
     dynamic_tools: Arc<[DynamicToolSpec]>,
     /// What the user approved for the rest of the session.
     pub(crate) approvals: SessionApprovals,
+    /// Which commands may run.
+    pub(crate) rules: RuleSet,
     history: Vec<Arc<str>>,
     /// How many items the history had when it was put away; none if it is here.
     shelved: Option<usize>,
@@ -104,7 +108,10 @@ pub(crate) struct Conversation {
     usage: Option<TokenUsageInfo>,
     rate_limits: Snapshot,
     shell: Arc<str>,
-    tmpdir: Option<String>,
+    /// Where that shell is.
+    shell_path: Arc<str>,
+    env: Arc<Environment>,
+    home: Arc<Path>,
     /// The backend counts earlier reasoning itself (engine.md §2.1).
     counts_reasoning: bool,
     /// What is put by while a reviewer works here.
@@ -160,6 +167,7 @@ impl Conversation {
             model,
             instructions,
             approvals: SessionApprovals::default(),
+            rules: RuleSet::default(),
             history: Vec::new(),
             shelved: None,
             unsaid: Vec::new(),
@@ -171,7 +179,9 @@ impl Conversation {
             usage: None,
             rate_limits: Snapshot::default(),
             shell: setup.host.shell.as_str().into(),
-            tmpdir: setup.env.filled("TMPDIR").map(str::to_owned),
+            shell_path: setup.host.shell_path.as_str().into(),
+            env: setup.env.clone(),
+            home: setup.home.as_path().into(),
             counts_reasoning: false,
             aside: None,
             config,
@@ -333,13 +343,14 @@ impl Conversation {
             }
             SandboxPolicy::WorkspaceWrite { .. } => SandboxMode::WorkspaceWrite,
         };
+        let prefixes: Vec<String> = self.rules.allowed_prefixes().collect();
         context::permissions_json(&PermissionFacts {
             sandbox,
             network: self.settings.sandbox.has_network(),
             approval: self.settings.approval_policy,
             writable_roots: &self.writable_roots(),
-            prefix_rules: false,
-            allowed_prefixes: &[],
+            prefix_rules: self.has_prefix_rules(),
+            allowed_prefixes: &prefixes,
         })
     }
 
@@ -358,26 +369,9 @@ impl Conversation {
             writable_roots.iter().map(|root| root.as_str().to_owned()).collect();
         roots.push(self.cwd_text());
         roots.extend((!exclude_slash_tmp).then(|| "/tmp".to_owned()));
-        roots.extend(self.tmpdir.clone().filter(|_| !exclude_tmpdir_env_var));
+        let tmpdir = self.env.filled("TMPDIR").filter(|_| !exclude_tmpdir_env_var);
+        roots.extend(tmpdir.map(str::to_owned));
         roots
-    }
-
-    // --- patches ---
-
-    /// The job that checks a patch under the settings in force.
-    pub(crate) fn patch_check(&self, text: String) -> PatchCheck {
-        let tmpdir = self.tmpdir.iter().map(|path| ("TMPDIR".to_owned(), path.clone()));
-        PatchCheck {
-            text,
-            cwd: self.settings.cwd.clone(),
-            policy: self.settings.sandbox.clone(),
-            env: tmpdir.collect::<Environment>(),
-        }
-    }
-
-    /// Whether the model writes patches as free text.
-    pub(crate) fn has_freeform_patch(&self) -> bool {
-        tools::offers_freeform_patch(&self.model, &self.config)
     }
 
     // --- the provider ---

@@ -21,14 +21,16 @@ use super::rollout::name::RolloutName;
 use super::rollout::rebuild::{RebuildJob, Rebuilt};
 use super::rollout::said;
 use super::{Audience, Thread, ThreadId, git};
+use crate::config::features::Feature;
 use crate::config::kinds::{AskForApproval, Personality, SandboxMode};
-use crate::config::{self, Choices, Config, ConfigAsk};
+use crate::config::{self, Choices, Config, ConfigAsk, Loaded};
 use crate::files::{FileError, Files};
 use crate::limits;
 use crate::model::catalogue::Catalogue;
 use crate::model::review::ReviewOrder;
 use crate::outside::Outside;
 use crate::pending::Ticket;
+use crate::rules::{LoadedRules, RuleSet, RulesFolder, RulesJob};
 use crate::setup::Setup;
 use crate::skills::{self, Skill, SkillPlace};
 use crate::wire::PROTOCOL_VERSION;
@@ -143,60 +145,39 @@ pub(crate) struct Setting {
     user_instructions: String,
     /// Skills that may be used.
     skills: Vec<SkillPlace>,
+    rules: RuleSet,
     cwd: PathBuf,
     git: Option<GitFacts>,
     /// The file that the thread is opened from, and its first line.
     from: Option<(PathBuf, SessionMeta)>,
 }
 
-impl From<ThreadStartParams> for Wishes {
-    fn from(params: ThreadStartParams) -> Self {
-        Self {
-            model: params.model,
-            model_provider: params.model_provider,
-            cwd: params.cwd,
-            approval_policy: params.approval_policy,
-            sandbox: params.sandbox,
-            config: params.config.into_iter().flatten().collect(),
-            base_instructions: params.base_instructions,
-            developer_instructions: params.developer_instructions,
-            personality: params.personality,
-            ..Self::default()
+/// Requests to open a thread have most members in common, and some have more.
+macro_rules! wishes_from {
+    ($($params:ty { $($more:ident),* })*) => {$(
+        impl From<$params> for Wishes {
+            fn from(params: $params) -> Self {
+                Self {
+                    model: params.model,
+                    model_provider: params.model_provider,
+                    cwd: params.cwd,
+                    approval_policy: params.approval_policy,
+                    sandbox: params.sandbox,
+                    config: params.config.into_iter().flatten().collect(),
+                    base_instructions: params.base_instructions,
+                    developer_instructions: params.developer_instructions,
+                    $($more: params.$more,)*
+                    ..Self::default()
+                }
+            }
         }
-    }
+    )*};
 }
 
-impl From<ThreadResumeParams> for Wishes {
-    fn from(params: ThreadResumeParams) -> Self {
-        Self {
-            model: params.model,
-            model_provider: params.model_provider,
-            cwd: params.cwd,
-            approval_policy: params.approval_policy,
-            sandbox: params.sandbox,
-            config: params.config.into_iter().flatten().collect(),
-            base_instructions: params.base_instructions,
-            developer_instructions: params.developer_instructions,
-            personality: params.personality,
-            ..Self::default()
-        }
-    }
-}
-
-impl From<ThreadForkParams> for Wishes {
-    fn from(params: ThreadForkParams) -> Self {
-        Self {
-            model: params.model,
-            model_provider: params.model_provider,
-            cwd: params.cwd,
-            approval_policy: params.approval_policy,
-            sandbox: params.sandbox,
-            config: params.config.into_iter().flatten().collect(),
-            base_instructions: params.base_instructions,
-            developer_instructions: params.developer_instructions,
-            ..Self::default()
-        }
-    }
+wishes_from! {
+    ThreadStartParams { personality }
+    ThreadResumeParams { personality }
+    ThreadForkParams {}
 }
 
 impl ThreadSettingJob {
@@ -245,6 +226,7 @@ impl ThreadSettingJob {
         self.ask.cwd = Some(cwd.clone());
         let loaded = config::load_or_default(files, &self.ask)
             .map_err(|error| Refusal::invalid(format!("error deriving config: {error}")))?;
+        let rules = rules(files, &loaded);
         let config = loaded.config;
         config
             .provider
@@ -256,6 +238,7 @@ impl ThreadSettingJob {
         Ok(Setting {
             user_instructions: user_instructions(files, &self.home, &cwd, &config, section),
             skills: skills.iter().map(Skill::place).collect(),
+            rules,
             config,
             cwd,
             git,
@@ -290,6 +273,20 @@ impl ThreadSettingJob {
             }
         }
     }
+}
+
+/// The rules of a thread. What is wrong with their files was said when the process began, as far as
+/// they are the process's own; rules in doubt allow nothing.
+fn rules(files: &dyn Files, loaded: &Loaded) -> RuleSet {
+    if !loaded.config.features.has(Feature::ExecPolicy) {
+        return RuleSet::default();
+    }
+    let folders = RulesFolder::of(&loaded.layers, loaded.config.permissions.trust);
+    let LoadedRules { rules, errors } = RulesJob { folders }.run(files);
+    for error in errors {
+        tracing::warn!(%error, "rules of a thread");
+    }
+    rules
 }
 
 /// What opening a thread leads to.
@@ -330,7 +327,7 @@ impl Opening {
         chatgpt: bool,
         setting: Setting,
     ) -> Opened {
-        let Setting { config, user_instructions, skills, cwd, git, from } = setting;
+        let Setting { config, user_instructions, rules, skills, cwd, git, from } = setting;
         let id = match (&from, self.kind) {
             (Some((_, meta)), OpenKind::Resume) => stored_id(meta),
             _ => None,
@@ -341,9 +338,8 @@ impl Opening {
         conversation.audience = self.audience();
         conversation.set_user_instructions(&user_instructions);
         conversation.skills = skills.into();
-        if let Some((_, meta)) = &from {
-            conversation.keep_what_is_stored(meta);
-        } else {
+        conversation.rules = rules;
+        if !self.dynamic_tools.is_empty() {
             conversation.set_dynamic_tools(std::mem::take(&mut self.dynamic_tools));
         }
         if let Some((path, _)) = from {
@@ -396,6 +392,7 @@ impl Opening {
         rebuilt: &mut Rebuilt,
     ) -> (Thread, Option<ForkJob>) {
         let Made { mut conversation, git, from } = made;
+        conversation.keep_what_is_stored(&rebuilt.meta);
         let usage = rebuilt.token_info.take().map(Into::into);
         conversation.restore(std::mem::take(&mut rebuilt.history), usage);
         let stored = &rebuilt.stored;

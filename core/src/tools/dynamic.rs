@@ -6,11 +6,33 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::limits;
+use crate::wire::decode;
 use crate::wire::refusal::Refusal;
+use crate::wire::v2::approval::DynamicToolCallResponse;
+use crate::wire::v2::common::Json;
 use crate::wire::v2::thread::DynamicToolSpec;
+
+/// A call of a tool that the client runs.
+#[derive(Debug)]
+pub(crate) struct DynamicCall {
+    /// The tool.
+    pub(crate) tool: String,
+    /// What the model gives it.
+    pub(crate) arguments: Json,
+}
+
+/// What the model is told of the client's answer to a call (protocol.md §6).
+pub(crate) fn output(answer: Result<&RawValue, &RawValue>) -> String {
+    let Ok(result) = answer else { return "dynamic tool request failed".to_owned() };
+    match decode::value::<DynamicToolCallResponse>(result) {
+        Ok(response) => response.output,
+        Err(_) => "dynamic tool response was invalid".to_owned(),
+    }
+}
 
 /// Checks tools as a client gives them; the first fault is told (protocol.md §3.2).
 pub(crate) fn check(specs: &[DynamicToolSpec]) -> Result<(), Refusal> {

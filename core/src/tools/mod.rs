@@ -3,24 +3,31 @@
 //!
 //! Never: does what a call asks for; the turn does, call after call.
 
+mod captured;
 pub mod command;
 pub(crate) mod dynamic;
 mod offer;
 mod patch;
 mod patch_job;
+mod shell;
+mod truncate;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::items::OutputItem;
 use crate::wire::legacy::event_part::StepStatus;
 use crate::wire::v2::approval::ToolRequestUserInputQuestion;
+use crate::wire::v2::thread::DynamicToolSpec;
 
-pub(crate) use offer::{offered, offers_freeform_patch};
-pub(crate) use patch::{Plan, TurnDiff};
+pub(crate) use captured::{Captured, Decoder};
+pub(crate) use dynamic::DynamicCall;
+pub(crate) use offer::{has_shell, offered, offers_freeform_patch};
+pub(crate) use patch::{BARE_PATCH, InCommand, Plan, TurnDiff, in_command};
 pub use patch_job::{CheckedPatch, CommittedPatch, PatchCheck, PatchCommit};
+pub(crate) use shell::{OutputForm, Report, ShellCall, timed_out_text};
+pub(crate) use truncate::truncate;
 
 /// What the model is told of a plan that was taken over.
 pub(crate) const PLAN_UPDATED: &str = "Plan updated";
@@ -45,6 +52,19 @@ pub(crate) enum Work {
     Patch(String),
     /// To ask the user.
     AskUser(UserQuestions),
+    /// To run a command and wait for its end.
+    Command(Box<ShellCall>),
+    /// To have the client run a tool of its own.
+    Dynamic(DynamicCall),
+}
+
+/// What decides how a call is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ToolFacts<'a> {
+    /// Where the user's shell is, if the model may run commands.
+    pub(crate) shell: Option<&'a str>,
+    /// The tools of the client's own.
+    pub(crate) dynamic: &'a [DynamicToolSpec],
 }
 
 impl Work {
@@ -52,7 +72,8 @@ impl Work {
     pub(crate) fn is_shared(&self) -> bool {
         match self {
             Self::Answer(_) => true,
-            Self::ShowPlan(_) | Self::Patch(_) | Self::AskUser(_) => false,
+            Self::Command(call) => call.is_read_only,
+            Self::ShowPlan(_) | Self::Patch(_) | Self::AskUser(_) | Self::Dynamic(_) => false,
         }
     }
 }
@@ -108,10 +129,10 @@ enum ToolOutput<'a> {
 
 impl ToolCall {
     /// The call that an item of the model is; none for what is no call.
-    pub(crate) fn of(item: &OutputItem) -> Option<Self> {
+    pub(crate) fn of(item: &OutputItem, facts: ToolFacts<'_>) -> Option<Self> {
         let (call_id, form, work) = match item {
             OutputItem::FunctionCall(call) => {
-                let work = function(&call.name, &call.arguments);
+                let work = function(&call.name, &call.arguments, facts);
                 (call.call_id.clone(), Form::Function, work)
             }
             OutputItem::CustomToolCall(call) => {
@@ -122,11 +143,13 @@ impl ToolCall {
                 (call.call_id.clone(), Form::Custom, work)
             }
             OutputItem::LocalShellCall(call) => {
-                let (call_id, text) = match call.output_id() {
-                    Some(id) => (id.to_owned(), "unsupported call: local_shell"),
-                    None => (String::new(), "LocalShellCall without call_id or id"),
+                let work = match (call.output_id(), facts.shell) {
+                    (None, _) => Err("LocalShellCall without call_id or id".to_owned()),
+                    (_, None) => Err("unsupported call: local_shell".to_owned()),
+                    (Some(_), Some(shell)) => ShellCall::of_local(&call.action, shell),
                 };
-                (call_id, Form::Function, Work::Answer(text.to_owned()))
+                let call_id = call.output_id().unwrap_or_default().to_owned();
+                (call_id, Form::Function, command(work))
             }
             OutputItem::Message(_)
             | OutputItem::Reasoning(_)
@@ -140,18 +163,29 @@ impl ToolCall {
     }
 }
 
-fn function(name: &str, arguments: &str) -> Work {
-    let work = match name {
-        "request_user_input" => serde_json::from_str(arguments).map(Work::AskUser),
-        "update_plan" => serde_json::from_str(arguments).map(Work::ShowPlan),
-        "apply_patch" => {
+fn function(name: &str, arguments: &str, facts: ToolFacts<'_>) -> Work {
+    let work = match (name, facts.shell) {
+        // First of all: a client's tool may stand in for one of ours.
+        _ if facts.dynamic.iter().any(|spec| spec.name == name) => serde_json::from_str(arguments)
+            .map(|arguments| Work::Dynamic(DynamicCall { tool: name.to_owned(), arguments })),
+        ("request_user_input", _) => serde_json::from_str(arguments).map(Work::AskUser),
+        ("update_plan", _) => serde_json::from_str(arguments).map(Work::ShowPlan),
+        ("apply_patch", _) => {
             serde_json::from_str(arguments).map(|PatchArguments { input }| Work::Patch(input))
+        }
+        // All of them, whichever is offered (engine.md §3.1).
+        ("shell" | "container.exec" | "local_shell" | "shell_command", Some(shell)) => {
+            return command(ShellCall::parse(name, arguments, shell));
         }
         _ => return Work::Answer(format!("unsupported call: {name}")),
     };
     work.unwrap_or_else(|error| {
         Work::Answer(format!("failed to parse function arguments: {error}"))
     })
+}
+
+fn command(call: Result<ShellCall, String>) -> Work {
+    call.map_or_else(Work::Answer, |call| Work::Command(Box::new(call)))
 }
 
 impl OutputSlot {
@@ -164,16 +198,4 @@ impl OutputSlot {
         };
         serde_json::to_string(&item).ok().map(Arc::from)
     }
-}
-
-/// What the model is told of a patch that was tried (engine.md §3.3): as text if it is offered the
-/// free form, else as JSON.
-pub(crate) fn patch_output(ok: bool, took: Duration, text: &str, freeform: bool) -> String {
-    let exit_code = i32::from(!ok);
-    let seconds = (took.as_secs_f64() * 10.0).round() / 10.0;
-    if freeform {
-        return format!("Exit code: {exit_code}\nWall time: {seconds} seconds\nOutput:\n{text}");
-    }
-    let metadata = serde_json::json!({ "exit_code": exit_code, "duration_seconds": seconds });
-    serde_json::json!({ "output": text, "metadata": metadata }).to_string()
 }

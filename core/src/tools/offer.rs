@@ -1,12 +1,13 @@
 //! The tools that a model is offered, as the JSON array of a request (engine.md §3.1, §6.1).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::config::features::Feature;
 use crate::config::{Config, features::Features};
-use crate::model::catalogue::{ModelRecord, PatchTool};
+use crate::model::catalogue::{ModelRecord, PatchTool, ShellType};
 
 /// What the free form of `apply_patch` accepts (engine.md §6.2).
 const GRAMMAR: &str = r#"start: first section+ last
@@ -26,6 +27,12 @@ path: /(.+)/
 %import common.LF
 "#;
 
+const SHELL: &str = "Runs a program and gives its output. To use shell syntax, run a shell: \
+                     [\"bash\", \"-lc\", \"...\"].";
+
+const SHELL_COMMAND: &str = "Runs a script in the user's shell and gives its output. Set `workdir` \
+                             rather than changing the folder in the script.";
+
 const FREEFORM: &str = "Changes files. The input is the patch itself, not JSON.";
 
 /// Who gets the function has no grammar to go by.
@@ -43,7 +50,9 @@ Paths are relative to the working folder.";
 
 /// The array for a model.
 pub(crate) fn offered(model: &ModelRecord, config: &Config) -> Arc<str> {
-    let mut tools = vec![update_plan()];
+    let mut tools = Vec::new();
+    tools.extend(shell_tool(model, config.features));
+    tools.push(update_plan());
     match patch_tool(model, config.features) {
         Some(PatchTool::Freeform) => tools.push(json!({
             "type": "custom",
@@ -58,6 +67,64 @@ pub(crate) fn offered(model: &ModelRecord, config: &Config) -> Arc<str> {
         None => {}
     }
     Value::Array(tools).to_string().into()
+}
+
+/// Whether the model may run commands.
+pub(crate) fn has_shell(model: &ModelRecord, features: Features) -> bool {
+    features.has(Feature::ShellTool) && model.shell_type != ShellType::Disabled
+}
+
+/// The shell tool that a model is used to.
+fn shell_tool(model: &ModelRecord, features: Features) -> Option<Value> {
+    if !has_shell(model, features) {
+        return None;
+    }
+    let argv = json!({
+        "type": "array",
+        "items": { "type": "string" },
+        "description": "The program and its arguments",
+    });
+    let line = json!({ "type": "string", "description": "The script, run by the user's shell" });
+    Some(match model.shell_type {
+        ShellType::Local => json!({ "type": "local_shell" }),
+        ShellType::ShellCommand => {
+            let login = json!({
+                "type": "boolean",
+                "description": "Whether the shell reads the user's profile first; true by default",
+            });
+            let more = [("command", line), ("login", login)];
+            function("shell_command", SHELL_COMMAND, &run_properties(features, more), &["command"])
+        }
+        ShellType::Default | ShellType::UnifiedExec | ShellType::Disabled => {
+            function("shell", SHELL, &run_properties(features, [("command", argv)]), &["command"])
+        }
+    })
+}
+
+/// What every tool that runs a command takes, and more.
+fn run_properties<const N: usize>(features: Features, more: [(&'static str, Value); N]) -> Value {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let mut all = BTreeMap::from(more);
+    all.insert("workdir", text("The folder to run it in; the working folder by default"));
+    all.insert(
+        "justification",
+        text("With `require_escalated` only: one sentence that asks the user whether it may run"),
+    );
+    all.insert(
+        "sandbox_permissions",
+        text("`use_default`, or `require_escalated` to run it outside the sandbox"),
+    );
+    let limit = "Milliseconds after which it is killed; 10000 by default";
+    all.insert("timeout_ms", json!({ "type": "number", "description": limit }));
+    if features.has(Feature::RequestRule) {
+        all.insert("prefix_rule", json!({
+            "type": "array",
+            "items": { "type": "string" },
+            "description": "With `require_escalated` only: the words that later commands may begin \
+                            with and run unasked, as in [\"git\", \"pull\"]",
+        }));
+    }
+    json!(all)
 }
 
 /// Whether the model is offered `apply_patch` with free text.

@@ -17,7 +17,7 @@ pub struct PatchCheck {
     pub(crate) cwd: PathBuf,
     pub(crate) policy: SandboxPolicy,
     /// For the temporary folder.
-    pub(crate) env: Environment,
+    pub(crate) env: Arc<Environment>,
 }
 
 /// What a [`PatchCheck`] found: the plan, or what the model is told.

@@ -15,9 +15,10 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::asking::Asking;
+use super::commanding::Commanding;
 use super::patching::Patching;
 use super::{Next, Phase, Turn};
-use crate::effect::{AskId, CallId};
+use crate::effect::{AskId, CallId, TimerId};
 use crate::input::Outcome;
 use crate::outside::Outside;
 use crate::thread::Conversation;
@@ -65,8 +66,17 @@ pub(super) struct Begun {
 pub(super) enum Doing {
     /// A patch is checked, asked about, made.
     Patch(Patching),
+    /// A command is asked about, runs.
+    Command(Commanding),
     /// The host answers a question.
     Ask(Asking),
+}
+
+/// In which words the user is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    V2,
+    Legacy,
 }
 
 /// How a step of a call has left it.
@@ -87,6 +97,8 @@ pub(crate) enum ToolInput<'a> {
     Outcome(CallId, Outcome<'a>),
     /// The host's answer to a question, or its error.
     Answer(AskId, Result<&'a RawValue, &'a RawValue>),
+    /// The time for something is over.
+    Timer(TimerId),
 }
 
 impl Calls {
@@ -116,7 +128,7 @@ impl Calls {
     pub(super) fn is_writing(&self) -> bool {
         self.open().any(|open| match &open.doing {
             Doing::Patch(patch) => patch.is_writing(),
-            Doing::Ask(_) => false,
+            Doing::Command(_) | Doing::Ask(_) => false,
         })
     }
 
@@ -166,17 +178,23 @@ impl Doing {
             (Self::Patch(patch), ToolInput::Outcome(call, _)) => patch.waits_for_call(*call),
             (Self::Patch(patch), ToolInput::Answer(ask, _)) => patch.waits_for_answer(*ask),
             (Self::Ask(asking), ToolInput::Answer(ask, _)) => asking.waits_for_answer(*ask),
-            (Self::Ask(_), ToolInput::Outcome(..)) => false,
+            (Self::Command(command), input) => command.waits_for(input),
+            (Self::Ask(_), ToolInput::Outcome(..))
+            | (Self::Patch(_) | Self::Ask(_), ToolInput::Timer(_)) => false,
         }
     }
 }
 
 impl Begun {
-    /// What the model is told when the user stops a call that runs. The reference never says less
-    /// than a tenth of a second (engine.md §1.8).
+    /// What the model is told when the user stops a call that runs.
     pub(super) fn aborted_text(&self, now: Duration) -> String {
-        let seconds = now.saturating_sub(self.since).as_secs_f64().max(0.1);
-        format!("aborted by user after {seconds:.1}s")
+        format!("aborted by user after {:.1}s", self.seconds(now))
+    }
+
+    /// How long the call has been open. The reference never says less than a tenth of a second
+    /// (engine.md §1.8).
+    pub(super) fn seconds(&self, now: Duration) -> f64 {
+        now.saturating_sub(self.since).as_secs_f64().max(0.1)
     }
 }
 
@@ -212,8 +230,12 @@ impl Turn {
                 self.voice.plan_updated(out, update);
                 Progress::Ended(PLAN_UPDATED.to_owned())
             }
-            Work::Patch(text) => self.begin_patch(out, conversation, text),
+            Work::Patch(text) => {
+                self.begin_patch(out, conversation, text, conversation.settings.cwd.clone())
+            }
+            Work::Command(call) => self.begin_command(out, conversation, begun, *call),
             Work::AskUser(questions) => self.ask_user(out, conversation, begun, questions),
+            Work::Dynamic(call) => self.call_dynamic(out, conversation, begun, call),
         }
     }
 
@@ -237,7 +259,13 @@ impl Turn {
             (Doing::Ask(asking), ToolInput::Answer(_, answer)) => {
                 Progress::Ended(asking.output(answer))
             }
-            (Doing::Ask(asking), ToolInput::Outcome(..)) => Progress::Open(Doing::Ask(asking)),
+            (Doing::Command(command), input) => {
+                self.on_command_input(out, conversation, &begun, command, input)
+            }
+            (doing @ Doing::Ask(_), ToolInput::Outcome(..))
+            | (doing @ (Doing::Patch(_) | Doing::Ask(_)), ToolInput::Timer(_)) => {
+                Progress::Open(doing)
+            }
         };
         if self.settle_call(place, begun, progress) {
             self.is_stopping = true;
@@ -274,6 +302,9 @@ impl Turn {
                 Entry::Open(Some(Open { begun, doing })) => {
                     let text = match doing {
                         Doing::Patch(patch) => self.abort_patch(out, conversation, &begun, patch),
+                        Doing::Command(command) => {
+                            self.abort_command(out, conversation, &begun, command)
+                        }
                         Doing::Ask(asking) => asking.abort(out),
                     };
                     begun.slot.filled(&text)

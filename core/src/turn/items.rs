@@ -11,7 +11,7 @@ use crate::outside::Outside;
 use crate::thread::Conversation;
 use crate::thread::rollout::line::Note;
 use crate::wire::response_item::MessagePhase;
-use crate::wire::v2::item::{PatchApplyStatus, ThreadItem, WebSearchAction};
+use crate::wire::v2::item::{ThreadItem, WebSearchAction};
 
 /// The items of one turn.
 #[derive(Debug, Default)]
@@ -72,20 +72,20 @@ impl Items {
         self.open.push(item);
     }
 
-    /// A change of files has ended.
-    pub(super) fn close_change(
+    /// What a tool began has ended; `change` says how.
+    pub(super) fn close_tool(
         &mut self,
         out: &mut Outside,
         voice: &Voice,
         id: &str,
-        ended: PatchApplyStatus,
+        change: impl FnOnce(&mut ThreadItem),
     ) {
-        let is_it = |item: &ThreadItem| matches!(item, ThreadItem::FileChange { .. });
-        let place = self.open.iter().position(|item| is_it(item) && item.id() == id);
+        let is_tool = |item: &ThreadItem| {
+            matches!(item, ThreadItem::FileChange { .. } | ThreadItem::CommandExecution { .. })
+        };
+        let place = self.open.iter().position(|item| is_tool(item) && item.id() == id);
         let Some(mut item) = place.map(|place| self.open.remove(place)) else { return };
-        if let ThreadItem::FileChange { status, .. } = &mut item {
-            *status = ended;
-        }
+        change(&mut item);
         voice.item_completed(out, &item);
         self.done.push(item);
     }

@@ -11,6 +11,7 @@
 
 mod asking;
 mod calls;
+mod commanding;
 mod items;
 mod legacy;
 mod patching;

@@ -1,11 +1,12 @@
 //! The patch of a call: checked, asked about, made (engine.md §4.7, §6.5).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
 use super::Turn;
-use super::calls::{Begun, Doing, Progress};
+use super::calls::{Begun, Dialect, Doing, Progress};
 use crate::approval::{PATCH_DECLINED, PatchReach, Ruling, decide_patch};
 use crate::effect::{AskId, Call, CallId};
 use crate::files::{FileAnswer, FileJob};
@@ -14,7 +15,7 @@ use crate::outside::Outside;
 use crate::owner::CallOwner;
 use crate::pending::AskOwner;
 use crate::thread::Conversation;
-use crate::tools::{CheckedPatch, CommittedPatch, PatchCommit, Plan, patch_output};
+use crate::tools::{CheckedPatch, CommittedPatch, OutputForm, PatchCommit, Plan, Report};
 use crate::wire::decode;
 use crate::wire::legacy::approval::{
     ApplyPatchApprovalParams, ApplyPatchApprovalResponse, ReviewDecision,
@@ -37,13 +38,6 @@ pub(super) enum Patching {
     Asking(AskId, Dialect, Arc<Plan>),
     /// Files are being changed.
     Writing(CallId, Arc<Plan>),
-}
-
-/// In which words the user is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
-    V2,
-    Legacy,
 }
 
 /// How a patch ended.
@@ -77,8 +71,9 @@ impl Turn {
         out: &mut Outside,
         conversation: &Conversation,
         text: String,
+        cwd: PathBuf,
     ) -> Progress {
-        let job = FileJob::CheckPatch(Box::new(conversation.patch_check(text)));
+        let job = FileJob::CheckPatch(Box::new(conversation.patch_check(text, cwd)));
         let call = out.start(Call::Files(job), CallOwner::Patch(conversation.id));
         Progress::Open(Doing::Patch(Patching::Checking(call)))
     }
@@ -241,8 +236,10 @@ impl Turn {
             Err(error) => (PatchApplyStatus::Failed, error),
         };
         self.voice.patch_printed(out, &begun.slot.call_id, printed, done.result.is_ok());
-        let freeform = conversation.has_freeform_patch();
-        let output = patch_output(done.result.is_ok(), took, printed, freeform);
+        let exit_code = i32::from(done.result.is_err());
+        let form = conversation.output_form(OutputForm::Structured);
+        let report = Report { exit_code, took, text: printed };
+        let output = report.output(form, conversation.truncation());
         self.end_patch(out, conversation, begun, plan, &Ending { status, printed });
         self.diff = done.diff;
         if self.told_diff != done.diff_text {
@@ -263,7 +260,11 @@ impl Turn {
     ) {
         let made = ending.status == PatchApplyStatus::Completed;
         self.voice.patch_ended(out, &begun.slot.call_id, plan, ending.printed, made);
-        self.items.close_change(out, &self.voice, &begun.slot.call_id, ending.status);
+        self.items.close_tool(out, &self.voice, &begun.slot.call_id, |item| {
+            if let ThreadItem::FileChange { status, .. } = item {
+                *status = ending.status;
+            }
+        });
         self.items.store(conversation, &self.id, out.now.wall);
     }
 

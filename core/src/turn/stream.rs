@@ -64,7 +64,7 @@ impl Turn {
             self.last_agent_message = message.output_texts().last().map(str::to_owned);
         }
         let Some(sampling) = &mut self.sampling else { return };
-        if let Some(call) = ToolCall::of(&item) {
+        if let Some(call) = ToolCall::of(&item, conversation.tool_facts()) {
             self.calls.push(call);
         }
         sampling.finished.push(*item);

@@ -1,5 +1,6 @@
 //! Turns whose model calls tools, over files in memory and a backend that the test plays.
 
+mod commands;
 mod skills;
 
 use std::collections::VecDeque;
@@ -9,9 +10,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::effect::{Call, CallId, Effect};
+use crate::effect::{Call, CallId, Effect, Feed, TimerId};
 use crate::files::{Disk, FileJob, MemoryFiles, NoKeyring};
 use crate::input::{HttpHead, Input, Outcome};
+use crate::process::ProcessRequest;
 use crate::{Machine, Now, Setup};
 
 const PATCH: &str = "*** Begin Patch\n*** Add File: note.txt\n+hello\n*** End Patch";
@@ -25,6 +27,12 @@ struct Bench {
     requests: VecDeque<(CallId, Value)>,
     /// Jobs that carry patches out are kept here, if they are to be held back.
     held: Option<Vec<(CallId, FileJob)>>,
+    /// Programs that run.
+    programs: VecDeque<(CallId, ProcessRequest)>,
+    /// Programs that were told to die, and those that were killed with their call.
+    killed: Vec<CallId>,
+    /// Timers that run.
+    timers: Vec<(TimerId, Duration)>,
     /// What the machine has written.
     said: Vec<Value>,
     mono: Duration,
@@ -34,12 +42,17 @@ struct Bench {
 impl Bench {
     /// A thread in `/w` under an approval policy, its turn begun and its first request out.
     fn new(policy: &str, sandbox: &str) -> Self {
+        Self::with(policy, sandbox, "", MemoryFiles::new())
+    }
+
+    /// The same with more files, and more settings for the end of the configuration.
+    fn with(policy: &str, sandbox: &str, more: &str, files: MemoryFiles) -> Self {
         let config = format!(
             "model_provider = \"mock\"\nmodel = \"mock-model\"\napproval_policy = \"{policy}\"\n\
              sandbox_mode = \"{sandbox}\"\n[model_providers.mock]\nname = \"mock\"\n\
-             base_url = \"http://mock/v1\"\nwire_api = \"responses\"\n"
+             base_url = \"http://mock/v1\"\nwire_api = \"responses\"\n{more}"
         );
-        let files = MemoryFiles::new().with("/home/config.toml", config);
+        let files = files.with("/home/config.toml", config);
         files.folder("/w");
         files.folder("/etc");
         let now = Now::new(Duration::ZERO, Timestamp::UNIX_EPOCH);
@@ -48,6 +61,9 @@ impl Bench {
             files,
             requests: VecDeque::new(),
             held: None,
+            programs: VecDeque::new(),
+            killed: Vec::new(),
+            timers: Vec::new(),
             said: Vec::new(),
             mono: Duration::ZERO,
             next_id: 1,
@@ -111,9 +127,19 @@ impl Bench {
                         let body = serde_json::from_str(&body).expect("a body in JSON");
                         self.requests.push_back((id, body));
                     }
+                    Call::Process(request) => self.programs.push_back((id, *request)),
                     other => panic!("{other:?}"),
                 },
-                Effect::Cancel(id) => self.requests.retain(|(call, _)| *call != id),
+                Effect::Cancel(id) => {
+                    self.requests.retain(|(call, _)| *call != id);
+                    if self.programs.iter().any(|(call, _)| *call == id) {
+                        self.programs.retain(|(call, _)| *call != id);
+                        self.killed.push(id);
+                    }
+                }
+                Effect::Feed(id, Feed::Kill) => self.killed.push(id),
+                Effect::StartTimer(id, after) => self.timers.push((id, after)),
+                Effect::CancelTimer(id) => self.timers.retain(|(timer, _)| *timer != id),
                 Effect::Send => {
                     let bytes = self.machine.pending_output().to_vec();
                     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());

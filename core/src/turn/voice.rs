@@ -3,23 +3,27 @@
 //!
 //! Nothing is made for a dialect that nobody wants to hear.
 
+mod commands;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+pub(super) use commands::{CommandEvent, CommandShown};
+
+use super::calls::Dialect;
 use super::legacy;
-use super::patching::Dialect;
 use crate::model::rate_limits::Snapshot;
 use crate::model::usage::TokenUsageInfo;
 use crate::outside::Outside;
 use crate::thread::{Audience, Conversation};
-use crate::tools::{Plan, PlanStep, PlanUpdate};
+use crate::tools::{DynamicCall, Plan, PlanStep, PlanUpdate};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::legacy::event_part::{
-    ApplyPatchApprovalRequestEvent, ExecOutputStream, PatchApplyBeginEvent, PatchApplyEndEvent,
-    PlanItemArg, StepStatus,
+    ApplyPatchApprovalRequestEvent, DynamicToolCallRequest, ExecOutputStream, PatchApplyBeginEvent,
+    PatchApplyEndEvent, PlanItemArg, StepStatus,
 };
 use crate::wire::response_item::ResponseItem;
 use crate::wire::v2::account::{AccountRateLimitsUpdatedNotification, RateLimitSnapshot};
@@ -302,6 +306,17 @@ impl Voice {
             call_id: id.to_owned(),
             turn_id: self.turn_id.to_string(),
             questions: questions.iter().map(legacy::question).collect(),
+        });
+    }
+
+    pub(super) fn dynamic_called(&self, out: &mut Outside, id: &str, call: &DynamicCall) {
+        self.event(out, "codex/event/dynamic_tool_call_request", || {
+            EventMsg::DynamicToolCallRequest(DynamicToolCallRequest {
+                call_id: id.to_owned(),
+                turn_id: self.turn_id.to_string(),
+                tool: call.tool.clone(),
+                arguments: serde_json::from_str(call.arguments.get()).unwrap_or_default(),
+            })
         });
     }
 

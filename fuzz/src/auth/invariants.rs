@@ -3,12 +3,16 @@
 use understudy_core::ExitStatus;
 use understudy_core::files::Access;
 
-use super::model::{Phase, Stage, Turn};
+use super::model::login::Attempt;
+use super::model::managed::Step;
+use super::model::store::Record;
+use super::model::{ANYWAY, Notice, Phase, Stage, Turn};
 use super::said::Line;
 use super::scene::Scene;
-use super::seen::{Ending, Expected, Seen, Verdict};
-use super::setting::{AUTH_FILE, Forced, PROVIDER_KEY, WORKSPACE};
-use super::tokens::{EXTERNAL_MARK, Kind, MARKS};
+use super::seen::{Completed, Ending, Expected, Seen, Verdict};
+use super::setting::{AUTH_FILE, Forced, Keeping, PROVIDER_KEY, WORKSPACE};
+use super::tokens::{EXTERNAL_MARK, Kind, MANAGED_MARK, MARKS};
+use crate::world::fact::Purpose;
 
 /// A named check of what the last step brought.
 pub type Check = fn(&Scene) -> Result<(), String>;
@@ -32,11 +36,20 @@ pub const INVARIANTS: &[(&str, Check)] = &[
     ("i05_one_refresh_at_a_time", i05_one_refresh_at_a_time),
     ("i06_late_tokens_are_never_used", i06_late_tokens_are_never_used),
     ("i07_a_refresh_keeps_the_mode", i07_a_refresh_keeps_the_mode),
+    ("i07_a_refresh_writes_into_its_own_record", i07_a_refresh_writes_into_its_own_record),
+    ("i08_a_login_is_completed_once", i08_a_login_is_completed_once),
+    ("i09_nothing_is_left_of_a_cancelled_login", i09_nothing_is_left_of_a_cancelled_login),
+    ("i10_the_older_login_is_said_to_have_failed", i10_the_older_login_is_said_to_have_failed),
+    ("i11_one_login_at_a_time", i11_one_login_at_a_time),
     ("i12_login_replies_come_first", i12_login_replies_come_first),
     ("i13_login_is_completed_then_announced", i13_login_is_completed_then_announced),
     ("i14_every_change_is_announced", i14_every_change_is_announced),
     ("i15_status_agrees_with_the_announcement", i15_status_agrees_with_the_announcement),
     ("i16_reads_show_the_login_in_force", i16_reads_show_the_login_in_force),
+    (
+        "i20_the_forced_workspace_holds_for_managed_logins",
+        i20_the_forced_workspace_holds_for_managed_logins,
+    ),
     ("i21_the_forced_method_holds", i21_the_forced_method_holds),
     ("i22_the_token_authority_is_left_alone", i22_the_token_authority_is_left_alone),
     ("i23_only_external_mode_asks_the_host", i23_only_external_mode_asks_the_host),
@@ -49,6 +62,9 @@ pub const INVARIANTS: &[(&str, Check)] = &[
     ("i30_api_keys_are_never_refreshed", i30_api_keys_are_never_refreshed),
     ("i31_a_failed_refresh_fails_the_turn", i31_a_failed_refresh_fails_the_turn),
     ("i32_a_final_401_is_unauthorized", i32_a_final_401_is_unauthorized),
+    ("i33_old_tokens_fail_nobody", i33_old_tokens_fail_nobody),
+    ("i34_tokens_are_renewed_when_they_are_old", i34_tokens_are_renewed_when_they_are_old),
+    ("i35_a_dead_refresh_token_stays_unused", i35_a_dead_refresh_token_stays_unused),
     ("i36_retries_carry_the_login_in_force", i36_retries_carry_the_login_in_force),
     ("i37_tokens_survive_an_interrupt", i37_tokens_survive_an_interrupt),
     ("i38_no_secret_is_logged", i38_no_secret_is_logged),
@@ -57,6 +73,8 @@ pub const INVARIANTS: &[(&str, Check)] = &[
     ("i41_a_bad_record_is_reported", i41_a_bad_record_is_reported),
     ("i42_logout_deletes_the_record", i42_logout_deletes_the_record),
     ("i43_the_record_is_private", i43_the_record_is_private),
+    ("i44_a_wrong_state_has_no_effect", i44_a_wrong_state_has_no_effect),
+    ("i45_no_refresh_for_another_account", i45_no_refresh_for_another_account),
     ("d5_no_work_outlives_its_owner", d5_no_work_outlives_its_owner),
 ];
 
@@ -151,12 +169,21 @@ fn d5_no_work_outlives_its_owner(scene: &Scene) -> Result<(), String> {
     }
     let is_streaming = |turn: &&Turn| matches!(turn.phase, Phase::Streaming { .. });
     let streaming = model.turns.iter().filter(is_streaming).count();
-    let streams = world.http().iter().filter(|http| http.sent.thread.is_some()).count();
+    let streams = world.http().iter().filter(|http| http.sent.purpose == Purpose::Turn).count();
     ensure(streams == streaming, || format!("{streams} streams of {streaming} turns"))?;
     let asking = model.refresh.as_ref().is_some_and(|refresh| refresh.since.is_some());
+    let managed = model.refresh.as_ref().and_then(|refresh| refresh.managed.as_ref());
+    let pausing = managed.is_some_and(|managed| matches!(managed.step, Step::Pausing(_)));
+    let login = model.attempt.as_ref().map_or(0, Attempt::timers);
     let closing = model.stage == Stage::Closing;
-    let most = model.turns.len() + usize::from(asking || closing) + usize::from(closing);
-    ensure(world.timers() <= most, || format!("{} timers, at most {most}", world.timers()))
+    let most = model.turns.len()
+        + usize::from(asking || closing)
+        + usize::from(closing)
+        + usize::from(pausing)
+        + login;
+    ensure(world.timers() <= most, || format!("{} timers, at most {most}", world.timers()))?;
+    let (holds, renewals) = (world.holds().len(), usize::from(managed.is_some()));
+    ensure(holds == renewals, || format!("{holds} locks for {renewals} refreshes"))
 }
 
 /// A request is sent again no more often than the provider's two settings allow together
@@ -175,6 +202,9 @@ fn e1_retries_are_bounded(scene: &Scene) -> Result<(), String> {
 fn i01_external_tokens_are_never_stored(scene: &Scene) -> Result<(), String> {
     if !scene.has_touched_files {
         return Ok(());
+    }
+    for secret in scene.world.keyring.secrets() {
+        ensure(!secret.contains(EXTERNAL_MARK), || "the keyring holds a token".to_owned())?;
     }
     for path in scene.world.files.paths() {
         let bytes = scene.world.files.content(&path).unwrap_or_default();
@@ -245,6 +275,9 @@ fn i05_one_refresh_at_a_time(scene: &Scene) -> Result<(), String> {
                     format!("asked about {previous:?}, not {:?}", login.account)
                 })?;
             }
+            Seen::Renewing { is_first: false, is_due: false, .. } => {
+                return Err("a second refresh while one is under way".to_owned());
+            }
             Seen::NotAsked => return Err("the host was not asked for tokens".to_owned()),
             _ => {}
         }
@@ -283,17 +316,121 @@ fn i07_a_refresh_keeps_the_mode(scene: &Scene) -> Result<(), String> {
     Ok(())
 }
 
+/// I7: a refresh writes tokens into no record of another account or kind, nor where there is none.
+/// Looked at in the stores themselves.
+fn i07_a_refresh_writes_into_its_own_record(scene: &Scene) -> Result<(), String> {
+    let has_renewed = scene.seen.iter().any(|seen| matches!(seen, Seen::Renewed));
+    if !has_renewed || scene.setting.keeping == Keeping::Auto {
+        return Ok(());
+    }
+    let (before, after) = (&scene.owners_before, scene.owners());
+    ensure(*before == after, || format!("a refresh has turned {before:?} into {after:?}"))
+}
+
+fn completions(scene: &Scene) -> impl Iterator<Item = (&Option<Notice>, &Completed)> {
+    scene.seen.iter().filter_map(|seen| match seen {
+        Seen::Announced { expected, got } => Some((expected, got.completion.as_ref()?)),
+        _ => None,
+    })
+}
+
+/// I8: a login that was accepted is completed once. That it is completed at all is looked at when
+/// everything has come to rest.
+fn i08_a_login_is_completed_once(scene: &Scene) -> Result<(), String> {
+    for (_, completed) in completions(scene) {
+        let Some(id) = &completed.id else { continue };
+        let count = scene.model.accepted.get(id).copied().unwrap_or_default();
+        ensure(count == 1, || format!("{count} completions of login {id}"))?;
+    }
+    for (id, count) in &scene.model.accepted {
+        let open = scene.model.attempt.as_ref().and_then(|attempt| attempt.id.as_ref());
+        let is_over = scene.model.stage < Stage::Closing && open != Some(id);
+        let is_held_up = scene.model.held_up() > 0;
+        ensure(!is_over || is_held_up || *count == 1, || {
+            format!("login {id} is over, and has {count} completions")
+        })?;
+    }
+    Ok(())
+}
+
+/// I9: a login that was cancelled, or ended otherwise without success, is never said to have
+/// worked, and nothing of it is in a store or in force.
+fn i09_nothing_is_left_of_a_cancelled_login(scene: &Scene) -> Result<(), String> {
+    for (expected, completed) in completions(scene) {
+        let has_failed = expected.as_ref().and_then(|notice| notice.completion.as_ref());
+        let has_failed = has_failed.is_some_and(|completion| completion.words.is_some());
+        ensure(!has_failed || !completed.is_success, || {
+            format!("a login that has ended is said to have worked: {completed:?}")
+        })?;
+    }
+    let orphans = &scene.model.orphans;
+    if !orphans.is_empty() && scene.has_touched_files {
+        for text in [scene.auth_file(), scene.keyring_entry()].into_iter().flatten() {
+            let found = orphans.iter().find(|token| text.contains(token.as_str()));
+            ensure(found.is_none(), || format!("{found:?} of an ended login is stored"))?;
+        }
+    }
+    for seen in &scene.seen {
+        if let Seen::Sent { sent, .. } = seen {
+            let bearer = sent.bearer.clone().unwrap_or_default();
+            ensure(!orphans.contains(&bearer), || format!("{bearer} of an ended login is used"))?;
+        }
+    }
+    Ok(())
+}
+
+/// I10: a login that another one, a logout or the end took the place of is said to have failed, for
+/// that reason and in its own dialect.
+fn i10_the_older_login_is_said_to_have_failed(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        let Seen::Announced { expected: Some(notice), got } = seen else { continue };
+        let Some(completion) = &notice.completion else { continue };
+        ensure(completion.words.is_none() || got.fits(notice), || {
+            format!("{got:?}, not {notice:?}")
+        })?;
+    }
+    let missing = scene.seen.iter().find_map(|seen| match seen {
+        Seen::NotAnnounced(notice) => notice.completion.as_ref().filter(|c| c.words.is_some()),
+        _ => None,
+    });
+    ensure(missing.is_none(), || format!("no completion: {missing:?}"))
+}
+
+/// I11: one login at a time, with one listener; what is over cannot be found any more.
+fn i11_one_login_at_a_time(scene: &Scene) -> Result<(), String> {
+    let listeners = scene.world.listeners();
+    let attempts = usize::from(scene.model.attempt.is_some());
+    let is_over = scene.world.exit().is_some();
+    ensure(is_over || listeners <= attempts, || format!("{listeners} listeners"))?;
+    for (expected, got) in replies(scene) {
+        let is_cancel = matches!(expected.line, Line::CancelLogin { .. });
+        ensure(!is_cancel || expected.verdict.fits(got), || mismatch(expected, got))?;
+    }
+    Ok(())
+}
+
 /// I12: the reply to a login comes before its completion.
 fn i12_login_replies_come_first(scene: &Scene) -> Result<(), String> {
     let mut replied = 0;
     for seen in &scene.seen {
         match seen {
-            Seen::Reply { expected: Some(expected), got: Ok(_) } if is_login(&expected.line) => {
+            Seen::Reply { expected: Some(expected), got: Ok(_) }
+                if matches!(expected.line, Line::LoginKey { .. } | Line::LoginTokens(_)) =>
+            {
                 replied += 1;
             }
-            Seen::Announced { got, .. } if got.0 == "account/login/completed" => {
-                ensure(replied > 0, || "login/completed before its reply".to_owned())?;
-                replied -= 1;
+            Seen::Announced { got, .. } => {
+                let Some(completed) = &got.completion else { continue };
+                match &completed.id {
+                    // The reply names it: what is not named yet cannot be completed.
+                    Some(id) => ensure(scene.model.accepted.contains_key(id), || {
+                        format!("{id} is completed, and no reply has named it")
+                    })?,
+                    None => {
+                        ensure(replied > 0, || "login/completed before its reply".to_owned())?;
+                        replied -= 1;
+                    }
+                }
             }
             _ => {}
         }
@@ -304,12 +441,9 @@ fn i12_login_replies_come_first(scene: &Scene) -> Result<(), String> {
 /// I13: completion, then announcement, each once, with the right mode and nothing else.
 fn i13_login_is_completed_then_announced(scene: &Scene) -> Result<(), String> {
     for seen in &scene.seen {
-        if let Seen::Announced { expected, got, is_success } = seen {
-            let wanted = expected.map(|(method, mode)| (method, mode));
-            let got_parts = (got.0.as_str(), got.1.as_deref());
-            ensure(wanted == Some(got_parts) && *is_success, || {
-                format!("announced {got:?}, not {expected:?}")
-            })?;
+        if let Seen::Announced { expected, got } = seen {
+            let is_right = expected.as_ref().is_some_and(|notice| got.fits(notice));
+            ensure(is_right, || format!("announced {got:?}, not {expected:?}"))?;
         }
     }
     Ok(())
@@ -318,8 +452,8 @@ fn i13_login_is_completed_then_announced(scene: &Scene) -> Result<(), String> {
 /// I14: the host is told of every change that it can see.
 fn i14_every_change_is_announced(scene: &Scene) -> Result<(), String> {
     for seen in &scene.seen {
-        if let Seen::NotAnnounced(method, mode) = seen {
-            return Err(format!("{method} {mode:?} did not come"));
+        if let Seen::NotAnnounced(notice) = seen {
+            return Err(format!("{notice:?} did not come"));
         }
     }
     let has_settled = scene.model.held_up() == 0 && scene.model.stage == Stage::Ready;
@@ -355,7 +489,20 @@ fn i16_reads_show_the_login_in_force(scene: &Scene) -> Result<(), String> {
 /// that are refused, and never for the host's tokens.
 fn i16_the_store_is_written_when_asked(scene: &Scene) -> Result<(), String> {
     let was_stored = scene.seen.iter().any(|seen| matches!(seen, Seen::Stored));
-    ensure(!was_stored, || "the store was written without a request for it".to_owned())
+    ensure(!was_stored, || "the store was written without a request for it".to_owned())?;
+    scene.model.store_trouble.clone().map_or(Ok(()), Err)?;
+    if !scene.has_touched_files || scene.world.exit().is_some() {
+        return Ok(());
+    }
+    let places = [
+        ("auth.json", &scene.model.stores.file, scene.auth_file()),
+        ("the keyring", &scene.model.stores.keyring, scene.keyring_entry()),
+    ];
+    for (place, wanted, got) in places {
+        let (wanted, got) = (wanted.shape(), Record::shape_of(got.as_deref()));
+        ensure(wanted == got, || format!("{place} holds `{got}`, not `{wanted}`"))?;
+    }
+    Ok(())
 }
 
 fn is_login(line: &Line) -> bool {
@@ -419,13 +566,27 @@ fn i21_the_forced_method_holds(scene: &Scene) -> Result<(), String> {
     Ok(())
 }
 
-/// I22: the server that issues tokens is not talked to on behalf of the host's.
+/// I20: no login of the server's own is used for another workspace than the forced one, however it
+/// came: stored at the start, from a browser, by a refresh, or from another process.
+fn i20_the_forced_workspace_holds_for_managed_logins(scene: &Scene) -> Result<(), String> {
+    let is_forced = scene.setting.forced_workspace;
+    for seen in &scene.seen {
+        if let Seen::Sent { sent, .. } = seen
+            && is_forced
+            && sent.bearer.as_ref().is_some_and(|bearer| bearer.contains(MANAGED_MARK))
+        {
+            let account = sent.account.as_deref();
+            ensure(account == Some(WORKSPACE), || format!("{:?} for {account:?}", sent.bearer))?;
+        }
+    }
+    Ok(())
+}
+
+/// I22: the server that issues tokens is not talked to while the host's are in force.
 fn i22_the_token_authority_is_left_alone(scene: &Scene) -> Result<(), String> {
     for seen in &scene.seen {
-        if let Seen::Sent { sent, .. } = seen {
-            ensure(!sent.url.contains("oauth") && !sent.url.contains("auth.openai.com"), || {
-                format!("a request to {}", sent.url)
-            })?;
+        if let Seen::Authority { sent, login, .. } = seen {
+            ensure(login.kind != Kind::External, || format!("a request to {}", sent.url))?;
         }
     }
     Ok(())
@@ -464,7 +625,7 @@ fn i25_a_refresh_takes_its_time_and_no_more(scene: &Scene) -> Result<(), String>
 /// that were given up.
 fn i26_answers_to_nothing_do_nothing(scene: &Scene) -> Result<(), String> {
     for seen in &scene.seen {
-        if let Seen::Noise { late_answer, outputs } = seen {
+        if let Seen::Noise { late_answer, strange_visit: false, outputs } = seen {
             return Err(format!("{outputs} effects of nothing (a late answer: {late_answer})"));
         }
     }
@@ -503,7 +664,7 @@ fn i29_no_token_is_refused_twice(scene: &Scene) -> Result<(), String> {
 /// I30: nothing is refreshed while an API key is in force.
 fn i30_api_keys_are_never_refreshed(scene: &Scene) -> Result<(), String> {
     for seen in &scene.seen {
-        if let Seen::Asked { login, .. } = seen {
+        if let Seen::Asked { login, .. } | Seen::Renewing { login, .. } = seen {
             ensure(login.kind != Kind::Key, || "asked while an API key is in force".to_owned())?;
         }
     }
@@ -550,6 +711,45 @@ fn check_unauthorized(turn: &serde_json::Value, words: &str) -> Result<(), Strin
     ensure(is_right, || format!("not unauthorized because of `{words}`: {turn}"))
 }
 
+/// I33: a turn that wants tokens in place of old ones goes on with the old ones when there are no
+/// new ones.
+fn i33_old_tokens_fail_nobody(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        match seen {
+            Seen::NotSent(why) if *why == ANYWAY => return Err(format!("not sent, though {why}")),
+            Seen::TurnOver { expected: None, free: false, turn } => {
+                ensure(turn["error"]["codexErrorInfo"] != "unauthorized", || {
+                    format!("a turn that only wanted fresher tokens has failed: {turn}")
+                })?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// I34: tokens are renewed when they were refused, when somebody asks for it, or when they are old;
+/// only those of the server's own.
+fn i34_tokens_are_renewed_when_they_are_old(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::Renewing { is_due, login, .. } = seen {
+            ensure(login.kind == Kind::Managed, || format!("renewed while {:?}", login.kind))?;
+            ensure(*is_due, || "a refresh that nothing called for".to_owned())?;
+        }
+    }
+    Ok(())
+}
+
+/// I35: a refresh token that was refused for good is not sent again.
+fn i35_a_dead_refresh_token_stays_unused(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::SpentAgain(token) = seen {
+            return Err(format!("{token} was refused for good, and is sent again"));
+        }
+    }
+    Ok(())
+}
+
 /// I36: whatever is sent carries the login in force, at once when a turn was waiting for it.
 fn i36_retries_carry_the_login_in_force(scene: &Scene) -> Result<(), String> {
     for seen in &scene.seen {
@@ -589,17 +789,45 @@ fn i38_no_secret_is_logged(scene: &Scene) -> Result<(), String> {
 /// I39: the account's tokens go only to the first party and to providers that ask for them.
 fn i39_tokens_go_where_they_belong(scene: &Scene) -> Result<(), String> {
     for seen in &scene.seen {
-        if let Seen::Sent { sent, login, expected: (bearer, _), is_model, .. } = seen {
-            ensure(sent.bearer.is_none() || bearer.is_some(), || {
-                format!("{:?} went to {}", sent.bearer, sent.url)
-            })?;
-            let base = scene.setting.base_url(login);
-            ensure(sent.url.starts_with(base), || format!("to {}, not {base}", sent.url))?;
-            let path = if *is_model { "/responses" } else { "/models?" };
-            ensure(sent.url[base.len()..].starts_with(path), || format!("to {}", sent.url))?;
+        match seen {
+            Seen::Sent { sent, login, expected: (bearer, _), .. } => {
+                ensure(sent.bearer.is_none() || bearer.is_some(), || {
+                    format!("{:?} went to {}", sent.bearer, sent.url)
+                })?;
+                let (base, path) = match sent.purpose {
+                    Purpose::Turn => (scene.setting.base_url(login), "/responses"),
+                    Purpose::Usage => ("https://chatgpt.com/backend-api", "/wham/usage"),
+                    _ => (scene.setting.base_url(login), "/models?"),
+                };
+                let rest = sent.url.strip_prefix(base);
+                ensure(rest.is_some_and(|rest| rest.starts_with(path)), || {
+                    format!("to {}, not {base}{path}", sent.url)
+                })?;
+            }
+            Seen::Authority { sent, is_due, .. } => {
+                let own = match sent.purpose {
+                    Purpose::Oust => "http://127.0.0.1:1455/cancel",
+                    _ => "https://auth.openai.com/",
+                };
+                ensure(sent.url.starts_with(own), || format!("tokens went to {}", sent.url))?;
+                ensure(sent.bearer.is_none() && sent.account.is_none(), || {
+                    format!("{} has a bearer", sent.url)
+                })?;
+                let text = || format!("a request that nothing called for: {:?}", sent.purpose);
+                ensure(*is_due || is_about_account(scene), text)?;
+            }
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// A request of a refresh that must not be sent is a matter of I45.
+fn is_about_account(scene: &Scene) -> bool {
+    scene.seen.iter().any(|seen| match seen {
+        Seen::Authority { sent, .. } => sent.purpose == Purpose::Refresh,
+        _ => false,
+    })
 }
 
 /// I40: requests that wait for nothing are answered in the same input, whatever else is going on.
@@ -625,8 +853,11 @@ fn i41_a_bad_record_is_reported(scene: &Scene) -> Result<(), String> {
 /// I42: after a logout that worked the record is gone.
 fn i42_logout_deletes_the_record(scene: &Scene) -> Result<(), String> {
     for (expected, got) in replies(scene) {
-        if matches!(expected.line, Line::Logout { .. }) && got.is_ok() && !scene.setting.ephemeral {
+        let is_kept = scene.setting.keeping != Keeping::Memory;
+        if matches!(expected.line, Line::Logout { .. }) && got.is_ok() && is_kept {
             ensure(scene.auth_file().is_none(), || "auth.json is still there".to_owned())?;
+            let entry = scene.keyring_entry().filter(|_| scene.model.stores.is_in_keyring());
+            ensure(entry.is_none(), || "the keyring's entry is still there".to_owned())?;
         }
     }
     Ok(())
@@ -634,13 +865,44 @@ fn i42_logout_deletes_the_record(scene: &Scene) -> Result<(), String> {
 
 /// I43: a record that was written may be read by its owner only.
 fn i43_the_record_is_private(scene: &Scene) -> Result<(), String> {
-    for (expected, got) in replies(scene) {
-        let is_saved = matches!(expected.line, Line::LoginKey { .. })
-            && got.is_ok()
-            && !scene.setting.ephemeral;
-        if is_saved {
-            let access = scene.world.files.access(AUTH_FILE);
-            ensure(access == Some(Access::Private), || format!("auth.json is {access:?}"))?;
+    let stores = &scene.model.stores;
+    let is_written = stores.file_is_ours && stores.file != Record::Nothing;
+    if is_written && scene.has_touched_files {
+        let access = scene.world.files.access(AUTH_FILE);
+        ensure(access == Some(Access::Private), || format!("auth.json is {access:?}"))?;
+    }
+    Ok(())
+}
+
+/// I44: a browser that does not know the login's state gets a page that says so, and nothing else
+/// happens. Every browser gets the page that is meant for it, without anything secret in it.
+fn i44_a_wrong_state_has_no_effect(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        match seen {
+            Seen::Noise { strange_visit: true, outputs, .. } => {
+                return Err(format!("{outputs} effects of a visit without the state"));
+            }
+            Seen::Page { expected, status, body } => {
+                ensure(*expected == Some(*status), || {
+                    format!("a page with {status}, not {expected:?}")
+                })?;
+                let mark = MARKS.iter().find(|mark| body.contains(**mark));
+                ensure(mark.is_none(), || "a page holds a token".to_owned())?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// I45: when the store holds another account's record, or none, nothing is asked of the authority,
+/// and the turns that wait hear of it.
+fn i45_no_refresh_for_another_account(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::Authority { sent, is_due, .. } = seen
+            && sent.purpose == Purpose::Refresh
+        {
+            ensure(*is_due, || "a refresh was asked for that must not be".to_owned())?;
         }
     }
     Ok(())

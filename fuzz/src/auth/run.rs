@@ -92,7 +92,7 @@ pub fn play_choices(seed: u64, c: &mut impl Choose) -> Result<(Script, Played), 
             script.steps.push(step.clone());
             scene.step(&step)?;
         }
-        let swarm = Swarm::choose(c);
+        let swarm = Swarm::choose(c, &script.setting);
         let count = 10 + c.below(STEPS_MAX - 10).unwrap_or_default();
         if let Some(swarm) = swarm {
             for _ in 0..count {

@@ -32,10 +32,12 @@ pub enum Line {
         /// By `loginChatGpt`.
         legacy: bool,
     },
-    /// Cancelling a login that does not exist.
+    /// Cancelling a login.
     CancelLogin {
         /// By `cancelLoginChatGpt`.
         legacy: bool,
+        /// Which.
+        id: String,
     },
     /// A logout.
     Logout {
@@ -51,7 +53,11 @@ pub enum Line {
     Status {
         /// Its `includeToken`.
         include: bool,
+        /// Its `refreshToken`.
+        refresh: bool,
     },
+    /// `account/rateLimits/read`
+    RateLimits,
     /// `userInfo`
     UserInfo,
     /// `getUserAgent`, which has nothing to do with accounts.
@@ -241,7 +247,8 @@ impl Answer {
     }
 }
 
-const UUID: &str = "01234567-89ab-4def-8123-456789abcdef";
+/// An id that no login has.
+pub const UUID: &str = "01234567-89ab-4def-8123-456789abcdef";
 
 impl Line {
     /// The method's name; a word for what is no request.
@@ -253,12 +260,13 @@ impl Line {
                 "account/login/start"
             }
             Line::LoginChatGpt { .. } => "loginChatGpt",
-            Line::CancelLogin { legacy: false } => "account/login/cancel",
+            Line::CancelLogin { legacy: false, .. } => "account/login/cancel",
             Line::CancelLogin { .. } => "cancelLoginChatGpt",
             Line::Logout { legacy: false } => "account/logout",
             Line::Logout { .. } => "logoutChatGpt",
             Line::ReadAccount { .. } => "account/read",
             Line::Status { .. } => "getAuthStatus",
+            Line::RateLimits => "account/rateLimits/read",
             Line::UserInfo => "userInfo",
             Line::Agent => "getUserAgent",
             Line::StartThread => "thread/start",
@@ -275,6 +283,15 @@ impl Line {
             self,
             Line::ReadAccount { .. } | Line::Status { .. } | Line::UserInfo | Line::Agent
         )
+    }
+
+    /// The same, once new tokens need not be asked for any more.
+    pub fn without_refresh(&self) -> Self {
+        match self {
+            Line::ReadAccount { .. } => Line::ReadAccount { refresh: false },
+            Line::Status { include, .. } => Line::Status { include: *include, refresh: false },
+            other => other.clone(),
+        }
     }
 
     /// Whether it wants a reply.
@@ -304,12 +321,15 @@ impl Line {
                 request(id, name, &format!(r#"{{"type":"chatgptAuthTokens",{members}}}"#))
             }
             Line::LoginChatGpt { legacy: false } => request(id, name, r#"{"type":"chatgpt"}"#),
-            Line::CancelLogin { .. } => request(id, name, &format!(r#"{{"loginId":"{UUID}"}}"#)),
+            Line::CancelLogin { id: login, .. } => {
+                request(id, name, &format!(r#"{{"loginId":"{login}"}}"#))
+            }
             Line::ReadAccount { refresh } => {
                 request(id, name, &format!(r#"{{"refreshToken":{refresh}}}"#))
             }
-            Line::Status { include } => {
-                request(id, name, &format!(r#"{{"includeToken":{include},"refreshToken":true}}"#))
+            Line::Status { include, refresh } => {
+                let params = format!(r#"{{"includeToken":{include},"refreshToken":{refresh}}}"#);
+                request(id, name, &params)
             }
             // A turn of a thread with a file ends when that is written, which the model does not follow.
             Line::StartThread => request(id, name, r#"{"ephemeral":true}"#),
@@ -321,7 +341,11 @@ impl Line {
                 let turn = turn.as_deref().unwrap_or_default();
                 request(id, name, &format!(r#"{{"threadId":"{thread}","turnId":"{turn}"}}"#))
             }
-            Line::LoginChatGpt { .. } | Line::Logout { .. } | Line::UserInfo | Line::Agent => {
+            Line::LoginChatGpt { .. }
+            | Line::Logout { .. }
+            | Line::UserInfo
+            | Line::RateLimits
+            | Line::Agent => {
                 format!(r#"{{"id":{id},"method":"{name}"}}"#)
             }
             Line::Answer { ask, answer } => answer.text(*ask),

@@ -1,20 +1,25 @@
 //! One session: a world, the model that follows it, and what the last step brought.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use understudy_core::{AskId, CallId, RefreshDenied, Signal};
 
+use super::grant::{Grant, Issued};
 use super::invariants::INVARIANTS;
+use super::model::login::{LoginStage, Proof, Visit};
+use super::model::store::Record;
 use super::model::{Model, Stage};
-use super::said::{Answer, JUNK, Line, SaidLine};
+use super::said::{Answer, JUNK, Line, SaidLine, UUID};
 use super::seen::Seen;
-use super::setting::{AUTH_FILE, Setting};
-use super::step::{Answering, Named, Say, Step, Wait};
-use super::tokens::{Tokens, Wanted};
+use super::setting::{AUTH_FILE, OTHER_WORKSPACE, Setting, WORKSPACE};
+use super::step::{Answering, Change, Named, Say, Step, Wait, Which};
+use super::tokens::{Kind, Login, Tokens, Wanted};
 use crate::choose::Seeded;
 use crate::world::backend::Response;
+use crate::world::fact::Port;
 use crate::world::grammar::Grammar;
-use crate::world::{Cut, Fault, Firing, World, log};
+use crate::world::{Cut, Fault, Firing, World, log, wall};
 
 /// A rule that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +48,8 @@ pub struct Scene {
     pub log: String,
     /// A file job ran during the last step.
     pub has_touched_files: bool,
+    /// Whose records were stored before the last step.
+    pub owners_before: Vec<String>,
     /// Turns that were interrupted keep their ids for later misuse.
     old_turns: Vec<String>,
     tokens_made: usize,
@@ -53,13 +60,13 @@ impl Scene {
     /// A session that has just begun. The seed is the machine's.
     pub fn new(setting: &Setting, seed: u64) -> Self {
         log::take();
-        let (setup, files) = setting.make();
+        let (setup, files, keyring) = setting.make();
         let mut bytes = [0; 32];
         let mut from = Seeded(seed);
         for chunk in bytes.chunks_mut(8) {
             chunk.copy_from_slice(&from.next_u64().to_le_bytes());
         }
-        let mut world = World::new(setup, files, bytes);
+        let mut world = World::new(setup, files, keyring, bytes);
         world.is_pushy = setting.pushy;
         Self {
             setting: setting.clone(),
@@ -70,6 +77,7 @@ impl Scene {
             seen: Vec::new(),
             log: String::new(),
             has_touched_files: false,
+            owners_before: Vec::new(),
             old_turns: Vec::new(),
             tokens_made: 0,
             requests: 0,
@@ -79,6 +87,9 @@ impl Scene {
     /// Takes a step and checks every invariant.
     pub fn step(&mut self, step: &Step) -> Result<(), Violation> {
         self.has_touched_files = matches!(step, Step::Job(..));
+        if self.has_touched_files {
+            self.owners_before = self.owners();
+        }
         self.take(step);
         self.check()
     }
@@ -164,6 +175,19 @@ impl Scene {
                     self.world.run_job(call, *fault);
                 }
             }
+            Step::Listen(port) => {
+                if let Some(call) = self.world.listener().map(|listener| listener.call) {
+                    self.world.listen(call, *port);
+                }
+            }
+            Step::Visit(visit, proof) => self.visit(*visit, *proof),
+            Step::Hold(is_held) => {
+                if let Some(call) = self.open_hold() {
+                    self.world.hold(call, *is_held);
+                }
+            }
+            Step::Grant(nth, grant) => self.grant(*nth, *grant),
+            Step::Elsewhere(change) => self.change_elsewhere(*change),
             Step::Wait(wait) => self.wait(*wait),
             Step::StopReading => self.world.set_reading(false),
             Step::Read(most) => self.world.read(*most),
@@ -171,6 +195,83 @@ impl Scene {
             Step::Eof => self.world.eof(),
             Step::Terminate => self.world.signal(Signal::Terminate),
         }
+    }
+
+    fn open_hold(&self) -> Option<CallId> {
+        self.world.holds().iter().find(|hold| !hold.is_answered).map(|hold| hold.call)
+    }
+
+    /// The `nth` request to the token authority that has no answer.
+    fn authority_call(&self, nth: usize) -> Option<CallId> {
+        let waiting = self.world.http().iter().filter(|http| http.answer.is_none());
+        let asked = waiting.filter(|http| http.sent.purpose.is_authority());
+        newest(asked.map(|http| http.call), nth)
+    }
+
+    fn grant(&mut self, nth: usize, grant: Grant) {
+        let Some(call) = self.authority_call(nth) else { return };
+        self.tokens_made += 1;
+        let issued = Issued::make(self.tokens_made, grant);
+        if self.world.answer(call, issued.status, issued.body.clone()) {
+            self.model.issued.insert(call, issued);
+        }
+    }
+
+    fn visit(&mut self, visit: Visit, proof: Proof) {
+        let attempt = self.model.attempt.as_ref();
+        let own = attempt.and_then(|attempt| attempt.state.clone());
+        let states = &self.model.states;
+        let state = match proof {
+            Proof::Right => own.unwrap_or_default(),
+            // An earlier login's, if there was one.
+            Proof::Wrong => {
+                let older = states.iter().rev().find(|state| Some(*state) != own.as_ref());
+                older.map_or("nobody-knows", String::as_str).to_owned()
+            }
+            Proof::Missing => String::new(),
+        };
+        let number = self.model.visits.len();
+        let code = format!("code-{number}-");
+        let path = match visit {
+            Visit::Code | Visit::Denied | Visit::NoCode => "/auth/callback",
+            Visit::Cancel => "/cancel",
+            Visit::Success => "/success",
+            Visit::Elsewhere => "/favicon.ico",
+        };
+        let rest = match visit {
+            Visit::Code => format!("code={code}"),
+            Visit::Denied => "error=access_denied&error_description=not+today".to_owned(),
+            Visit::NoCode => "code=".to_owned(),
+            Visit::Cancel | Visit::Success | Visit::Elsewhere => "x=1".to_owned(),
+        };
+        let state = if proof == Proof::Missing { state } else { format!("&state={state}") };
+        self.model.visits.push((visit, proof, code));
+        self.world.visit(number, format!("{path}?{rest}{state}"));
+    }
+
+    /// Another process changes what is stored.
+    fn change_elsewhere(&mut self, change: Change) {
+        self.tokens_made += 1;
+        let n = self.tokens_made;
+        let later = wall(self.world.mono()) + Duration::from_secs(1);
+        let account = self.model.login.account.as_deref().unwrap_or(WORKSPACE);
+        let other = if account == WORKSPACE { OTHER_WORKSPACE } else { WORKSPACE };
+        let of = |login: Login| {
+            let text = match login.kind {
+                Kind::Managed => login.record("chatgpt"),
+                _ => format!(r#"{{"auth_mode":"apikey","OPENAI_API_KEY":"{}"}}"#, login.token),
+            };
+            (Record::Of(Rc::new(login)), Some(text))
+        };
+        let (record, text) = match change {
+            Change::Refreshed => of(Login::managed(n, account, later)),
+            Change::OtherAccount => of(Login::managed(n, other, later)),
+            Change::Key => of(Login::key(&format!("skey-{n}"))),
+            Change::Removed => (Record::Nothing, None),
+            Change::Garbage => (Record::Broken, Some("{ skey-of-a-broken-file".to_owned())),
+        };
+        self.model.stores.put(record);
+        self.setting.put(&self.world.files, &self.world.keyring, text);
     }
 
     fn call(&self, nth: usize) -> Option<CallId> {
@@ -233,10 +334,19 @@ impl Scene {
             }
             Say::LoginTokens(wanted) => Line::LoginTokens(self.make_tokens(wanted)),
             Say::LoginChatGpt { legacy } => Line::LoginChatGpt { legacy },
-            Say::CancelLogin { legacy } => Line::CancelLogin { legacy },
+            Say::CancelLogin { legacy, which } => {
+                let open = self.model.attempt.as_ref().and_then(|attempt| attempt.id.clone());
+                let id = match which {
+                    Which::Open => open.or_else(|| self.model.ended_logins.last().cloned()),
+                    Which::Ended => self.model.ended_logins.last().cloned(),
+                    Which::Unknown => None,
+                };
+                Line::CancelLogin { legacy, id: id.unwrap_or_else(|| UUID.to_owned()) }
+            }
+            Say::RateLimits => Line::RateLimits,
             Say::Logout { legacy } => Line::Logout { legacy },
             Say::ReadAccount { refresh } => Line::ReadAccount { refresh },
-            Say::Status { include } => Line::Status { include },
+            Say::Status { include, refresh } => Line::Status { include, refresh },
             Say::UserInfo => Line::UserInfo,
             Say::Agent => Line::Agent,
             Say::StartThread => Line::StartThread,
@@ -315,13 +425,29 @@ impl Scene {
         if self.world.jobs().len() > 0 {
             return Some(Step::Job(0, Fault::None));
         }
+        if self.world.listener().is_some_and(|listener| !listener.is_open) {
+            return Some(Step::Listen(Port::Granted));
+        }
+        if self.open_hold().is_some() {
+            return Some(Step::Hold(true));
+        }
+        if self.authority_call(0).is_some() {
+            return Some(Step::Grant(0, Grant::Good));
+        }
+        let attempt = self.model.attempt.as_ref();
+        let is_open = attempt.is_some_and(|attempt| matches!(attempt.stage, LoginStage::Waiting));
+        if is_open && self.requests.is_multiple_of(2) && self.world.listener().is_some() {
+            return Some(Step::Visit(Visit::Code, Proof::Right));
+        }
         if self.unanswered_call(0).is_some() {
             return Some(Step::Respond(0, Response::Say, 1 << 16));
         }
         if self.answered_call(0).is_some() {
             return Some(Step::Finish(0, 1 << 16));
         }
-        if self.model.refresh.as_ref().is_some_and(|refresh| refresh.ask.is_some()) {
+        // Nobody listens to the host at the end.
+        let listens = self.model.stage < Stage::Closing;
+        if listens && self.model.refresh.as_ref().is_some_and(|refresh| refresh.ask.is_some()) {
             return Some(Step::Answer(0, Answering::Tokens(Wanted::GOOD)));
         }
         (self.world.timers() > 0).then_some(Step::Wait(Wait::ToNext))
@@ -343,7 +469,13 @@ impl Scene {
         if open != understudy_core::OpenWork::default() {
             return fail(format!("something is left: {open:?}"));
         }
-        for what in [Say::Status { include: true }, Say::ReadAccount { refresh: false }] {
+        let never = self.model.accepted.iter().find(|(_, completions)| **completions != 1);
+        if let Some((id, completions)) = never {
+            return fail(format!("login {id} has {completions} completions"));
+        }
+        for what in
+            [Say::Status { include: true, refresh: false }, Say::ReadAccount { refresh: false }]
+        {
             self.step(&Step::Say(what, false, Cut::Whole))?;
         }
         self.step(&Step::Eof)?;
@@ -354,8 +486,20 @@ impl Scene {
     }
 
     /// What is stored in `auth.json`.
-    pub fn auth_file(&self) -> Option<Vec<u8>> {
-        self.world.files.content(AUTH_FILE)
+    pub fn auth_file(&self) -> Option<String> {
+        let bytes = self.world.files.content(AUTH_FILE)?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// What is stored in the keyring.
+    pub fn keyring_entry(&self) -> Option<String> {
+        self.world.keyring.secrets().pop()
+    }
+
+    /// Whose records are stored, in the file and in the keyring.
+    pub fn owners(&self) -> Vec<String> {
+        let (file, entry) = (self.auth_file(), self.keyring_entry());
+        [file, entry].iter().map(|text| Record::owner_of(text.as_deref())).collect()
     }
 }
 

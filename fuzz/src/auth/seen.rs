@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::model::{Completion, Notice};
 use super::said::Line;
 use super::tokens::Login;
 use crate::world::fact::{Heard, Sent};
@@ -63,6 +64,46 @@ pub struct Expected {
     pub announced: Option<&'static str>,
 }
 
+/// A notification about the account, as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Its method.
+    pub method: String,
+    /// The mode it tells.
+    pub mode: Option<String>,
+    /// What it says of the end of a login.
+    pub completion: Option<Completed>,
+}
+
+/// The end of a login, as it was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// The login's id.
+    pub id: Option<String>,
+    /// It worked.
+    pub is_success: bool,
+    /// Why it did not.
+    pub error: Option<String>,
+}
+
+impl Announcement {
+    /// Whether it is what must come.
+    pub fn fits(&self, notice: &Notice) -> bool {
+        let fits = |wanted: &Completion, got: &Completed| {
+            let says = |words: &str| got.error.as_ref().is_some_and(|error| error.contains(words));
+            wanted.id == got.id
+                && got.is_success == wanted.words.is_none()
+                && wanted.words.as_ref().map_or(got.error.is_none(), |words| says(words))
+        };
+        self.method == notice.method
+            && self.mode.as_deref() == notice.mode
+            && match (&notice.completion, &self.completion) {
+                (Some(wanted), Some(got)) => fits(wanted, got),
+                (wanted, got) => wanted.is_none() && got.is_none(),
+            }
+    }
+}
+
 /// How a turn ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -92,20 +133,18 @@ pub enum Seen {
     },
     /// A request must have been answered in this input and was not.
     Unanswered(String),
-    /// A notification about the account: its method and mode.
+    /// A notification about the account.
     Announced {
         /// What it must be.
-        expected: Option<(&'static str, Option<&'static str>)>,
+        expected: Option<Notice>,
         /// What it is.
-        got: (String, Option<String>),
-        /// It does not tell of a failure.
-        is_success: bool,
+        got: Announcement,
     },
     /// This notification must have come in this input and did not.
-    NotAnnounced(&'static str, Option<&'static str>),
+    NotAnnounced(Notice),
     /// A warning at the start.
     Warned(String),
-    /// An HTTP request went out.
+    /// A request in the account's name went out.
     Sent {
         /// The request.
         sent: Rc<Sent>,
@@ -115,13 +154,42 @@ pub enum Seen {
         expected: (Option<String>, Option<String>),
         /// Something called for it.
         is_due: bool,
-        /// It is for the model.
-        is_model: bool,
         /// Why it must be sent.
         why: &'static str,
     },
     /// A turn must have sent a request in this input, for this reason, and has not.
     NotSent(&'static str),
+    /// A request to the token authority went out, or to whoever has the login port.
+    Authority {
+        /// The request.
+        sent: Rc<Sent>,
+        /// Who is signed in.
+        login: Rc<Login>,
+        /// Something called for it.
+        is_due: bool,
+    },
+    /// A refresh with the token authority was begun.
+    Renewing {
+        /// Something called for it.
+        is_due: bool,
+        /// None was under way.
+        is_first: bool,
+        /// Who is signed in.
+        login: Rc<Login>,
+    },
+    /// Refreshed tokens were put into the store, or should have been.
+    Renewed,
+    /// A refresh token was sent again that the authority had refused for good.
+    SpentAgain(String),
+    /// A browser got a page.
+    Page {
+        /// Its status, as it must be.
+        expected: Option<u16>,
+        /// Its status.
+        status: u16,
+        /// Its body.
+        body: Rc<String>,
+    },
     /// The host was asked for tokens.
     Asked {
         /// Something called for it.
@@ -169,6 +237,8 @@ pub enum Seen {
     Noise {
         /// It was an answer that nobody waited for.
         late_answer: bool,
+        /// It was a browser that does not know the login's state.
+        strange_visit: bool,
         /// How many effects.
         outputs: usize,
     },

@@ -1,17 +1,24 @@
 //! What a session begins with: configuration, stored credentials, and who is asked for tokens.
 
+use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
-use understudy_core::files::MemoryFiles;
+use jiff::SignedDuration;
+use understudy_core::files::{Files, MemoryFiles};
 use understudy_core::{Refresh, Setup};
 
+use super::model::store::{Record, Stores};
 use super::tokens::{self, Kind, Login};
 use crate::choose::Choose;
+use crate::world::{Fault, MemoryKeyring, wall};
 
 /// The folder with configuration and credentials.
 pub const HOME: &str = "/home/user/.codex";
 /// The stored credentials.
 pub const AUTH_FILE: &str = "/home/user/.codex/auth.json";
+/// The name of the keyring's entry, which is made of the folder's (auth.md §4.5).
+const KEYRING_ACCOUNT: &str = "cli|59448a44901f7128";
 /// The workspace that `forced_chatgpt_workspace_id` names.
 pub const WORKSPACE: &str = "org-a";
 /// Another one.
@@ -54,12 +61,29 @@ pub enum Stored {
     Key,
     /// A login of the server's own, in the workspace.
     Managed,
+    /// One whose tokens are old by their age.
+    ManagedOld,
+    /// One whose access token has run out by its own words.
+    ManagedExpired,
     /// One in the other workspace.
     ManagedElsewhere,
     /// A host's tokens, which nobody should have written.
     External,
     /// No JSON.
     Garbage,
+}
+
+/// Where credentials are kept (`cli_auth_credentials_store`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeping {
+    /// In `auth.json`.
+    File,
+    /// In the keyring.
+    Keyring,
+    /// In the keyring if it works, else in the file.
+    Auto,
+    /// Nowhere.
+    Memory,
 }
 
 /// A configuration, as data.
@@ -71,8 +95,10 @@ pub struct Setting {
     pub forced_method: Option<Forced>,
     /// Whether [`WORKSPACE`] is forced.
     pub forced_workspace: bool,
-    /// Credentials are kept in memory only.
-    pub ephemeral: bool,
+    /// Where credentials are kept.
+    pub keeping: Keeping,
+    /// There is a keyring.
+    pub has_keyring: bool,
     /// `request_max_retries`, where the provider can be configured.
     pub request_retries: u32,
     /// `stream_max_retries`, likewise.
@@ -93,7 +119,8 @@ impl Default for Setting {
             provider: Provider::Asks,
             forced_method: None,
             forced_workspace: false,
-            ephemeral: false,
+            keeping: Keeping::File,
+            has_keyring: true,
             request_retries: 1,
             stream_retries: 1,
             limit: Duration::from_secs(10),
@@ -107,8 +134,9 @@ impl Default for Setting {
 impl Setting {
     /// Any setting; half of them are the plain case in most respects.
     pub fn choose(c: &mut impl Choose) -> Option<Self> {
-        // A managed login asks the token authority, which is not in this world.
-        use Stored::{External, Garbage, Key, Nothing};
+        use Stored::{
+            External, Garbage, Key, Managed, ManagedElsewhere, ManagedExpired, ManagedOld, Nothing,
+        };
         Some(Self {
             provider: match c.weighted(&[18, 2, 1, 1, 1, 1])? {
                 0 => Provider::Asks,
@@ -124,12 +152,33 @@ impl Setting {
                 _ => None,
             },
             forced_workspace: c.one_in(3)?,
-            ephemeral: c.one_in(4)?,
+            keeping: c.pick(&[
+                Keeping::File,
+                Keeping::File,
+                Keeping::File,
+                Keeping::Keyring,
+                Keeping::Auto,
+                Keeping::Memory,
+            ])?,
+            has_keyring: !c.one_in(4)?,
             request_retries: c.below(3)?,
             stream_retries: c.below(3)?,
             limit: Duration::from_secs(c.pick(&[10, 10, 10, 45])?),
             embedder: c.one_in(5)?,
-            stored: c.pick(&[Nothing, Nothing, Nothing, Key, External, Garbage])?,
+            stored: c.pick(&[
+                Nothing,
+                Nothing,
+                Nothing,
+                Key,
+                External,
+                Garbage,
+                Managed,
+                Managed,
+                Managed,
+                ManagedElsewhere,
+                ManagedOld,
+                ManagedExpired,
+            ])?,
             pushy: c.one_in(8)?,
         })
     }
@@ -172,30 +221,51 @@ impl Setting {
         }
     }
 
-    /// The login in force at the start, and whether the host is warned of what is stored.
-    pub fn first_login(&self) -> (Login, bool) {
-        if self.ephemeral {
-            return (Login::none(), false);
-        }
-        let stored = self.stored_login();
-        let is_allowed = match (self.stored, self.forced_method) {
-            (Stored::External | Stored::Garbage, _) => false,
-            (Stored::Key, forced) => forced != Some(Forced::ChatGpt),
-            (Stored::Managed, forced) => forced != Some(Forced::Api),
-            (Stored::ManagedElsewhere, forced) => {
-                forced != Some(Forced::Api) && !self.forced_workspace
-            }
-            (Stored::Nothing, _) => true,
+    /// The login in force at the start, and whether the host is warned of what is stored, when
+    /// reading it goes wrong in this way.
+    pub fn first_login(&self, fault: Fault) -> (Login, bool) {
+        let login = match self.stores().load(fault) {
+            Err(()) => return (Login::none(), true),
+            Ok(Record::Of(login)) => login,
+            Ok(Record::Nothing | Record::Broken) => return (Login::none(), false),
         };
-        if is_allowed { (stored, false) } else { (Login::none(), true) }
+        let is_allowed = match (login.kind, self.forced_method) {
+            (Kind::Key, forced) => forced != Some(Forced::ChatGpt),
+            (_, Some(Forced::Api)) => false,
+            _ => !self.forced_workspace || login.account.as_deref() == Some(WORKSPACE),
+        };
+        if is_allowed { ((*login).clone(), false) } else { (Login::none(), true) }
+    }
+
+    /// The stores at the start.
+    pub fn stores(&self) -> Stores {
+        let record = match self.stored {
+            Stored::Nothing => Record::Nothing,
+            Stored::Garbage | Stored::External => Record::Broken,
+            _ => Record::Of(Rc::new(self.stored_login())),
+        };
+        Stores::new(self.keeping, self.has_keyring, record)
     }
 
     fn stored_login(&self) -> Login {
+        let start = wall(Duration::ZERO);
         match self.stored {
             Stored::Key => Login::key("skey-stored"),
-            Stored::Managed => managed(WORKSPACE),
-            Stored::ManagedElsewhere => managed(OTHER_WORKSPACE),
-            Stored::Nothing | Stored::External | Stored::Garbage => Login::none(),
+            Stored::ManagedElsewhere => Login::managed(0, OTHER_WORKSPACE, start),
+            Stored::ManagedOld => {
+                Login::managed(0, WORKSPACE, start - SignedDuration::from_hours(9 * 24))
+            }
+            Stored::ManagedExpired => {
+                let mut login = Login::managed(0, WORKSPACE, start);
+                let expiry = start.as_second() - 60;
+                login.token = tokens::jwt(&format!(r#"{{"exp":{expiry}}}"#), "mtok0-access");
+                if let Some(own) = &mut login.own {
+                    own.expiry = Some(expiry);
+                }
+                login
+            }
+            Stored::Managed | Stored::External => Login::managed(0, WORKSPACE, start),
+            Stored::Nothing | Stored::Garbage => Login::none(),
         }
     }
 
@@ -204,9 +274,8 @@ impl Setting {
             Stored::Nothing => None,
             Stored::Garbage => Some("{ skey-of-a-broken-file".to_owned()),
             Stored::Key => Some(r#"{"OPENAI_API_KEY":"skey-stored","theirs":1}"#.to_owned()),
-            Stored::Managed => Some(record("chatgpt", &managed(WORKSPACE))),
-            Stored::ManagedElsewhere => Some(record("chatgpt", &managed(OTHER_WORKSPACE))),
-            Stored::External => Some(record("chatgptAuthTokens", &managed(WORKSPACE))),
+            Stored::External => Some(self.stored_login().record("chatgptAuthTokens")),
+            _ => Some(self.stored_login().record("chatgpt")),
         }
     }
 
@@ -220,9 +289,12 @@ impl Setting {
         if self.forced_workspace {
             text.push_str("forced_chatgpt_workspace_id = 'org-a'\n");
         }
-        if self.ephemeral {
-            text.push_str("cli_auth_credentials_store = 'ephemeral'\n");
-        }
+        text.push_str(match self.keeping {
+            Keeping::File => "",
+            Keeping::Keyring => "cli_auth_credentials_store = 'keyring'\n",
+            Keeping::Auto => "cli_auth_credentials_store = 'auto'\n",
+            Keeping::Memory => "cli_auth_credentials_store = 'ephemeral'\n",
+        });
         if self.provider == Provider::BuiltIn {
             return text;
         }
@@ -246,13 +318,13 @@ impl Setting {
         text
     }
 
-    /// The setup of a machine, and its files.
-    pub fn make(&self) -> (Setup, MemoryFiles) {
+    /// The setup of a machine, its files and its keyring.
+    pub fn make(&self) -> (Setup, MemoryFiles, MemoryKeyring) {
         let files = MemoryFiles::new().with(format!("{HOME}/config.toml"), self.config());
-        if let Some(record) = self.record() {
-            files.put(AUTH_FILE, record);
-        }
+        let keyring =
+            if self.has_keyring { MemoryKeyring::default() } else { MemoryKeyring::absent() };
         files.folder("/work");
+        self.put(&files, &keyring, self.record());
         let mut setup = Setup::new(HOME, "/work");
         if self.provider == Provider::EnvKey {
             let vars = [("PROVIDER_KEY".to_owned(), PROVIDER_KEY.to_owned())];
@@ -260,25 +332,18 @@ impl Setting {
         }
         setup.refresh = if self.embedder { Refresh::Embedder } else { Refresh::Wire };
         setup.refresh_limit = self.limit;
-        (setup, files)
+        (setup, files, keyring)
     }
-}
 
-fn managed(workspace: &str) -> Login {
-    Login {
-        kind: Kind::Managed,
-        token: "mtok-access".to_owned(),
-        account: Some(workspace.to_owned()),
-        email: Some("managed@example.com".to_owned()),
-        plan: Some("pro"),
+    /// Puts a record where another server of this kind would, or takes it away from there.
+    pub fn put(&self, files: &MemoryFiles, keyring: &MemoryKeyring, record: Option<String>) {
+        if self.stores().is_in_keyring() {
+            return keyring.put("Codex Auth", KEYRING_ACCOUNT, record);
+        }
+        match record {
+            Some(record) => files.put(AUTH_FILE, record),
+            // There may be no such file.
+            None => drop(files.remove(Path::new(AUTH_FILE))),
+        }
     }
-}
-
-fn record(mode: &str, login: &Login) -> String {
-    let claims = tokens::claims(login.email.as_deref(), login.plan, login.account.as_deref());
-    let id_token = tokens::jwt(&claims, "mtok-signature");
-    let (access, account) = (&login.token, login.account.as_deref().unwrap_or_default());
-    format!(
-        r#"{{"auth_mode":"{mode}","OPENAI_API_KEY":null,"tokens":{{"id_token":"{id_token}","access_token":"{access}","refresh_token":"mtok-refresh","account_id":"{account}"}},"last_refresh":"2027-01-15T08:00:00Z"}}"#
-    )
 }

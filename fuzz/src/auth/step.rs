@@ -6,12 +6,15 @@ use std::time::Duration;
 use understudy_core::HttpFailureKind;
 use understudy_core::files::FileOp;
 
+use super::grant::Grant;
+use super::model::login::{Proof, Visit};
 use super::said::{JUNK, MALFORMED};
 use super::scene::Scene;
 use super::setting::{Setting, Stored};
-use super::tokens::{Account, Oddity, Shape, Wanted};
+use super::tokens::{Account, Kind, Oddity, Shape, Wanted};
 use crate::choose::Choose;
-use crate::world::backend::Response;
+use crate::world::backend::{HttpCall, Response};
+use crate::world::fact::Port;
 use crate::world::{Cut, Fault};
 
 /// One step. `nth` counts what is there, newest first; beyond the last it is the last.
@@ -41,6 +44,16 @@ pub enum Step {
     StaleTimer(usize),
     /// The `nth` file job is run, with a fault.
     Job(usize, Fault),
+    /// The listener that was asked for has its port, or not.
+    Listen(Port),
+    /// A browser comes.
+    Visit(Visit, Proof),
+    /// The lock between processes is held, or cannot be had.
+    Hold(bool),
+    /// The token authority answers its `nth` request.
+    Grant(usize, Grant),
+    /// Another process changes what is stored.
+    Elsewhere(Change),
     /// Time passes.
     Wait(Wait),
     /// The host stops reading.
@@ -63,16 +76,43 @@ pub enum Say {
     LoginKey { legacy: bool, is_empty: bool },
     LoginTokens(Wanted),
     LoginChatGpt { legacy: bool },
-    CancelLogin { legacy: bool },
+    CancelLogin { legacy: bool, which: Which },
     Logout { legacy: bool },
     ReadAccount { refresh: bool },
-    Status { include: bool },
+    Status { include: bool, refresh: bool },
+    RateLimits,
     UserInfo,
     Agent,
     StartThread,
     StartTurn { slot: usize, is_empty: bool },
     Interrupt { slot: usize, named: Named },
     Junk(usize),
+}
+
+/// Which login is to be cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The open one; else the last one.
+    Open,
+    /// One that is over.
+    Ended,
+    /// One that there never was.
+    Unknown,
+}
+
+/// What another process does to what is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It has refreshed the tokens of the account in force.
+    Refreshed,
+    /// It has signed in to another account.
+    OtherAccount,
+    /// It has signed in with an API key.
+    Key,
+    /// It has signed out.
+    Removed,
+    /// It has broken the record.
+    Garbage,
 }
 
 /// How an interrupt names its turn.
@@ -136,6 +176,12 @@ pub struct Swarm {
     stale: u32,
     reading: u32,
     endings: u32,
+    /// Logins in a browser.
+    browsers: u32,
+    /// The token authority's answers, and the locks.
+    grants: u32,
+    /// Other processes.
+    others: u32,
     /// Chances in 8 that answers and tokens are good.
     goodness: u32,
     /// Chances in 8 that file jobs fail.
@@ -147,25 +193,50 @@ pub struct Swarm {
 
 impl Swarm {
     /// Draws what this session is about: some things happen often, some not at all.
-    pub fn choose(c: &mut impl Choose) -> Option<Self> {
+    pub fn choose(c: &mut impl Choose, setting: &Setting) -> Option<Self> {
         let any = Self::choose_any(c)?;
-        if c.one_in(2)? {
-            return Some(any);
-        }
-        // Half of all sessions are about tokens that the backend refuses.
-        Some(Self {
+        let is_own = setting.first_login(Fault::None).0.kind == Kind::Managed;
+        Some(match c.below(8)? {
+            0 | 1 => any,
+            // A login in a browser, from its port to its record.
+            2 | 3 => Self {
+                logins: any.logins.min(1),
+                logouts: any.logouts.min(1),
+                jobs: 6,
+                turns: 1,
+                waits: 1,
+                browsers: 6,
+                grants: 6,
+                goodness: 4,
+                ..any
+            },
+            // Tokens of the server's own that the backend refuses.
+            4..=6 if is_own => Self {
+                logins: any.logins.min(1),
+                logouts: any.logouts.min(1),
+                browsers: any.browsers.min(1),
+                others: any.others.max(1),
+                ..any.about_refusals()
+            },
+            // The same with the host's tokens.
+            _ => Self { browsers: 0, ..any.about_refusals() },
+        })
+    }
+
+    fn about_refusals(self) -> Self {
+        Self {
             logins: 2,
-            logouts: any.logouts.min(1),
+            logouts: self.logouts.min(1),
             reads: 2,
             turns: 3,
-            interrupts: any.interrupts.max(1),
+            interrupts: self.interrupts.max(1),
             answers: 3,
             backend: 12,
             refusals: 24,
-            stale: any.stale.max(1),
+            stale: self.stale.max(1),
             waits: 1,
-            ..any
-        })
+            ..self
+        }
     }
 
     fn choose_any(c: &mut impl Choose) -> Option<Self> {
@@ -183,6 +254,9 @@ impl Swarm {
             stale: c.pick(&[0, 0, 1, 2])?,
             reading: c.pick(&[0, 0, 1, 2])?,
             endings: c.pick(&[0, 0, 0, 0, 1])?,
+            browsers: c.pick(&[0, 0, 1, 6])?,
+            grants: c.pick(&[3, 6, 10])?,
+            others: c.pick(&[0, 0, 1, 2])?,
             goodness: c.pick(&[1, 4, 7])?,
             faults: c.pick(&[0, 0, 2, 5])?,
             cuts: c.pick(&[0, 1, 4])?,
@@ -216,6 +290,11 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
         swarm.endings,
         has(scene.model.threads.len() < 3, 1),
         1,
+        swarm.browsers,
+        has(scene.world.listener().is_some(), 6 + 2 * swarm.browsers),
+        has(scene.world.holds().iter().any(|hold| !hold.is_answered), 2 * swarm.grants),
+        has(scene.world.http().iter().any(is_open_request), 2 * swarm.grants),
+        swarm.others,
     ];
     Some(match c.weighted(&weights)? {
         0 => say(login(c, swarm)?, c, swarm)?,
@@ -245,11 +324,80 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
         10 => reading(c)?,
         11 => ending(c)?,
         12 => say(Say::StartThread, c, swarm)?,
+        14 => say(browser_request(c)?, c, swarm)?,
+        15 => browser(c, scene)?,
+        16 => Step::Hold(!c.one_in(6)?),
+        17 => Step::Grant(c.below(2)? as usize, grant(c, swarm)?),
+        18 => Step::Elsewhere(c.pick(&[
+            Change::Refreshed,
+            Change::Refreshed,
+            Change::OtherAccount,
+            Change::Key,
+            Change::Removed,
+            Change::Garbage,
+        ])?),
         _ => {
             let junk =
                 [Say::Initialize, Say::Junk(c.below(u32::try_from(JUNK.len()).ok()?)? as usize)];
             say(c.pick(&junk)?, c, swarm)?
         }
+    })
+}
+
+/// A request to the token authority that has no answer.
+fn is_open_request(http: &HttpCall) -> bool {
+    http.answer.is_none() && http.sent.purpose.is_authority()
+}
+
+fn browser_request(c: &mut impl Choose) -> Option<Say> {
+    let which = c.pick(&[Which::Open, Which::Open, Which::Ended, Which::Unknown])?;
+    Some(match c.below(3)? {
+        0 => Say::CancelLogin { legacy: c.one_in(3)?, which },
+        _ => Say::LoginChatGpt { legacy: c.one_in(3)? },
+    })
+}
+
+fn browser(c: &mut impl Choose, scene: &Scene) -> Option<Step> {
+    let is_open = scene.world.listener().is_some_and(|listener| listener.is_open);
+    if !is_open || c.one_in(40)? {
+        return Some(Step::Listen(match c.weighted(&[6, 6, 1, 1])? {
+            0 => Port::Granted,
+            1 if c.below(2)? == 0 => Port::Granted,
+            1 => Port::InUse,
+            2 => Port::Refused,
+            _ => Port::Lost,
+        }));
+    }
+    let proof = match c.below(8)? {
+        0 => Proof::Wrong,
+        1 => Proof::Missing,
+        _ => Proof::Right,
+    };
+    let visit = match c.below(10)? {
+        0 => Visit::Denied,
+        1 => Visit::NoCode,
+        2 => Visit::Cancel,
+        3 => Visit::Success,
+        4 => Visit::Elsewhere,
+        _ => Visit::Code,
+    };
+    Some(Step::Visit(visit, proof))
+}
+
+fn grant(c: &mut impl Choose, swarm: &Swarm) -> Option<Grant> {
+    if c.below(8)? < swarm.goodness {
+        return c.pick(&[Grant::Good, Grant::Good, Grant::OtherPlan, Grant::NoIdToken]);
+    }
+    Some(match c.below(11)? {
+        0 => Grant::Elsewhere,
+        1 => Grant::Unnamed,
+        2 => Grant::Expired,
+        3 => Grant::BadIdToken,
+        4 => Grant::Nothing,
+        5 => Grant::Malformed,
+        6 => Grant::Invalid,
+        7 | 8 => Grant::Broken,
+        _ => Grant::Refused(c.below(4)? as usize),
     })
 }
 
@@ -278,7 +426,7 @@ pub fn prologue(c: &mut impl Choose, setting: &Setting) -> Option<Vec<Step>> {
         steps.push(plain(c.pick(&[
             Say::Agent,
             Say::StartThread,
-            Say::Status { include: true },
+            Say::Status { include: true, refresh: true },
         ])?));
     }
     if c.one_in(12)? {
@@ -289,7 +437,11 @@ pub fn prologue(c: &mut impl Choose, setting: &Setting) -> Option<Vec<Step>> {
         steps.push(Step::Job(0, Fault::None));
         steps.push(plain(Say::Initialize));
     }
-    let signs_in = if setting.stored == Stored::Nothing { c.below(8)? > 0 } else { c.one_in(3)? };
+    let signs_in = match setting.stored {
+        Stored::Nothing => c.below(8)? > 0,
+        _ if setting.first_login(Fault::None).0.kind == Kind::Managed => c.one_in(8)?,
+        _ => c.one_in(3)?,
+    };
     if signs_in {
         // The case that matters most: the host's tokens are in force.
         steps.push(plain(Say::LoginTokens(Wanted::GOOD)));
@@ -321,7 +473,7 @@ fn login(c: &mut impl Choose, swarm: &Swarm) -> Option<Say> {
         0 => Say::LoginTokens(wanted(c, swarm)?),
         1 => Say::LoginKey { legacy: c.one_in(3)?, is_empty: c.one_in(12)? },
         2 => Say::LoginChatGpt { legacy: c.one_in(2)? },
-        _ => Say::CancelLogin { legacy: c.one_in(2)? },
+        _ => Say::CancelLogin { legacy: c.one_in(2)?, which: Which::Unknown },
     })
 }
 
@@ -347,8 +499,9 @@ fn wanted(c: &mut impl Choose, swarm: &Swarm) -> Option<Wanted> {
 }
 
 fn read(c: &mut impl Choose) -> Option<Say> {
-    Some(match c.below(5)? {
-        0 | 1 => Say::Status { include: !c.one_in(4)? },
+    Some(match c.below(6)? {
+        0 | 1 => Say::Status { include: !c.one_in(4)?, refresh: !c.one_in(3)? },
+        5 => Say::RateLimits,
         2 => Say::ReadAccount { refresh: c.one_in(2)? },
         3 => Say::UserInfo,
         _ => Say::Agent,
@@ -435,6 +588,8 @@ fn fault(c: &mut impl Choose, swarm: &Swarm) -> Option<Fault> {
         Fault::Op(FileOp::Write),
         Fault::Op(FileOp::Remove),
         Fault::Op(FileOp::Lock),
+        Fault::Op(FileOp::Read),
+        Fault::Keyring,
         Fault::Lost,
     ])
 }

@@ -3,14 +3,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
 use understudy_core::{FreshTokens, Secret};
 
 use super::setting::{OTHER_WORKSPACE, WORKSPACE};
 
 /// In every token that a host hands in.
 pub const EXTERNAL_MARK: &str = "xtok";
+/// In every token of a login of the server's own.
+pub const MANAGED_MARK: &str = "mtok";
 /// In every credential of any kind.
-pub const MARKS: [&str; 4] = [EXTERNAL_MARK, "skey", "mtok", "pkey"];
+pub const MARKS: [&str; 4] = [EXTERNAL_MARK, "skey", MANAGED_MARK, "pkey"];
 
 /// How somebody is signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,19 +53,84 @@ pub struct Login {
     pub email: Option<String>,
     /// The user's plan.
     pub plan: Option<&'static str>,
+    /// What only a login of the server's own has.
+    pub own: Option<Own>,
+}
+
+/// What only a login of the server's own has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// Buys new tokens, once.
+    pub refresh: String,
+    /// The workspace by the id token, which the record's own may differ from.
+    pub claimed: Option<String>,
+    /// When the tokens were issued.
+    pub issued: Timestamp,
+    /// When the access token runs out, in seconds of the wall's clock, if it says so.
+    pub expiry: Option<i64>,
 }
 
 impl Login {
     /// Nobody.
     pub fn none() -> Self {
-        Self { kind: Kind::None, token: String::new(), account: None, email: None, plan: None }
+        Self {
+            kind: Kind::None,
+            token: String::new(),
+            account: None,
+            email: None,
+            plan: None,
+            own: None,
+        }
     }
 
     /// An API key's.
     pub fn key(key: &str) -> Self {
         Self { kind: Kind::Key, token: key.to_owned(), ..Self::none() }
     }
+
+    /// A login of the server's own: the `n`th, in this workspace, issued then.
+    pub fn managed(n: usize, workspace: &str, issued: Timestamp) -> Self {
+        let own = Own {
+            refresh: format!("mtok{n}-refresh"),
+            claimed: Some(workspace.to_owned()),
+            issued,
+            expiry: None,
+        };
+        Self {
+            kind: Kind::Managed,
+            token: format!("mtok{n}-access"),
+            account: Some(workspace.to_owned()),
+            email: Some(format!("managed-{n}@example.com")),
+            plan: Some("pro"),
+            own: Some(own),
+        }
+    }
+
+    /// Whether its tokens are old: by their own expiry, else by their age (auth.md §7.2, §14.2).
+    pub fn is_old(&self, now: Timestamp) -> bool {
+        let Some(own) = &self.own else { return false };
+        match own.expiry {
+            Some(expiry) => expiry <= now.as_second(),
+            None => now.duration_since(own.issued) > FRESH,
+        }
+    }
+
+    /// The record of it, as another server of this kind writes it.
+    pub fn record(&self, mode: &str) -> String {
+        let claimed = self.own.as_ref().and_then(|own| own.claimed.as_deref());
+        let id_token = jwt(&claims(self.email.as_deref(), self.plan, claimed), "mtok-signature");
+        let refresh = self.own.as_ref().map_or("", |own| own.refresh.as_str());
+        let issued = self.own.as_ref().map(|own| own.issued.to_string());
+        let (access, account) = (&self.token, self.account.as_deref().unwrap_or_default());
+        format!(
+            r#"{{"auth_mode":"{mode}","OPENAI_API_KEY":null,"tokens":{{"id_token":"{id_token}","access_token":"{access}","refresh_token":"{refresh}","account_id":"{account}"}},"last_refresh":"{}"}}"#,
+            issued.unwrap_or_default()
+        )
+    }
 }
+
+/// Age at which tokens without an expiry are old.
+const FRESH: SignedDuration = SignedDuration::from_hours(8 * 24);
 
 /// In which form the host hands tokens in (auth.md §14.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +247,7 @@ impl Tokens {
             email,
             // Only the newer shapes promise a plan.
             plan: plan.or((shape != Shape::Old).then_some("unknown")),
+            own: None,
         });
         let account_field = account.filter(|_| shape != Shape::Old);
         Self { access, id_token, account_field, shape, login }

@@ -2,7 +2,7 @@
 
 use understudy_core::CallId;
 
-use super::fact::Sent;
+use super::fact::{Purpose, Sent};
 use std::rc::Rc;
 
 /// What a response is about.
@@ -54,9 +54,8 @@ impl Response {
         }
     }
 
-    /// The body. `n` tells one response from another; `events` is false for requests that do not
-    /// want a stream.
-    pub fn body(self, n: u64, events: bool) -> String {
+    /// The body. `n` tells one response from another.
+    pub fn body(self, n: u64, purpose: Purpose) -> String {
         match self {
             Response::Status(status) => {
                 format!(r#"{{"error":{{"message":"scripted refusal {status}"}}}}"#)
@@ -65,8 +64,9 @@ impl Response {
                 r#"{"error":{"type":"usage_limit_reached","plan_type":"plus"}}"#.to_owned()
             }
             Response::Busy => "busy".to_owned(),
-            _ if !events => r#"{"models":[]}"#.to_owned(),
-            _ => self.stream(n),
+            _ if purpose == Purpose::Turn => self.stream(n),
+            _ if purpose == Purpose::Usage => r#"{"plan_type":"pro"}"#.to_owned(),
+            _ => r#"{"models":[]}"#.to_owned(),
         }
     }
 
@@ -166,8 +166,6 @@ pub struct HttpCall {
 /// A response on its way.
 #[derive(Debug)]
 pub struct Answering {
-    /// What it is about.
-    pub response: Response,
     /// Its whole body.
     pub body: String,
     /// Bytes of the body that arrived.

@@ -1,12 +1,10 @@
 //! Calls in a world: responses arrive in pieces, file jobs are run, when and how they are told to.
 
-use understudy_core::files::{
-    Disk, FaultHook, FileAnswer, FileError, FileErrorKind, FileOp, NoKeyring,
-};
+use understudy_core::files::{Disk, FaultHook, FileAnswer, FileError, FileErrorKind, FileOp};
 use understudy_core::{CallId, HttpFailure, HttpFailureKind, HttpHead, Input, Outcome};
 
 use super::backend::{Answering, HttpCall, Response};
-use super::fact::{Fact, Job, Part};
+use super::fact::{Fact, Job, Part, Purpose};
 use super::{Fault, FileCall, World};
 
 impl World {
@@ -17,26 +15,42 @@ impl World {
 
     /// The head of a response arrives.
     pub fn head(&mut self, call: CallId, response: Response) {
+        let n = self.responses + 1;
+        let purpose = |http: &HttpCall| http.sent.purpose;
+        let found = self.http.iter().find(|http| http.call == call);
+        let Some(purpose) = found.filter(|http| http.answer.is_none()).map(purpose) else { return };
+        let (status, headers) = (response.status(), response.headers());
+        self.begin(call, status, headers, response.body(n, purpose));
+    }
+
+    /// A whole answer with this body arrives; whether it could.
+    pub fn answer(&mut self, call: CallId, status: u16, body: String) -> bool {
+        let has_begun = self.begin(call, status, Vec::new(), body);
+        if has_begun {
+            self.finish(call, usize::MAX >> 1);
+        }
+        has_begun
+    }
+
+    fn begin(
+        &mut self,
+        call: CallId,
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: String,
+    ) -> bool {
         if !self.accepts_parts() {
-            return;
+            return false;
+        }
+        let Some(http) = self.http.iter_mut().find(|http| http.call == call) else { return false };
+        if http.answer.is_some() {
+            return false;
         }
         self.responses += 1;
-        let n = self.responses;
-        let Some(http) = self.http.iter_mut().find(|http| http.call == call) else { return };
-        if http.answer.is_some() {
-            return;
-        }
-        // What is no turn's is never refused here: only turns are followed in their refreshes.
-        let is_turn = http.sent.thread.is_some();
-        let response = match response {
-            Response::Status(401) if !is_turn => Response::Status(500),
-            response => response,
-        };
-        let body = response.body(n, http.sent.thread.is_some());
-        http.answer = Some(Answering { response, body, done: 0 });
-        let (status, headers) = (response.status(), response.headers());
+        http.answer = Some(Answering { body, done: 0 });
         self.facts.push(Fact::Backend(call, Part::Head(status)));
         self.input(Input::Done(call, Outcome::HttpHead(HttpHead { status, headers })));
+        true
     }
 
     /// At most `len` bytes of the body arrive.
@@ -102,7 +116,7 @@ impl World {
         let call = self.stale_calls[nth % count];
         let (status, headers) = (response.status(), response.headers());
         self.input(Input::Done(call, Outcome::HttpHead(HttpHead { status, headers })));
-        let body = response.body(0, true);
+        let body = response.body(0, Purpose::Turn);
         self.input(Input::Done(call, Outcome::HttpBytes(body.as_bytes())));
         self.input(Input::Done(call, Outcome::HttpEnd));
     }
@@ -129,18 +143,20 @@ impl World {
         if self.exit.is_some() {
             return;
         }
+        match fault {
+            Fault::Op(op) => self.files.inject(failing(op)),
+            Fault::Keyring => self.keyring.set_failing(true),
+            Fault::None | Fault::Lost => {}
+        }
         let outcome = match fault {
             Fault::Lost => Outcome::Lost,
-            Fault::None => {
-                Outcome::Files(Box::new(job.run(Disk { files: &self.files, keyring: &NoKeyring })))
-            }
-            Fault::Op(op) => {
-                self.files.inject(failing(op));
-                let answer = job.run(Disk { files: &self.files, keyring: &NoKeyring });
-                self.files.heal();
-                Outcome::Files(Box::new(answer))
+            Fault::None | Fault::Op(_) | Fault::Keyring => {
+                let disk = Disk { files: &self.files, keyring: &self.keyring };
+                Outcome::Files(Box::new(job.run(disk)))
             }
         };
+        self.files.heal();
+        self.keyring.set_failing(false);
         let done = match &outcome {
             Outcome::Files(answer) => match &**answer {
                 FileAnswer::Written(done) => done.is_ok(),
@@ -149,14 +165,16 @@ impl World {
             },
             _ => false,
         };
-        self.facts.push(Fact::Filed(call, kind, done));
+        self.facts.push(Fact::Filed(call, kind, fault, done));
         self.input(Input::Done(call, outcome));
     }
 }
 
 fn failing(op: FileOp) -> FaultHook {
-    Box::new(move |asked, _| {
+    Box::new(move |asked, path| {
+        // Reading fails for secrets only: what a thread does without its settings is another story.
+        let is_meant = op != FileOp::Read || path.ends_with("auth.json");
         let text = "scripted fault (os error 5)".to_owned();
-        (asked == op).then_some(FileError { kind: FileErrorKind::Other, text })
+        (asked == op && is_meant).then_some(FileError { kind: FileErrorKind::Other, text })
     })
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 use understudy_core::{AskId, CallId, ExitStatus, HttpFailureKind, TimerId};
 
+use super::Fault;
+
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Fact {
@@ -20,8 +22,14 @@ pub enum Fact {
     Fired(TimerId),
     /// A part of a response arrived.
     Backend(CallId, Part),
-    /// A file job ended.
-    Filed(CallId, Job, bool),
+    /// A file job ended, after it was done with this fault; whether it was done.
+    Filed(CallId, Job, Fault, bool),
+    /// The listener has its port, or not.
+    Listened(CallId, Port),
+    /// A browser came; the number is the one it was sent with.
+    Visited(CallId, usize),
+    /// The lock was granted or refused.
+    Held(CallId),
     /// The embedding program answered.
     Embedder(AskId, usize),
     /// The host has read this many bytes in all.
@@ -32,6 +40,12 @@ pub enum Fact {
     Sent(Rc<Sent>),
     /// A file job was started.
     FilesAsked(CallId, Job),
+    /// The login port was asked for.
+    ListenAsked(CallId),
+    /// The lock between processes was asked for.
+    HoldAsked(CallId),
+    /// A browser got a page: its status and body.
+    Page(u16, Rc<String>),
     /// A call was cancelled.
     Dropped(CallId),
     /// A timer was set, to fire after this long.
@@ -63,6 +77,88 @@ pub enum Part {
     Lost,
 }
 
+/// What becomes of a listener that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Port {
+    /// It has the port.
+    Granted,
+    /// Somebody else has it.
+    InUse,
+    /// It may not have it.
+    Refused,
+    /// The runtime loses it.
+    Lost,
+}
+
+/// What an HTTP request is for, as its address and its form tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// A turn's request to the model.
+    Turn,
+    /// The model list.
+    Models,
+    /// How much of the account is used.
+    Usage,
+    /// A login's code for tokens.
+    Exchange,
+    /// A login's tokens for an API key.
+    Key,
+    /// A refresh token for tokens.
+    Refresh,
+    /// A token is taken back.
+    Revoke,
+    /// A code that is typed elsewhere.
+    UserCode,
+    /// Whether it was typed.
+    Poll,
+    /// Whoever has the login port should go.
+    Oust,
+    /// None that is known.
+    Other,
+}
+
+impl Purpose {
+    /// What a request is for.
+    pub(super) fn of(url: &str, is_turn: bool, body: &str) -> Self {
+        let has = |part: &str| url.contains(part);
+        match () {
+            () if is_turn => Purpose::Turn,
+            () if has("/oauth/token") && body.contains("grant_type=authorization_code") => {
+                Purpose::Exchange
+            }
+            () if has("/oauth/token") && body.contains("token-exchange") => Purpose::Key,
+            () if has("/oauth/token") && body.contains(r#""refresh_token""#) => Purpose::Refresh,
+            () if has("/oauth/revoke") => Purpose::Revoke,
+            () if has("/deviceauth/usercode") => Purpose::UserCode,
+            () if has("/deviceauth/token") => Purpose::Poll,
+            () if url.ends_with(":1455/cancel") => Purpose::Oust,
+            () if has("/models?") => Purpose::Models,
+            () if url.ends_with("/usage") => Purpose::Usage,
+            () => Purpose::Other,
+        }
+    }
+
+    /// Whether it goes to the server that issues tokens.
+    pub fn is_authority(self) -> bool {
+        match self {
+            Purpose::Exchange
+            | Purpose::Key
+            | Purpose::Refresh
+            | Purpose::Revoke
+            | Purpose::UserCode
+            | Purpose::Poll => true,
+            Purpose::Turn | Purpose::Models | Purpose::Usage | Purpose::Oust | Purpose::Other => {
+                false
+            }
+        }
+    }
+
+    /// Whether it carries the account's own credential.
+    pub fn is_call(self) -> bool {
+        matches!(self, Purpose::Turn | Purpose::Models | Purpose::Usage)
+    }
+}
+
 /// The kind of a file job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Job {
@@ -81,6 +177,8 @@ pub enum Job {
 pub struct Sent {
     /// Its call.
     pub call: CallId,
+    /// What it is for.
+    pub purpose: Purpose,
     /// Where to.
     pub url: String,
     /// The text after `Bearer `, if there is such a header.
@@ -89,8 +187,8 @@ pub struct Sent {
     pub account: Option<String>,
     /// The thread it is for; none for requests that are for no thread.
     pub thread: Option<String>,
-    /// Bytes of its body.
-    pub body_len: usize,
+    /// Its body; not kept of requests to a model.
+    pub body: String,
 }
 
 /// A message of the server.

@@ -5,10 +5,12 @@
 //! what happened is told as [`Fact`]s, in order.
 
 pub mod backend;
+mod browser;
 mod calls;
 pub mod fact;
 pub mod grammar;
 mod host;
+mod keyring;
 pub mod log;
 mod time;
 
@@ -17,14 +19,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use understudy_core::files::{Disk, FileJob, FileOp, MemoryFiles, NoKeyring};
+use understudy_core::files::{Disk, FileJob, FileOp, MemoryFiles};
 use understudy_core::{
-    Call, CallId, Effect, ExitStatus, HttpRequest, Input, ListenFailure, Machine, Now, Outcome,
-    ProcessFailure, ProcessFailureKind, Setup, TimerId, limits,
+    Call, CallId, Effect, ExitStatus, HttpRequest, Input, Machine, Now, Outcome, ProcessFailure,
+    ProcessFailureKind, Setup, TimerId, limits,
 };
 
 use backend::HttpCall;
-use fact::{Fact, Heard, Job, Sent};
+use browser::{Hold, Listener};
+use fact::{Fact, Heard, Job, Purpose, Sent};
+pub use keyring::MemoryKeyring;
 
 /// How a chunk of the host's bytes is cut before it reaches the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub enum Fault {
     None,
     /// Every operation of this kind fails.
     Op(FileOp),
+    /// The keyring fails, where there is one.
+    Keyring,
     /// The backend of the machine breaks down and has no answer.
     Lost,
 }
@@ -73,12 +79,16 @@ pub struct World {
     machine: Machine,
     /// The files of the machine. They can be looked at, and changed by "somebody else".
     pub files: MemoryFiles,
-    started_at: Timestamp,
+    /// Its keyring.
+    pub keyring: MemoryKeyring,
     mono: Duration,
     timers: BTreeMap<TimerId, Duration>,
     stale_timers: Vec<TimerId>,
     http: Vec<HttpCall>,
     jobs: Vec<FileCall>,
+    listeners: Vec<Listener>,
+    visits: u64,
+    holds: Vec<Hold>,
     stale_calls: Vec<CallId>,
     /// Answers that come at once.
     instant: VecDeque<(CallId, Outcome<'static>)>,
@@ -114,19 +124,22 @@ pub struct World {
 
 impl World {
     /// A world whose machine was just made; its first file job waits to be run.
-    pub fn new(setup: Setup, files: MemoryFiles, seed: [u8; 32]) -> Self {
-        let started_at = Timestamp::from_second(1_800_000_000).unwrap_or(Timestamp::UNIX_EPOCH);
+    pub fn new(setup: Setup, files: MemoryFiles, keyring: MemoryKeyring, seed: [u8; 32]) -> Self {
         let mono = Duration::from_secs(1);
+        let started_at = wall(mono);
         let now = Now::new(mono, started_at);
         let mut world = Self {
             machine: Machine::new(setup, seed, now),
             files,
-            started_at,
+            keyring,
             mono,
             timers: BTreeMap::new(),
             stale_timers: Vec::new(),
             http: Vec::new(),
             jobs: Vec::new(),
+            listeners: Vec::new(),
+            visits: 0,
+            holds: Vec::new(),
             stale_calls: Vec::new(),
             instant: VecDeque::new(),
             responses: 0,
@@ -208,7 +221,7 @@ impl World {
     }
 
     fn now(&self) -> Now {
-        Now::new(self.mono, self.started_at + (self.mono - Duration::from_secs(1)))
+        Now::new(self.mono, wall(self.mono))
     }
 
     fn drain(&mut self) {
@@ -255,11 +268,11 @@ impl World {
                 self.note(call.0, b"cancel");
                 self.http.retain(|http| http.call != call);
                 self.jobs.retain(|job| job.call != call);
+                self.drop_listener(call);
                 self.stale_calls.push(call);
                 self.facts.push(Fact::Dropped(call));
             }
-            // No browser visits this world, and no program runs.
-            Effect::Feed(..) => {}
+            Effect::Feed(call, feed) => self.feed(call, feed),
             Effect::Exit(status) => {
                 self.exit = Some(status);
             }
@@ -282,16 +295,11 @@ impl World {
                 self.http.push(HttpCall { call, sent: Rc::clone(&sent), answer: None });
                 self.facts.push(Fact::Sent(sent));
             }
-            // No port is free here, and nobody else holds the lock.
-            Call::Listen(_) => {
-                let text = "no port is free".to_owned();
-                let failure = ListenFailure { is_in_use: false, text };
-                self.instant.push_back((call, Outcome::ListenFailed(failure)));
-            }
-            Call::Hold(_) => self.instant.push_back((call, Outcome::Held(Ok(())))),
             Call::Logs => self.instant.push_back((call, Outcome::Logs(String::new()))),
             // Nobody looks for files here.
             Call::Search(_) => self.instant.push_back((call, Outcome::Found(Vec::new()))),
+            Call::Listen(_) => self.start_listener(call),
+            Call::Hold(_) => self.start_hold(call),
             // There is no program here.
             Call::Process(_) => {
                 let text = "No such file or directory (os error 2)".to_owned();
@@ -306,13 +314,14 @@ impl World {
                     FileJob::Write { .. } => Job::Write,
                     // What is neither the account's nor a new thread's is done at once.
                     FileJob::Skills(_)
+                    | FileJob::Amend(_)
                     | FileJob::Append(_)
                     | FileJob::Thread(_)
                     | FileJob::Fork(_)
                     | FileJob::Config(_)
                     | FileJob::CheckPatch(_)
                     | FileJob::CommitPatch(_) => {
-                        let disk = Disk { files: &self.files, keyring: &NoKeyring };
+                        let disk = Disk { files: &self.files, keyring: &self.keyring };
                         let answer = Box::new(job.run(disk));
                         return self.instant.push_back((call, Outcome::Files(answer)));
                     }
@@ -356,9 +365,9 @@ impl World {
     }
 
     /// The most output that may wait for the host: what fits under the mark, and what one input may
-    /// add above it (an item's end and its turn's end show its text once more each).
+    /// add above it (an item's text, its end and its turn's end show it once each, in both dialects).
     pub fn backlog_limit(&self) -> usize {
-        limits::OUTPUT_HIGH_WATER + 3 * self.longest_line.max(4096)
+        limits::OUTPUT_HIGH_WATER + 6 * self.longest_line.max(4096)
     }
 
     fn note(&mut self, number: u64, bytes: &[u8]) {
@@ -381,18 +390,33 @@ fn fold(digest: &mut u64, bytes: &[u8]) {
     }
 }
 
+/// What the clock on the wall shows.
+pub fn wall(mono: Duration) -> Timestamp {
+    let start = Timestamp::from_second(STARTED_AT).unwrap_or(Timestamp::UNIX_EPOCH);
+    start + mono.saturating_sub(Duration::from_secs(1))
+}
+
+/// 2027-01-15T08:00:00Z
+const STARTED_AT: i64 = 1_800_000_000;
+
 fn sent(call: CallId, request: &HttpRequest) -> Sent {
     let header = |name: &str| {
         let found = request.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.expose().to_owned())
     };
+    let thread = header("session_id");
+    let body: String = match thread {
+        Some(_) => String::new(),
+        None => request.body.iter().map(|piece| &**piece).collect(),
+    };
     Sent {
         call,
+        purpose: Purpose::of(&request.url, thread.is_some(), &body),
         url: request.url.clone(),
+        body,
         bearer: header("authorization")
             .map(|value| value.strip_prefix("Bearer ").unwrap_or("(no bearer)").to_owned()),
         account: header("chatgpt-account-id"),
-        thread: header("session_id"),
-        body_len: request.body_len(),
+        thread,
     }
 }

@@ -16,7 +16,8 @@ use rustix::process::{
 };
 use understudy_core::ProcessExit;
 
-use super::Errand;
+use super::{Errand, Grave};
+use crate::sandbox::StandIn;
 
 /// A program that was started.
 #[derive(Debug)]
@@ -43,19 +44,27 @@ pub enum Streams {
     Terminal(OwnedFd),
 }
 
+/// What is kept while any of a program may run.
+pub(super) type Kept = Vec<StandIn>;
+
 /// A program that runs, or has ended and was not reaped. Dropping it kills the whole group.
 #[derive(Debug)]
 pub struct Child {
     /// None when reaped.
     leader: Option<process::Child>,
     group: Pid,
+    kept: Kept,
     errands: Sender<Errand>,
 }
 
 impl Child {
     pub(super) fn new(leader: process::Child, errands: Sender<Errand>) -> Self {
         let group = Pid::from_child(&leader);
-        Self { leader: Some(leader), group, errands }
+        Self { leader: Some(leader), group, kept: Kept::default(), errands }
+    }
+
+    pub(super) fn keep(&mut self, kept: Kept) {
+        self.kept = kept;
     }
 
     /// Kills the program and all of its group, at once and for good.
@@ -79,7 +88,7 @@ impl Child {
             Some(Err(_)) | None => ProcessExit::Code(-1),
         };
         self.leader = None;
-        let left = LeftBehind { group: self.group };
+        let left = LeftBehind { group: self.group, _kept: std::mem::take(&mut self.kept) };
         Ok((exit, left.is_running().then_some(left)))
     }
 }
@@ -89,7 +98,8 @@ impl Drop for Child {
         self.kill();
         if let Some(leader) = self.leader.take() {
             // A thread that is gone, because it panicked, leaves a zombie.
-            let _gone = self.errands.send(Errand::Bury(leader));
+            let grave = Grave { killed: leader, _kept: std::mem::take(&mut self.kept) };
+            let _gone = self.errands.send(Errand::Bury(grave));
         }
     }
 }
@@ -98,6 +108,7 @@ impl Drop for Child {
 #[derive(Debug)]
 pub struct LeftBehind {
     group: Pid,
+    _kept: Kept,
 }
 
 impl LeftBehind {

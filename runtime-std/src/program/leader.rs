@@ -4,21 +4,17 @@
 //! thread held the allocator's lock, and nobody here would ever release it.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{ioctl_tiocsctty, setsid};
-use rustix::stdio::stdin;
+use rustix::stdio::stdout;
 
 /// What becomes of the new process before it is a program.
 #[derive(Debug, Default)]
 pub(super) struct Leader {
-    /// Its standard input becomes the terminal of its session.
+    /// Its standard output becomes the terminal of its session.
     pub(super) has_terminal: bool,
-    /// Descriptors that it keeps beside its standard streams, under their numbers.
-    pub(super) keeps: Vec<OwnedFd>,
 }
 
 impl Leader {
@@ -35,10 +31,7 @@ impl Leader {
                 close_on_exec_from(3);
             }
             if self.has_terminal {
-                ioctl_tiocsctty(stdin())?;
-            }
-            for fd in &self.keeps {
-                fcntl_setfd(fd, FdFlags::empty())?;
+                ioctl_tiocsctty(stdout())?;
             }
             Ok(())
         };

@@ -21,7 +21,9 @@ use std::time::Duration;
 
 use understudy_core::{ProcessFailure, ProcessFailureKind, ProcessRequest};
 
+use child::Kept;
 pub use child::{Child, LeftBehind, Started, Streams};
+pub(crate) use spawn::start_failure_kind;
 
 /// Between two looks at programs that were killed and have not ended yet.
 const BURY_EVERY: Duration = Duration::from_millis(10);
@@ -42,7 +44,7 @@ pub struct Programs {
 enum Errand {
     Start(Box<Order>),
     /// Reap one that was killed.
-    Bury(process::Child),
+    Bury(Grave),
 }
 
 struct Order {
@@ -51,6 +53,13 @@ struct Order {
     /// For the child, which outlives this.
     errands: Sender<Errand>,
     answer: Answer,
+}
+
+/// A program that was killed, and what was kept for it.
+#[derive(Debug)]
+struct Grave {
+    killed: process::Child,
+    _kept: Kept,
 }
 
 type Answer = Box<dyn FnOnce(Result<Started, ProcessFailure>) + Send>;
@@ -109,7 +118,7 @@ impl fmt::Debug for Programs {
 }
 
 fn work(todo: &Receiver<Errand>) {
-    let mut graves: Vec<process::Child> = Vec::new();
+    let mut graves: Vec<Grave> = Vec::new();
     loop {
         let errand = if graves.is_empty() {
             todo.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -121,15 +130,15 @@ fn work(todo: &Receiver<Errand>) {
                 let Order { request, helper, errands, answer } = *order;
                 answer(spawn::spawn(&request, helper.as_deref(), errands));
             }
-            Ok(Errand::Bury(killed)) => graves.push(killed),
+            Ok(Errand::Bury(grave)) => graves.push(grave),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) if graves.is_empty() => return,
             Err(RecvTimeoutError::Disconnected) => thread::sleep(BURY_EVERY),
         }
-        graves.retain_mut(|killed| matches!(killed.try_wait(), Ok(None)));
+        graves.retain_mut(|grave| matches!(grave.killed.try_wait(), Ok(None)));
     }
 }
 
-fn failure(kind: ProcessFailureKind, text: &dyn fmt::Display) -> ProcessFailure {
+pub(crate) fn failure(kind: ProcessFailureKind, text: &dyn fmt::Display) -> ProcessFailure {
     ProcessFailure { kind, text: text.to_string() }
 }

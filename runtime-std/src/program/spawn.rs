@@ -13,6 +13,7 @@ use understudy_core::approval::SandboxPlan;
 use understudy_core::{ProcessFailure, ProcessFailureKind, ProcessRequest, Stdio};
 
 use crate::files::OsFiles;
+use crate::sandbox::Confined;
 
 use super::child::{Child, Started, Streams, watch};
 use super::leader::Leader;
@@ -28,28 +29,34 @@ pub(super) fn spawn(
     let other = |error: io::Error| failure(ProcessFailureKind::Other, &error);
     enter(&request.cwd).map_err(|error| failure(ProcessFailureKind::Folder, &error))?;
     let plan = request.confinement.as_ref().map(|confinement| confinement.plan(&OsFiles));
-    if plan.is_some_and(|plan| plan != SandboxPlan::free()) {
-        let text = match helper {
-            Some(_) => "there is no sandbox for this system yet",
-            None => "the program around this server has no sandbox to offer",
-        };
-        return Err(failure(ProcessFailureKind::NoSandbox, &text));
-    }
-    let mut command = command(request)?;
+    let (confined, mut command) = match plan.filter(|plan| *plan != SandboxPlan::free()) {
+        Some(plan) => {
+            let (confined, command) = Confined::new(request, &plan, helper)?;
+            (Some(confined), command)
+        }
+        None => (None, command(request)?),
+    };
     let mut leader = Leader::default();
-    let master = connect(&mut command, &mut leader, request.stdio).map_err(other)?;
+    let master =
+        connect(&mut command, &mut leader, request.stdio, confined.is_some()).map_err(other)?;
     leader.lead(&mut command);
     let spawned = command.spawn();
     // It holds the program's ends of the streams.
     drop(command);
-    let mut spawned = spawned.map_err(|error| failure(kind(&error), &error))?;
+    let mut spawned = spawned.map_err(|error| match confined {
+        Some(_) => failure(ProcessFailureKind::NoSandbox, &format!("no sandbox: {error}")),
+        None => failure(start_failure_kind(&error), &error),
+    })?;
     let streams = match master {
         Some(master) => Some(Streams::Terminal(master)),
         None => pipes(&mut spawned),
     };
     let ended = watch(&spawned);
-    let child = Child::new(spawned, errands);
+    let mut child = Child::new(spawned, errands);
     // From here on a failure drops the child, which kills it.
+    if let Some(confined) = confined {
+        child.keep(confined.begin()?);
+    }
     let ended = ended.map_err(other)?;
     let Some(streams) = streams else {
         return Err(failure(ProcessFailureKind::Other, &"no streams"));
@@ -77,22 +84,28 @@ fn command(request: &ProcessRequest) -> Result<Command, ProcessFailure> {
     Ok(command)
 }
 
-/// Gives the command its standard streams, and back the master of its terminal if it has one.
+/// Gives the command its standard streams, and back the master of its terminal if it has one. What
+/// is to be confined has its orders on standard input, and connects that itself.
 fn connect(
     command: &mut Command,
     leader: &mut Leader,
     stdio: Stdio,
+    is_confined: bool,
 ) -> io::Result<Option<OwnedFd>> {
     match stdio {
         Stdio::Pipes => {
-            command.stdin(process::Stdio::null());
+            if !is_confined {
+                command.stdin(process::Stdio::null());
+            }
             command.stdout(process::Stdio::piped()).stderr(process::Stdio::piped());
             Ok(None)
         }
         Stdio::Terminal { rows, columns } => {
             let ends = terminal(rows, columns)?;
-            command.stdin(ends.slave.try_clone()?).stdout(ends.slave.try_clone()?);
-            command.stderr(ends.slave);
+            if !is_confined {
+                command.stdin(ends.slave.try_clone()?);
+            }
+            command.stdout(ends.slave.try_clone()?).stderr(ends.slave);
             leader.has_terminal = true;
             Ok(Some(ends.master))
         }
@@ -115,7 +128,8 @@ fn unblock(streams: &Streams) -> io::Result<()> {
     Ok(())
 }
 
-fn kind(error: &io::Error) -> ProcessFailureKind {
+/// Why the start of a program failed.
+pub(crate) fn start_failure_kind(error: &io::Error) -> ProcessFailureKind {
     match error.kind() {
         io::ErrorKind::NotFound
         | io::ErrorKind::PermissionDenied

@@ -92,3 +92,51 @@ fn a_file_cut_off_in_a_line_is_read_up_to_there_and_appended_to() {
         Ok(())
     });
 }
+
+#[test]
+fn what_a_thread_was_begun_with_holds_in_the_next_process() {
+    let replies = [Reply::say(1, "one"), Reply::say(2, "two"), Reply::say(3, "three")];
+    Scene::replies(replies).play(|stage| {
+        let schema = json!({"properties": {"n": {"minimum": 1, "description": "which"}}});
+        let tool = |name: &str, schema: &Value| {
+            json!({"name": name, "description": "Looks up", "inputSchema": schema})
+        };
+        stage.sign_in(&tokens(1))?;
+        for (tools, text) in [
+            (json!([tool("a", &schema), tool("a", &schema)]), "duplicate dynamic tool name: a"),
+            (
+                json!([tool("a", &json!({"type": "null"}))]),
+                "dynamic tool input schema is not supported for a: unknown type `null`",
+            ),
+        ] {
+            let refused = stage.host.call("thread/start", json!({"dynamicTools": tools}))?;
+            assert_eq!(refused["error"], json!({"code": -32600, "message": text}));
+        }
+        let tools = json!([tool("lookup", &schema)]);
+        let params = json!({"dynamicTools": tools, "baseInstructions": "Be brief."});
+        let thread = text(&stage.host.ask("thread/start", params)?, "/thread/id")?;
+        stage.turn(&thread, "first")?;
+
+        let mut next = stage.second_server()?;
+        next.ask(LOGIN, tokens(1).login())?;
+        next.ask("thread/resume", json!({"threadId": thread}))?;
+        let forked = next.ask("thread/fork", json!({"threadId": thread}))?;
+        for thread in [&thread, &text(&forked, "/thread/id")?] {
+            let input = json!([{"type": "text", "text": "again"}]);
+            next.ask("turn/start", json!({"threadId": thread, "input": input}))?;
+            next.notice("turn/completed")?;
+        }
+        for request in stage.backend.model_requests() {
+            let body = request.body.unwrap_or_default();
+            assert_eq!(body["instructions"], "Be brief.");
+            let last = body["tools"].as_array().and_then(|tools| tools.last());
+            let parameters = json!({"type": "object",
+                "properties": {"n": {"type": "number", "minimum": 1, "description": "which"}}});
+            let expected = json!({"type": "function", "name": "lookup", "strict": false,
+                "description": "Looks up", "parameters": parameters});
+            assert_eq!(last, Some(&expected));
+        }
+        quit(next);
+        Ok(())
+    });
+}

@@ -422,3 +422,30 @@ fn a_walk_by_change_asks_for_each_file_once() {
     assert_eq!((second.threads.len(), asked.load(Ordering::Relaxed)), (5, 6));
     assert_ne!(second.threads, first.threads);
 }
+
+/// A page by time of creation looks at the newest days alone.
+#[test]
+fn a_first_page_costs_the_same_however_much_is_stored() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let cost = |threads: u8| {
+        let files = MemoryFiles::new();
+        for id in 0..threads {
+            // Two hours apart, so that they lie in several days of one month.
+            let written = visible(i64::from(id) * 120, id);
+            files.put(written.path(), written.text());
+        }
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        files.inject(move |_, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            None
+        });
+        let page = ThreadListJob { limit: 5, ..base_job() }.run(&files).expect("a page");
+        assert_eq!(page.threads.len(), 5);
+        asked.load(Ordering::Relaxed)
+    };
+    // The newest thread of both begins its day: 0 and 240 hours after the first are 08:53.
+    assert_eq!(cost(37), cost(121));
+}

@@ -19,7 +19,7 @@ const MORE_RECORDS: usize = 200;
 /// What the beginning of a rollout tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// What the thread is, without its instructions.
+    /// What the thread is, without its instructions and tools.
     pub meta: SessionMeta,
     /// What the user said first; empty if nothing.
     pub preview: String,
@@ -73,12 +73,17 @@ impl Search {
         let record = StoredLine::read(line).map_or(Record::Unknown, |line| line.record);
         match record {
             Record::SessionMeta(payload) if self.meta.is_none() => {
-                self.meta = serde_json::from_str(payload)
-                    .ok()
-                    .map(|meta| SessionMeta { base_instructions: None, ..meta });
+                let meta = serde_json::from_str(payload).ok();
+                self.meta = meta.map(|meta| SessionMeta {
+                    base_instructions: None,
+                    dynamic_tools: None,
+                    ..meta
+                });
             }
             Record::ResponseItem(item) if self.said.is_none() => {
-                self.said = ItemPeek::new(item).and_then(|item| item.user_text());
+                let text = ItemPeek::new(item).and_then(|item| item.user_text());
+                // A review is told of in the user's name; what was asked for, an event tells.
+                self.said = text.filter(|text| !text.starts_with("<user_action>"));
             }
             Record::Event(event) if self.told.is_none() => self.told = user_message(event),
             _ => {}

@@ -10,6 +10,7 @@ mod diff;
 mod edit;
 #[cfg(test)]
 mod fuzz;
+mod in_command;
 mod parse;
 mod place;
 mod plan;
@@ -24,7 +25,8 @@ mod turn_diff;
 pub(crate) use diff::touched;
 #[cfg(test)]
 pub(crate) use fuzz::fuzz_patch;
+pub(crate) use in_command::{InCommand, in_command};
 pub(crate) use parse::parse;
 pub(crate) use plan::{Plan, plan};
-pub(crate) use report::verification_failed;
+pub(crate) use report::{BARE_PATCH, verification_failed};
 pub(crate) use turn_diff::TurnDiff;

@@ -1,24 +1,15 @@
 //! What the paths in a patch mean.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use crate::config::lexical;
 use crate::files::{FileError, Files};
 
 /// The absolute path that `path` means in the folder `cwd`, without `.` and `..`. That is what
 /// rules look at, so it is also what is written to: `..` behind a link leads back to where the
 /// link is.
 pub(super) fn absolute(cwd: &Path, path: &str) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in cwd.join(path).components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => out.push(part),
-        }
-    }
-    out
+    lexical(&cwd.join(path))
 }
 
 /// Where the entry of this name is: links in its folders are followed, the last name is not.

@@ -43,3 +43,7 @@ impl fmt::Display for Report {
 pub(crate) fn verification_failed(error: &dyn std::error::Error) -> String {
     format!("apply_patch verification failed: {error}")
 }
+
+/// The output of a command that is a patch itself, without the call of the tool (engine.md §6.5).
+pub(crate) const BARE_PATCH: &str = "apply_patch verification failed: patch detected without \
+     explicit call to apply_patch. Rerun as [\"apply_patch\", \"<patch>\"]";

@@ -116,6 +116,19 @@ pub enum ParsedCommand {
     },
 }
 
+impl From<CommandAction> for ParsedCommand {
+    fn from(action: CommandAction) -> Self {
+        match action {
+            CommandAction::Read { command, name, path } => Self::Read { cmd: command, name, path },
+            CommandAction::ListFiles { command, path } => Self::ListFiles { cmd: command, path },
+            CommandAction::Search { command, query, path } => {
+                Self::Search { cmd: command, query, path }
+            }
+            CommandAction::Unknown { command } => Self::Unknown { cmd: command },
+        }
+    }
+}
+
 impl From<ParsedCommand> for CommandAction {
     fn from(parsed: ParsedCommand) -> Self {
         match parsed {

@@ -1,12 +1,16 @@
 //! The reference model's answers to requests about the account (auth.md §3).
 
+use std::rc::Rc;
+
 use serde_json::{Value, json};
 
-use super::Model;
+use super::login::Ended;
+use super::{Busy, Completion, Model, Notice, Who};
 use crate::auth::said::{Line, parse_refusal};
 use crate::auth::seen::Verdict;
-use crate::auth::setting::{Forced, WORKSPACE};
+use crate::auth::setting::{Forced, Keeping, WORKSPACE};
 use crate::auth::tokens::{Kind, Login, Shape, Tokens};
+use crate::world::Fault;
 
 /// E1: the host's tokens are in force.
 const E1: &str = "External auth is active. Use account/login/start (chatgptAuthTokens) to \
@@ -33,29 +37,42 @@ impl Model {
         let verdict = match &line {
             Line::LoginKey { key, .. } => match self.blocked_key() {
                 Some(refusal) => refusal,
-                None if self.setting.ephemeral => {
+                None if self.setting.keeping == Keeping::Memory => {
                     let key = key.clone();
+                    self.end_login(Ended::Canceled);
                     return self.signed_in_with_key(id, &line, &key);
                 }
                 None => {
+                    self.end_login(Ended::Canceled);
                     self.mark("store: save");
                     self.must_store = true;
-                    self.busy = Some((id, line));
+                    self.busy = Some(Busy::Request((id, line)));
                     return;
                 }
             },
-            Line::LoginChatGpt { .. } => self.blocked_chatgpt(),
+            Line::LoginChatGpt { .. } => match self.blocked_chatgpt() {
+                Some(refusal) => refusal,
+                None => return self.start_login(id, line),
+            },
             Line::LoginTokens(tokens) => {
                 let tokens = tokens.clone();
                 return self.login_tokens(id, &line, &tokens);
             }
             Line::Logout { .. } => return self.logout(id, line),
-            Line::CancelLogin { legacy: false } => Verdict::Exactly(json!({"status": "notFound"})),
-            Line::CancelLogin { .. } => {
-                Verdict::RefusedWith(-32600, "login id not found: ".to_owned())
+            Line::CancelLogin { id: named, .. } => {
+                let named = named.clone();
+                return self.cancel_login(id, &line, &named);
             }
+            Line::ReadAccount { refresh: true } | Line::Status { refresh: true, .. }
+                if self.login.kind == Kind::Managed && !self.is_dead() =>
+            {
+                self.mark("on demand: waits for tokens");
+                let again = line.without_refresh();
+                return self.wait_for_tokens(Who::Request(id, again), true);
+            }
+            Line::RateLimits => return self.want_usage(id, line),
             Line::ReadAccount { .. } => self.read_account(),
-            Line::Status { include } => Verdict::Exactly(self.status(*include)),
+            Line::Status { include, .. } => Verdict::Exactly(self.status(*include)),
             Line::UserInfo => Verdict::Exactly(json!({"allegedUserEmail": self.login.email})),
             other => unreachable!("{} is not about the account", other.method()),
         };
@@ -74,17 +91,16 @@ impl Model {
         None
     }
 
-    fn blocked_chatgpt(&mut self) -> Verdict {
+    fn blocked_chatgpt(&mut self) -> Option<Verdict> {
         if self.login.kind == Kind::External {
             self.mark("E1: chatgpt");
-            return Verdict::refused(-32600, E1);
+            return Some(Verdict::refused(-32600, E1));
         }
         if self.setting.forced_method == Some(Forced::Api) {
             self.mark("E3: chatgpt");
-            return Verdict::refused(-32600, E3);
+            return Some(Verdict::refused(-32600, E3));
         }
-        // The world has no port for the browser's visit.
-        Verdict::RefusedWith(-32603, "failed to start login server".to_owned())
+        None
     }
 
     fn login_tokens(&mut self, id: Option<String>, line: &Line, tokens: &Tokens) {
@@ -97,11 +113,20 @@ impl Model {
                     Kind::External => "tokens: over tokens",
                 });
                 self.sign_in(login);
-                self.notices.push_back(("account/login/completed", None));
+                if self.attempt.is_some() {
+                    self.mark("browser: overtaken by tokens");
+                }
+                self.end_login(Ended::Canceled);
+                self.notices.push_back(signed_in());
                 self.announce("account/updated");
                 Verdict::Exactly(json!({"type": "chatgptAuthTokens"}))
             }
-            Err(refusal) => refusal,
+            Err(refusal) => {
+                if self.setting.forced_method != Some(Forced::Api) {
+                    self.end_login(Ended::Canceled);
+                }
+                refusal
+            }
         };
         self.expect_reply(id.as_ref(), line, verdict);
     }
@@ -144,7 +169,7 @@ impl Model {
             self.announce("authStatusChange");
             json!({})
         } else {
-            self.notices.push_back(("account/login/completed", None));
+            self.notices.push_back(signed_in());
             self.announce("account/updated");
             json!({"type": "apiKey"})
         };
@@ -158,12 +183,17 @@ impl Model {
             Kind::Managed => "logout: a managed login",
             Kind::External => "logout: tokens",
         });
+        if self.attempt.is_some() {
+            self.mark("browser: overtaken by a logout");
+        }
+        self.after_logout = self.close_login(Ended::Canceled);
+        self.must_revoke = self.login.own.as_ref().map(|own| own.refresh.clone());
         self.sign_in(Login::none());
-        if self.setting.ephemeral {
+        if self.setting.keeping == Keeping::Memory {
             return self.signed_out(id, &line, true);
         }
         self.must_store = true;
-        self.busy = Some((id, line));
+        self.busy = Some(Busy::Request((id, line)));
     }
 
     fn signed_out(&mut self, id: Option<String>, line: &Line, done: bool) {
@@ -176,21 +206,42 @@ impl Model {
         self.expect_reply(id.as_ref(), line, verdict);
         let is_legacy = matches!(line, Line::Logout { legacy: true });
         self.announce(if is_legacy { "authStatusChange" } else { "account/updated" });
+        self.notices.extend(self.after_logout.take());
+    }
+
+    /// A job on the store is over: what came of it, then what it was for.
+    pub(super) fn on_stored(&mut self, fault: Fault, done: bool) {
+        let expected = match &self.busy {
+            Some(Busy::Request((_, Line::Logout { .. }))) => self.stores.delete(fault),
+            Some(Busy::Request((_, Line::LoginKey { key, .. }))) => {
+                self.stores.save(Rc::new(Login::key(key)), fault)
+            }
+            Some(Busy::Login) => match self.login_in_hand() {
+                Some(login) => self.stores.save(login, fault),
+                None => done,
+            },
+            Some(Busy::Request(_)) | None => done,
+        };
+        self.check_done(expected, done, "written");
+        self.stored(done);
     }
 
     /// The store is done; then come those who have waited for it.
-    pub(super) fn stored(&mut self, done: bool) {
+    fn stored(&mut self, done: bool) {
         match self.busy.take() {
-            Some((id, line @ Line::Logout { .. })) => self.signed_out(id, &line, done),
-            Some((id, Line::LoginKey { key, legacy })) if done => {
+            Some(Busy::Request((id, line @ Line::Logout { .. }))) => {
+                self.signed_out(id, &line, done);
+            }
+            Some(Busy::Request((id, Line::LoginKey { key, legacy }))) if done => {
                 let line = Line::LoginKey { key: key.clone(), legacy };
                 self.signed_in_with_key(id, &line, &key);
             }
-            Some((id, line)) => {
+            Some(Busy::Request((id, line))) => {
                 self.mark("store: save failed");
                 let text = "failed to save api key: ".to_owned();
                 self.expect_reply(id.as_ref(), &line, Verdict::RefusedWith(-32603, text));
             }
+            Some(Busy::Login) => self.login_saved(done),
             None => {}
         }
         while self.busy.is_none() {
@@ -226,4 +277,9 @@ impl Model {
             "requiresOpenaiAuth": requires,
         })
     }
+}
+
+/// A login of another kind than a browser's is done.
+fn signed_in() -> Notice {
+    Notice::completion(false, Completion { id: None, words: None })
 }

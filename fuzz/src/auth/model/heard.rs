@@ -6,7 +6,7 @@ use understudy_core::AskId;
 
 use super::{Model, Phase, Turn};
 use crate::auth::said::Line;
-use crate::auth::seen::{Expected, Seen, Verdict};
+use crate::auth::seen::{Announcement, Completed, Expected, Seen, Verdict};
 use crate::world::fact::Heard;
 
 impl Model {
@@ -25,6 +25,9 @@ impl Model {
                     if let Some(turn) = self.turns.iter_mut().find(unnamed) {
                         turn.id = Some(turn_id.to_owned());
                     }
+                }
+                if expected.as_ref().is_some_and(|e| matches!(e.line, Line::LoginChatGpt { .. })) {
+                    self.on_login_accepted(result);
                 }
                 if let Some(thread) = result["thread"]["id"].as_str() {
                     self.threads.push(thread.to_owned());
@@ -59,7 +62,7 @@ impl Model {
         let mode = match method {
             "account/updated" => Some(&params["authMode"]),
             "authStatusChange" => Some(&params["authMethod"]),
-            "account/login/completed" => None,
+            "account/login/completed" | "loginChatGptComplete" => None,
             "turn/completed" => {
                 let thread = params["threadId"].as_str().unwrap_or_default();
                 return self.on_turn_completed(thread, &params["turn"]);
@@ -70,10 +73,35 @@ impl Model {
             }
             _ => return,
         };
-        let got = (method.to_owned(), mode.and_then(|mode| mode.as_str()).map(str::to_owned));
+        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        let completion = mode.is_none().then(|| Completed {
+            id: text(&params["loginId"]),
+            is_success: params["success"] == true,
+            error: text(&params["error"]),
+        });
+        if let Some(id) = completion.as_ref().and_then(|completion| completion.id.as_ref()) {
+            *self.accepted.entry(id.clone()).or_default() += 1;
+        }
+        let mode = mode.and_then(text);
         let expected = self.notices.pop_front();
-        let is_success = method != "account/login/completed" || params["success"] == true;
-        self.seen.push(Seen::Announced { expected, got, is_success });
+        let got = Announcement { method: method.to_owned(), mode, completion };
+        self.seen.push(Seen::Announced { expected, got });
+    }
+
+    /// The reply to a login in a browser names it, and where the browser goes.
+    fn on_login_accepted(&mut self, result: &serde_json::Value) {
+        let id = result["loginId"].as_str().map(str::to_owned);
+        let url = result["authUrl"].as_str().unwrap_or_default();
+        let state = url.split(['?', '&']).find_map(|pair| pair.strip_prefix("state="));
+        let state = state.unwrap_or_default().to_owned();
+        if let Some(id) = &id {
+            self.accepted.insert(id.clone(), 0);
+        }
+        self.states.push(state.clone());
+        if let Some(attempt) = &mut self.attempt {
+            attempt.id = id;
+            attempt.state = Some(state);
+        }
     }
 
     pub(super) fn on_settled(&mut self) {
@@ -81,7 +109,8 @@ impl Model {
         let may_speak = input.is_loud || input.reads;
         if !may_speak && input.outputs > 0 {
             let late = input.has_ignored_answer;
-            self.seen.push(Seen::Noise { late_answer: late, outputs: input.outputs });
+            let (outputs, strange_visit) = (input.outputs, input.is_strange_visit);
+            self.seen.push(Seen::Noise { late_answer: late, strange_visit, outputs });
         }
         for (_, _, why) in self.overtaken.drain(..) {
             self.seen.push(Seen::NotSent(why));
@@ -99,14 +128,20 @@ impl Model {
         if std::mem::take(&mut self.must_store) {
             self.seen.push(Seen::Unmet("the store is written".to_owned()));
         }
-        if std::mem::take(&mut self.expects_timer) {
+        if self.expects_timer.take().is_some() {
             self.seen.push(Seen::NoLimit);
+        }
+        if let Some(text) = self.unmet() {
+            self.seen.push(Seen::Unmet(text));
+        }
+        for status in self.pages.drain(..) {
+            self.seen.push(Seen::Unmet(format!("a browser gets a page ({status})")));
         }
         for expected in self.expected.values().flatten() {
             self.seen.push(Seen::Unanswered(expected.line.method().to_owned()));
         }
-        if let Some((method, mode)) = self.notices.front() {
-            self.seen.push(Seen::NotAnnounced(method, *mode));
+        if let Some(notice) = self.notices.front() {
+            self.seen.push(Seen::NotAnnounced(notice.clone()));
         }
         if input.reads_asked > 0 && input.acts == 0 && input.went_out > 0 {
             self.seen.push(Seen::ReadActed);

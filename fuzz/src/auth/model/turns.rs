@@ -1,16 +1,18 @@
 //! The reference model's turns: what must be sent, and when one ends (auth.md §9, §13.2).
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use understudy_core::CallId;
 
-use super::{Model, Overtaken, Phase, Refreshing, Turn};
+use super::{Model, Overtaken, Phase, Turn, Who};
 use crate::auth::said::Line;
 use crate::auth::seen::{Ending, Seen, Verdict};
 use crate::auth::setting::PROVIDER_KEY;
 use crate::auth::tokens::Kind;
 use crate::world::fact::{Part, Sent};
+
+/// The authority has said before that it will not renew the tokens.
+const DEAD: &str = "401: fail, refused for good before";
 
 impl Model {
     pub(super) fn start_turn(
@@ -34,12 +36,18 @@ impl Model {
         let phase = if is_empty {
             Phase::MustEnd(Ending::Completed)
         } else {
-            match self.setting.credential(&self.login) {
+            let credential = self.setting.credential(&self.login).map(drop).map_err(str::to_owned);
+            match credential {
+                _ if self.should_freshen() => {
+                    self.mark("turn: waits for tokens in place of old ones");
+                    self.wait_for_tokens(Who::Turn(thread.clone(), self.turns_begun), true);
+                    Phase::Waiting
+                }
                 Ok(_) => {
                     let login = (Rc::clone(&self.login), self.generation);
                     Phase::MustSend("a turn begins", login)
                 }
-                Err(words) => Phase::MustEnd(Ending::NoCredential(words.to_owned())),
+                Err(words) => Phase::MustEnd(Ending::NoCredential(words)),
             }
         };
         self.turns.push(Turn {
@@ -94,13 +102,12 @@ impl Model {
             self.overtaken.push((thread.to_owned(), login, why));
         }
         if let Some(refresh) = &mut self.refresh {
-            refresh.waiters.remove(&(thread.to_owned(), number));
+            let who = Who::Turn(thread.to_owned(), number);
+            refresh.waiters.retain(|waiter| waiter.who != who);
         }
     }
 
-    pub(super) fn on_part(&mut self, call: CallId, part: Part) {
-        self.input.is_loud = true;
-        self.input.moved = Some(call);
+    pub(super) fn on_turn_part(&mut self, call: CallId, part: Part) {
         let at = self.turns.iter().position(
             |turn| matches!(turn.phase, Phase::Streaming { call: own, .. } if own == call),
         );
@@ -127,63 +134,63 @@ impl Model {
 
     /// What a 401 leads to (auth.md §13.2).
     fn unauthorized(&mut self, at: usize, used: u64, bearer: Option<String>) {
-        let has_own_key = bearer.as_deref() == Some(PROVIDER_KEY);
         let turn = &mut self.turns[at];
         turn.refused += 1;
-        let has_tried_all = turn.has_waited || turn.refused >= 3;
+        let (has_waited, refused) = (turn.has_waited, turn.refused);
         let is_text = bearer.as_ref().is_some_and(|bearer| !bearer.is_empty());
         let repeats = is_text && turn.bearers_refused.contains(&bearer);
-        self.seen.push(Seen::Refused { refused: turn.refused, repeats });
+        self.seen.push(Seen::Refused { refused, repeats });
         turn.bearers_refused.push(bearer.clone());
         let (thread, number) = (turn.thread.clone(), turn.number);
-        let is_for_nobody = bearer.is_none() && !self.setting.requires_auth();
-        let nothing_to_renew = is_for_nobody || self.login.kind == Kind::None;
-        let verdict = if has_own_key {
-            "401: fail, the provider's own key"
-        } else if has_tried_all {
-            "401: fail, refused again"
-        } else if nothing_to_renew {
-            "401: fail, nobody is signed in"
-        } else if used < self.generation {
-            "401: retry, the login has changed"
-        } else if self.login.kind != Kind::External {
-            "401: fail, nothing to refresh"
-        } else if self.refresh.is_some() {
-            "401: wait, a refresh runs"
-        } else {
-            "401: wait, a refresh begins"
-        };
+        let is_account = bearer.is_some() || self.setting.requires_auth();
+        let verdict = self.verdict(used, bearer.as_deref(), has_waited, refused, is_account);
         self.mark(verdict);
+        let words = self.dead.as_ref().map(|(_, words)| words.clone());
+        let login = (Rc::clone(&self.login), self.generation);
         let turn = &mut self.turns[at];
-        if verdict.starts_with("401: fail") {
+        if verdict == DEAD {
+            turn.phase = Phase::MustEnd(Ending::Unauthorized(words));
+        } else if verdict.starts_with("401: fail") {
             turn.phase = Phase::MustEnd(Ending::Unauthorized(None));
         } else if verdict.starts_with("401: retry") {
-            let login = (Rc::clone(&self.login), self.generation);
             turn.phase = Phase::MustSend("the login has changed since", login);
         } else {
             turn.phase = Phase::Waiting;
             turn.has_waited = true;
-            self.must_ask |= self.refresh.is_none();
-            let refresh = self.refresh.get_or_insert_with(|| Refreshing {
-                ask: None,
-                end: 0,
-                since: None,
-                timer: None,
-                waiters: BTreeSet::new(),
-            });
-            refresh.waiters.insert((thread, number));
+            self.wait_for_tokens(Who::Turn(thread, number), false);
         }
     }
 
-    pub(super) fn on_sent(&mut self, sent: &Rc<Sent>) {
-        self.input.outputs += 1;
-        self.input.went_out += 1;
-        let is_model = sent.thread.is_some();
+    /// What a 401 leads to, by name (auth.md §13.2). `is_account` tells whether the request was
+    /// made in the account's name, or would have been if somebody had been signed in.
+    pub(super) fn verdict(
+        &self,
+        used: u64,
+        bearer: Option<&str>,
+        has_waited: bool,
+        refused: u32,
+        is_account: bool,
+    ) -> &'static str {
+        match self.login.kind {
+            _ if bearer == Some(PROVIDER_KEY) => "401: fail, the provider's own key",
+            _ if has_waited || refused >= 3 => "401: fail, refused again",
+            Kind::None => "401: fail, nobody is signed in",
+            _ if !is_account => "401: fail, nobody is signed in",
+            _ if used < self.generation => "401: retry, the login has changed",
+            _ if self.is_dead() => DEAD,
+            Kind::Key => "401: fail, nothing to refresh",
+            Kind::Managed if self.refresh.is_some() => "401: wait, a renewal runs",
+            Kind::Managed => "401: wait, a renewal begins",
+            Kind::External if self.refresh.is_some() => "401: wait, a refresh runs",
+            Kind::External => "401: wait, a refresh begins",
+        }
+    }
+
+    pub(super) fn on_turn_sent(&mut self, sent: &Rc<Sent>) {
         let now = (Rc::clone(&self.login), self.generation);
         let own = |(thread, ..): &Overtaken| Some(thread) == sent.thread.as_ref();
         let overtaken = self.overtaken.iter().position(own);
         let ((login, _), is_due, why) = match self.sender(sent.thread.as_deref()) {
-            _ if !is_model => (now, true, "the model list"),
             _ if overtaken.is_some() => {
                 let (_, login, why) = self.overtaken.remove(overtaken.unwrap_or_default());
                 (login, true, why)
@@ -210,7 +217,7 @@ impl Model {
         };
         let expected = self.setting.credential(&login).unwrap_or_default();
         let sent = Rc::clone(sent);
-        self.seen.push(Seen::Sent { sent, login, expected, is_due, is_model, why });
+        self.seen.push(Seen::Sent { sent, login, expected, is_due, why });
     }
 
     /// The turn that must, or may, send a request now.
@@ -220,7 +227,11 @@ impl Model {
         let may = |turn: &Turn| {
             own(turn)
                 && match turn.phase {
-                    Phase::Free => self.input.timer_fired || self.input.freed == Some(turn.number),
+                    Phase::Free => {
+                        self.input.timer_fired
+                            || self.input.has_woken
+                            || self.input.freed == Some(turn.number)
+                    }
                     Phase::Streaming { call, .. } => self.input.moved == Some(call),
                     _ => false,
                 }

@@ -1,6 +1,7 @@
 //! What the tool promises, by rule, by property and under faults.
 
 mod cases;
+mod commands;
 mod faults;
 mod properties;
 mod turns;

@@ -1,0 +1,89 @@
+//! What tools need to know of the settings in force: how a call is read, whether a command may run
+//! and with what rights, and how the model is told what came of it.
+
+use std::path::PathBuf;
+
+use super::Conversation;
+use crate::approval::{
+    CommandRequest, CommandRuling, CommandTool, Rights, command_ruling, sandbox_kind,
+};
+use crate::config::features::Feature;
+use crate::model::catalogue::Truncation;
+use crate::process::{Confinement, ProcessRequest, Stdio, child_env};
+use crate::rules::Amendment;
+use crate::tools::{
+    OutputForm, PatchCheck, ShellCall, ToolFacts, has_shell, offers_freeform_patch,
+};
+
+impl Conversation {
+    /// What decides how a call of a tool is read.
+    pub(crate) fn tool_facts(&self) -> ToolFacts<'_> {
+        let has_shell = has_shell(&self.model, self.config.features);
+        ToolFacts { shell: has_shell.then_some(&*self.shell_path), dynamic: &self.dynamic_tools }
+    }
+
+    /// The job that checks a patch whose paths begin in `cwd`, under the settings in force.
+    pub(crate) fn patch_check(&self, text: String, cwd: PathBuf) -> PatchCheck {
+        let policy = self.settings.sandbox.clone();
+        PatchCheck { text, cwd, policy, env: self.env.clone() }
+    }
+
+    /// How the model is told what came of a command: it reads text where it writes patches as text.
+    pub(crate) fn output_form(&self, form: OutputForm) -> OutputForm {
+        match offers_freeform_patch(&self.model, &self.config) {
+            true => OutputForm::Text,
+            false => form,
+        }
+    }
+
+    /// How much of a tool's output the model is given.
+    pub(crate) fn truncation(&self) -> Truncation {
+        let limit = self.config.model.tool_output_token_limit;
+        match limit.and_then(|limit| u64::try_from(limit).ok()) {
+            Some(limit) => Truncation::Tokens(limit),
+            None => self.model.truncation_policy,
+        }
+    }
+
+    /// What becomes of a command under the settings and rules in force.
+    pub(crate) fn ruling(&self, call: &ShellCall) -> CommandRuling {
+        let request = CommandRequest {
+            argv: &call.argv,
+            shell: &self.shell_path,
+            tool: CommandTool::Shell,
+            policy: self.settings.approval_policy,
+            sandbox: sandbox_kind(&self.settings.sandbox),
+            escalation: call.escalation,
+            justification: call.justification.as_deref(),
+            prefix: call.prefix.as_deref().filter(|_| self.has_prefix_rules()),
+        };
+        command_ruling(request, &self.rules)
+    }
+
+    pub(super) fn has_prefix_rules(&self) -> bool {
+        self.config.features.has(Feature::RequestRule)
+    }
+
+    /// The program of a command, with just these rights.
+    pub(crate) fn process(
+        &self,
+        argv: Vec<String>,
+        cwd: PathBuf,
+        rights: Rights,
+    ) -> ProcessRequest {
+        let policy = &self.settings.sandbox;
+        let confinement = (rights == Rights::Sandboxed).then(|| Confinement {
+            policy: policy.clone(),
+            cwd: self.settings.cwd.clone(),
+            env: self.env.clone(),
+        });
+        let env = child_env(&self.config.shell_environment, &self.env, policy.has_network());
+        ProcessRequest { argv, cwd, env, stdio: Stdio::Pipes, confinement }
+    }
+
+    /// Allows what begins with these words from now on, and gives what saves that.
+    pub(crate) fn allow(&mut self, words: Vec<String>) -> Amendment {
+        self.rules.allow(&words);
+        Amendment { home: self.home.to_path_buf(), words }
+    }
+}

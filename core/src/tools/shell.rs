@@ -1,0 +1,204 @@
+//! The tools that run one command and wait for its end: what a call asks for, and how the model is
+//! told what came of it (engine.md §3.3).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::command::{Hazard, hazard, segments};
+use super::truncate::{truncate, truncate_with_header};
+use crate::approval::Escalation;
+use crate::limits;
+use crate::model::catalogue::Truncation;
+use crate::model::items::LocalShellAction;
+
+/// A command that the model wants to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ShellCall {
+    /// The tool's name, as the model called it.
+    pub(crate) tool: String,
+    /// Its words; at least one.
+    pub(crate) argv: Vec<String>,
+    /// Where to run it; relative to the turn's folder.
+    pub(crate) workdir: Option<String>,
+    /// How long it may run.
+    pub(crate) limit: Duration,
+    /// Whether it wants to leave the sandbox.
+    pub(crate) escalation: Escalation,
+    /// Why, for the user.
+    pub(crate) justification: Option<String>,
+    /// The beginning that the model would have allowed from now on.
+    pub(crate) prefix: Option<Vec<String>>,
+    /// How the model is told.
+    pub(crate) form: OutputForm,
+    /// It only reads, so that others may run beside it.
+    pub(crate) is_read_only: bool,
+}
+
+/// How a model is told what came of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutputForm {
+    /// As lines of text.
+    Text,
+    /// As JSON, unless the model is offered patches as free text (engine.md §1.9).
+    Structured,
+}
+
+/// The arguments of a shell tool, whose command is words or a line. Fields that are not known are
+/// nothing (engine.md §3.1).
+#[derive(Deserialize)]
+struct Arguments<C> {
+    command: C,
+    #[serde(default)]
+    login: Option<bool>,
+    #[serde(default)]
+    workdir: Option<String>,
+    #[serde(default, alias = "timeout")]
+    timeout_ms: Option<u64>,
+    #[serde(default)]
+    sandbox_permissions: Option<SandboxPermissions>,
+    #[serde(default)]
+    justification: Option<String>,
+    #[serde(default)]
+    prefix_rule: Option<Vec<String>>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SandboxPermissions {
+    UseDefault,
+    RequireEscalated,
+}
+
+impl From<Option<SandboxPermissions>> for Escalation {
+    fn from(asked: Option<SandboxPermissions>) -> Self {
+        match asked {
+            Some(SandboxPermissions::RequireEscalated) => Self::Required,
+            Some(SandboxPermissions::UseDefault) | None => Self::None,
+        }
+    }
+}
+
+impl ShellCall {
+    /// The call of a function, or what the model is told. `shell` is the user's.
+    pub(super) fn parse(tool: &str, arguments: &str, shell: &str) -> Result<Self, String> {
+        let fault = |error| format!("failed to parse function arguments: {error}");
+        if tool != "shell_command" {
+            let words: Arguments<Vec<String>> = serde_json::from_str(arguments).map_err(fault)?;
+            return Self::new(tool, words, OutputForm::Structured, shell);
+        }
+        let line: Arguments<String> = serde_json::from_str(arguments).map_err(fault)?;
+        let flag = if line.login.unwrap_or(true) { "-lc" } else { "-c" };
+        let command = vec![shell.to_owned(), flag.to_owned(), line.command];
+        let words = Arguments {
+            command,
+            login: line.login,
+            workdir: line.workdir,
+            timeout_ms: line.timeout_ms,
+            sandbox_permissions: line.sandbox_permissions,
+            justification: line.justification,
+            prefix_rule: line.prefix_rule,
+        };
+        Self::new(tool, words, OutputForm::Text, shell)
+    }
+
+    /// The API's own shell tool. Its variables and user are ignored (engine.md §3.3).
+    pub(super) fn of_local(action: &LocalShellAction, shell: &str) -> Result<Self, String> {
+        let words = Arguments {
+            command: action.command.clone(),
+            login: None,
+            workdir: action.working_directory.clone(),
+            timeout_ms: action.timeout_ms,
+            sandbox_permissions: None,
+            justification: None,
+            prefix_rule: None,
+        };
+        Self::new("local_shell", words, OutputForm::Structured, shell)
+    }
+
+    fn new(
+        tool: &str,
+        words: Arguments<Vec<String>>,
+        form: OutputForm,
+        shell: &str,
+    ) -> Result<Self, String> {
+        if words.command.is_empty() {
+            return Err("command args are empty".to_owned());
+        }
+        let limit = words.timeout_ms.map_or(limits::SHELL_LIMIT, Duration::from_millis);
+        Ok(Self {
+            tool: tool.to_owned(),
+            is_read_only: is_read_only(&words.command, shell),
+            argv: words.command,
+            workdir: words.workdir,
+            limit: limit.min(limits::SHELL_LIMIT_MAX),
+            escalation: words.sandbox_permissions.into(),
+            justification: words.justification,
+            prefix: words.prefix_rule.filter(|words| !words.is_empty()),
+            form,
+        })
+    }
+
+    /// Where it runs.
+    pub(crate) fn cwd(&self, turn: &Path) -> PathBuf {
+        self.workdir.as_ref().map_or_else(|| turn.to_owned(), |folder| turn.join(folder))
+    }
+}
+
+/// Whether nothing in a command does anything but read.
+fn is_read_only(argv: &[String], shell: &str) -> bool {
+    let segments = segments(argv, shell);
+    segments.certain
+        && segments.trusted
+        && segments.commands.iter().all(|words| hazard(words) == Hazard::Safe)
+}
+
+/// What came of a command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Report<'a> {
+    /// The code that it ended with.
+    pub(crate) exit_code: i32,
+    /// How long it ran.
+    pub(crate) took: Duration,
+    /// What it wrote.
+    pub(crate) text: &'a str,
+}
+
+impl Report<'_> {
+    /// What the model is told.
+    pub(crate) fn output(&self, form: OutputForm, policy: Truncation) -> String {
+        match form {
+            OutputForm::Text => self.as_text(policy),
+            OutputForm::Structured => self.structured(policy),
+        }
+    }
+
+    fn as_text(&self, policy: Truncation) -> String {
+        let Self { exit_code, text, .. } = *self;
+        let seconds = self.seconds();
+        let cut = truncate(text, policy);
+        let lines = text.lines().count();
+        let total = match cut.lines().count() == lines {
+            true => String::new(),
+            false => format!("Total output lines: {lines}\n"),
+        };
+        format!("Exit code: {exit_code}\nWall time: {seconds} seconds\n{total}Output:\n{cut}")
+    }
+
+    fn structured(&self, policy: Truncation) -> String {
+        let metadata =
+            serde_json::json!({ "exit_code": self.exit_code, "duration_seconds": self.seconds() });
+        let output = truncate_with_header(self.text, policy);
+        serde_json::json!({ "output": output, "metadata": metadata }).to_string()
+    }
+
+    fn seconds(&self) -> f64 {
+        (self.took.as_secs_f64() * 10.0).round() / 10.0
+    }
+}
+
+/// What stands before the output of a command that ran for too long.
+pub(crate) fn timed_out_text(limit: Duration, text: &str) -> String {
+    format!("command timed out after {} milliseconds\n{text}", limit.as_millis())
+}
