@@ -320,7 +320,8 @@ impl World {
                     | FileJob::Fork(_)
                     | FileJob::Config(_)
                     | FileJob::CheckPatch(_)
-                    | FileJob::CommitPatch(_) => {
+                    | FileJob::CommitPatch(_)
+                    | FileJob::Amend(_) => {
                         let disk = Disk { files: &self.files, keyring: &self.keyring };
                         let answer = Box::new(job.run(disk));
                         return self.instant.push_back((call, Outcome::Files(answer)));
