@@ -314,7 +314,6 @@ impl World {
                     FileJob::Write { .. } => Job::Write,
                     // What is neither the account's nor a new thread's is done at once.
                     FileJob::Skills(_)
-                    | FileJob::Amend(_)
                     | FileJob::Append(_)
                     | FileJob::Thread(_)
                     | FileJob::Fork(_)
