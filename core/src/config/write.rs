@@ -168,8 +168,7 @@ pub(crate) fn switch_skill(
 /// until it is written.
 fn hold(files: &dyn Files, ask: &ConfigAsk) -> Result<Box<dyn FileLock>, String> {
     let file = ask.user_file();
-    let target = files.real_path(&file).unwrap_or(file);
-    files.lock(&target).map_err(|error| format!("{} is in use: {error}", target.display()))
+    files.lock(&file).map_err(|error| format!("{} is in use: {error}", file.display()))
 }
 
 fn is_same_file(files: &dyn Files, named: &Path, user_file: &Path) -> bool {

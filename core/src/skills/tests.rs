@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use serde_json::json;
 
-use super::{SkillPlace, SkillsRead, list, section, usable};
+use super::{SkillPlace, SkillsRead, fuzz_skill, list, section, usable};
 use crate::config::{ConfigAsk, load};
 use crate::files::{FileError, FileErrorKind, FileOp, MemoryFiles};
 use crate::wire::v2::skills::{SkillScope, SkillsListEntry};
@@ -160,4 +161,14 @@ fn named_skills_are_read_whole() {
     let found = SkillsRead { skills: vec![place("a"), place("b")] }.run(&files).0;
     assert_eq!(found[0], (place("a"), Ok(head("a"))));
     assert!(found[1].1.as_ref().is_err_and(|text| text.contains("No such file")));
+}
+
+proptest! {
+    #[test]
+    fn any_text_can_be_a_skill(
+        text in "(---\n)?(name: |description: |metadata:\n  short-description: |[a-z]{1,3}|\n|[\\[\\]{}:'\"#&*|>!%@`?, \t-]|é){0,30}\n?(---\n)?",
+    ) {
+        fuzz_skill(text.as_bytes());
+        fuzz_skill(format!("---\nname: n\ndescription: d\n{text}\n---\n").as_bytes());
+    }
 }
