@@ -37,6 +37,11 @@ impl Rng {
         bytes
     }
 
+    /// A number below `bound`, which is not 0; as evenly spread as names need.
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
+        self.0.next_u32() % bound.max(1)
+    }
+
     /// A factor in [0.9, 1.1) for retry delays.
     pub(crate) fn jitter(&mut self) -> f64 {
         0.9 + 0.2 * (f64::from(self.0.next_u32()) / (f64::from(u32::MAX) + 1.0))

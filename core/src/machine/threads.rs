@@ -363,6 +363,7 @@ impl Machine {
             let refusal = Refusal::invalid(format!("thread not found: {}", id.0));
             self.out.refuse(ticket, &refusal);
         }
+        thread.conversation.sessions.kill_all(&mut self.out);
         let voice = Voice::new(&thread.conversation, "".into());
         voice.event(&mut self.out, "codex/event/shutdown_complete", || EventMsg::ShutdownComplete);
         self.out.forget_unheard(&thread.conversation.id_text);

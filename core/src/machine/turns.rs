@@ -4,13 +4,15 @@ use uuid::Uuid;
 
 use super::{Machine, Stage};
 use crate::auth::{AfterUnauthorized, ProviderAuth, Source, Waiter};
+use crate::effect::CallId;
+use crate::input::Outcome;
 use crate::model::errors::ModelError;
 use crate::model::review::ReviewOrder;
 use crate::outside::Outside;
 use crate::pending::Ticket;
 use crate::thread::open::{OpenDialect, OpenKind, Opening, Source as OpenSource, Wishes};
 use crate::thread::{self, Conversation, Start, ThreadId};
-use crate::turn::{Next, SendFacts, Turn};
+use crate::turn::{Next, SendFacts, ToolInput, Turn};
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::common::Empty;
 use crate::wire::v2::review::{ReviewDelivery, ReviewStartParams, ReviewStartResponse};
@@ -168,6 +170,21 @@ impl Machine {
     /// Ends the thread's turn, if one runs.
     pub(super) fn interrupt_turn(&mut self, thread: ThreadId) {
         self.with_turn(thread, |turn, out, conversation| turn.interrupt(out, conversation));
+    }
+
+    /// A program of the model's says something, or has ended.
+    pub(super) fn on_program(&mut self, thread: ThreadId, call: CallId, outcome: Outcome<'_>) {
+        let Some(found) = self.threads.get_mut(&thread) else { return };
+        let sessions = &mut found.conversation.sessions;
+        match (sessions.has(call), &found.turn) {
+            (true, None) => sessions.on_outcome(call, &outcome),
+            (true, Some(_)) => self.with_turn(thread, |turn, out, conversation| {
+                turn.on_session(out, conversation, call, &outcome)
+            }),
+            (false, _) => self.with_turn(thread, |turn, out, conversation| {
+                turn.on_tool_input(out, conversation, ToolInput::Outcome(call, outcome))
+            }),
+        }
     }
 
     /// Lets the thread's turn, if one runs, take something in; then does what it wants next.

@@ -33,8 +33,9 @@ use crate::model::usage::{TokenUsage, TokenUsageInfo};
 use crate::outside::Outside;
 use crate::rules::RuleSet;
 use crate::setup::{Environment, Setup};
+use crate::skills::SkillPlace;
 use crate::tools;
-use crate::turn::{Changed, Voice};
+use crate::turn::{Changed, Sessions, Voice};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
 use crate::wire::v2::common::{
     CollaborationMode, Json, ModeKind, SandboxPolicy, Settings as ModeSettings,
@@ -88,6 +89,8 @@ pub(crate) struct Conversation {
     pub(crate) approvals: SessionApprovals,
     /// Which commands may run.
     pub(crate) rules: RuleSet,
+    /// What the model has left running.
+    pub(crate) sessions: Sessions,
     history: Vec<Arc<str>>,
     /// How many items the history had when it was put away; none if it is here.
     shelved: Option<usize>,
@@ -97,6 +100,8 @@ pub(crate) struct Conversation {
     turn_marks: Vec<usize>,
     /// What the user and the project say; part of the context.
     user_instructions: Arc<str>,
+    /// Skills that the user may name.
+    pub(crate) skills: Arc<[SkillPlace]>,
     /// The context is recorded with the first turn: opening a stored thread leaves its file as it
     /// is (engine.md §1.2).
     is_context_due: bool,
@@ -165,11 +170,13 @@ impl Conversation {
             instructions,
             approvals: SessionApprovals::default(),
             rules: RuleSet::default(),
+            sessions: Sessions::default(),
             history: Vec::new(),
             shelved: None,
             unsaid: Vec::new(),
             turn_marks: Vec::new(),
             user_instructions: "".into(),
+            skills: Arc::default(),
             is_context_due: true,
             recorder: None,
             usage: None,
@@ -310,8 +317,10 @@ impl Conversation {
         let developer = self.config.instructions.developer.as_deref();
         messages.extend(developer.map(context::developer_json));
         messages.extend(mode);
-        let cwd = self.cwd_text();
-        messages.push(context::user_instructions_json(&cwd, &self.user_instructions));
+        if !self.user_instructions.is_empty() {
+            let cwd = self.cwd_text();
+            messages.push(context::user_instructions_json(&cwd, &self.user_instructions));
+        }
         messages.push(self.environment());
         messages
     }

@@ -81,7 +81,7 @@ impl Captured {
 impl Ends {
     const HALF: usize = KEPT / 2;
 
-    fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         let room = Self::HALF - self.head.len();
         let (head, tail) = bytes.split_at(room.min(bytes.len()));
         self.head.extend_from_slice(head);
@@ -89,6 +89,11 @@ impl Ends {
         let over = self.tail.len().saturating_sub(Self::HALF);
         self.tail.drain(..over);
         self.lost += over as u64;
+    }
+
+    /// All that is kept, as text.
+    pub(crate) fn text(&self) -> String {
+        text(&self.shown(KEPT))
     }
 
     fn len(&self) -> usize {

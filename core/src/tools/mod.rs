@@ -6,9 +6,12 @@
 mod captured;
 pub mod command;
 pub(crate) mod dynamic;
+mod image;
 mod offer;
 mod patch;
 mod patch_job;
+mod resources;
+mod session;
 mod shell;
 mod truncate;
 
@@ -21,11 +24,15 @@ use crate::wire::legacy::event_part::StepStatus;
 use crate::wire::v2::approval::ToolRequestUserInputQuestion;
 use crate::wire::v2::thread::DynamicToolSpec;
 
-pub(crate) use captured::{Captured, Decoder};
+pub(crate) use captured::{Captured, Decoder, Ends};
 pub(crate) use dynamic::DynamicCall;
-pub(crate) use offer::{has_shell, offered, offers_freeform_patch};
+pub(crate) use image::ImageFault;
+pub use image::{ImageJob, ImagesRead};
+pub(crate) use offer::{has_sessions, has_shell, offered, offers_freeform_patch};
 pub(crate) use patch::{BARE_PATCH, InCommand, Plan, TurnDiff, in_command};
 pub use patch_job::{CheckedPatch, CommittedPatch, PatchCheck, PatchCommit};
+pub(crate) use resources::ResourceCall;
+pub(crate) use session::{PLAIN_TERMINAL, SessionReport, SessionWish, Typing};
 pub(crate) use shell::{OutputForm, Report, ShellCall, timed_out_text};
 pub(crate) use truncate::truncate;
 
@@ -54,8 +61,14 @@ pub(crate) enum Work {
     AskUser(UserQuestions),
     /// To run a command and wait for its end.
     Command(Box<ShellCall>),
+    /// To type into a program that was left running, or to look at it.
+    Type(Typing),
     /// To have the client run a tool of its own.
     Dynamic(DynamicCall),
+    /// To show the model a picture, by its path.
+    ViewImage(String),
+    /// To ask MCP servers for resources.
+    Resources(ResourceCall),
 }
 
 /// What decides how a call is read.
@@ -63,6 +76,8 @@ pub(crate) enum Work {
 pub(crate) struct ToolFacts<'a> {
     /// Where the user's shell is, if the model may run commands.
     pub(crate) shell: Option<&'a str>,
+    /// Whether it may leave programs running.
+    pub(crate) has_sessions: bool,
     /// The tools of the client's own.
     pub(crate) dynamic: &'a [DynamicToolSpec],
 }
@@ -71,9 +86,13 @@ impl Work {
     /// Whether it may be done while others like it are (engine.md §3.2).
     pub(crate) fn is_shared(&self) -> bool {
         match self {
-            Self::Answer(_) => true,
+            Self::Answer(_) | Self::ViewImage(_) | Self::Resources(_) => true,
             Self::Command(call) => call.is_read_only,
-            Self::ShowPlan(_) | Self::Patch(_) | Self::AskUser(_) | Self::Dynamic(_) => false,
+            Self::ShowPlan(_)
+            | Self::Patch(_)
+            | Self::AskUser(_)
+            | Self::Dynamic(_)
+            | Self::Type(_) => false,
         }
     }
 }
@@ -112,6 +131,12 @@ pub(crate) struct PlanStep {
 #[derive(Debug, Deserialize)]
 pub(crate) struct UserQuestions {
     pub(crate) questions: Vec<ToolRequestUserInputQuestion>,
+}
+
+/// The arguments of `view_image`.
+#[derive(Deserialize)]
+struct ImageArguments {
+    path: String,
 }
 
 /// The arguments of `apply_patch` as a function.
@@ -168,6 +193,9 @@ fn function(name: &str, arguments: &str, facts: ToolFacts<'_>) -> Work {
         // First of all: a client's tool may stand in for one of ours.
         _ if facts.dynamic.iter().any(|spec| spec.name == name) => serde_json::from_str(arguments)
             .map(|arguments| Work::Dynamic(DynamicCall { tool: name.to_owned(), arguments })),
+        ("view_image", _) => {
+            serde_json::from_str(arguments).map(|ImageArguments { path }| Work::ViewImage(path))
+        }
         ("request_user_input", _) => serde_json::from_str(arguments).map(Work::AskUser),
         ("update_plan", _) => serde_json::from_str(arguments).map(Work::ShowPlan),
         ("apply_patch", _) => {
@@ -177,7 +205,16 @@ fn function(name: &str, arguments: &str, facts: ToolFacts<'_>) -> Work {
         ("shell" | "container.exec" | "local_shell" | "shell_command", Some(shell)) => {
             return command(ShellCall::parse(name, arguments, shell));
         }
-        _ => return Work::Answer(format!("unsupported call: {name}")),
+        ("exec_command", Some(shell)) if facts.has_sessions => {
+            return command(ShellCall::parse_exec(arguments, shell));
+        }
+        ("write_stdin", Some(_)) if facts.has_sessions => {
+            return Typing::parse(arguments).map_or_else(Work::Answer, Work::Type);
+        }
+        _ => match ResourceCall::parse(name, arguments) {
+            Some(call) => call.map(Work::Resources),
+            None => return Work::Answer(format!("unsupported call: {name}")),
+        },
     };
     work.unwrap_or_else(|error| {
         Work::Answer(format!("failed to parse function arguments: {error}"))

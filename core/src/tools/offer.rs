@@ -33,6 +33,12 @@ const SHELL: &str = "Runs a program and gives its output. To use shell syntax, r
 const SHELL_COMMAND: &str = "Runs a script in the user's shell and gives its output. Set `workdir` \
                              rather than changing the folder in the script.";
 
+const EXEC_COMMAND: &str = "Runs a script and gives what it has said after a while. A program that \
+                            still runs then stays open, and its session ID is given.";
+
+const WRITE_STDIN: &str = "Types into a program that `exec_command` has left running, and gives what \
+                           it has said since.";
+
 const FREEFORM: &str = "Changes files. The input is the patch itself, not JSON.";
 
 /// Who gets the function has no grammar to go by.
@@ -51,8 +57,10 @@ Paths are relative to the working folder.";
 /// The array for a model.
 pub(crate) fn offered(model: &ModelRecord, config: &Config) -> Arc<str> {
     let mut tools = Vec::new();
-    tools.extend(shell_tool(model, config.features));
+    tools.extend(shell_tools(model, config.features));
+    tools.extend(resource_tools());
     tools.push(update_plan());
+    tools.extend(config.features.has(Feature::CollaborationModes).then(request_user_input));
     match patch_tool(model, config.features) {
         Some(PatchTool::Freeform) => tools.push(json!({
             "type": "custom",
@@ -66,6 +74,7 @@ pub(crate) fn offered(model: &ModelRecord, config: &Config) -> Arc<str> {
         }
         None => {}
     }
+    tools.push(view_image());
     Value::Array(tools).to_string().into()
 }
 
@@ -74,10 +83,19 @@ pub(crate) fn has_shell(model: &ModelRecord, features: Features) -> bool {
     features.has(Feature::ShellTool) && model.shell_type != ShellType::Disabled
 }
 
-/// The shell tool that a model is used to.
-fn shell_tool(model: &ModelRecord, features: Features) -> Option<Value> {
+/// Whether the model may leave programs running.
+pub(crate) fn has_sessions(model: &ModelRecord, features: Features) -> bool {
+    let by_model = model.shell_type == ShellType::UnifiedExec;
+    has_shell(model, features) && (by_model || features.has(Feature::UnifiedExec))
+}
+
+/// The shell tools that a model is used to.
+fn shell_tools(model: &ModelRecord, features: Features) -> Vec<Value> {
     if !has_shell(model, features) {
-        return None;
+        return Vec::new();
+    }
+    if has_sessions(model, features) {
+        return vec![exec_command(features), write_stdin()];
     }
     let argv = json!({
         "type": "array",
@@ -85,7 +103,7 @@ fn shell_tool(model: &ModelRecord, features: Features) -> Option<Value> {
         "description": "The program and its arguments",
     });
     let line = json!({ "type": "string", "description": "The script, run by the user's shell" });
-    Some(match model.shell_type {
+    vec![match model.shell_type {
         ShellType::Local => json!({ "type": "local_shell" }),
         ShellType::ShellCommand => {
             let login = json!({
@@ -98,7 +116,39 @@ fn shell_tool(model: &ModelRecord, features: Features) -> Option<Value> {
         ShellType::Default | ShellType::UnifiedExec | ShellType::Disabled => {
             function("shell", SHELL, &run_properties(features, [("command", argv)]), &["command"])
         }
-    })
+    }]
+}
+
+fn number(description: &str) -> Value {
+    json!({ "type": "number", "description": description })
+}
+
+fn exec_command(features: Features) -> Value {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let flag = |description: &str| json!({ "type": "boolean", "description": description });
+    let more = [
+        ("cmd", text("The script")),
+        ("shell", text("The shell that runs it; the user's by default")),
+        ("login", flag("Whether the shell reads the user's profile first; true by default")),
+        ("tty", flag("Whether it has a terminal, so that `write_stdin` can type into it")),
+        ("yield_time_ms", number("How long to wait for its output; 10000 by default")),
+        ("max_output_tokens", number("The rest of the output is cut out of the middle")),
+    ];
+    let mut properties = run_properties(features, more);
+    if let Some(properties) = properties.as_object_mut() {
+        properties.remove("timeout_ms");
+    }
+    function("exec_command", EXEC_COMMAND, &properties, &["cmd"])
+}
+
+fn write_stdin() -> Value {
+    let properties = json!({
+        "chars": { "type": "string", "description": "What to type; nothing, to look only" },
+        "max_output_tokens": number("The rest of the output is cut out of the middle"),
+        "session_id": number("As `exec_command` gave it"),
+        "yield_time_ms": number("How long to wait for what it says; 250 by default"),
+    });
+    function("write_stdin", WRITE_STDIN, &properties, &["session_id"])
 }
 
 /// What every tool that runs a command takes, and more.
@@ -137,6 +187,79 @@ fn patch_tool(model: &ModelRecord, features: Features) -> Option<PatchTool> {
     model.apply_patch_tool_type.or(by_feature)
 }
 
+fn resource_tools() -> [Value; 3] {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let server = || text("The name of an MCP server; all of them by default");
+    let cursor = || text("What the page before gave as `nextCursor`; only with `server`");
+    let pages = json!({ "cursor": cursor(), "server": server() });
+    let one = json!({
+        "server": text("The name of the MCP server, as the list of resources has it"),
+        "uri": text("The resource, as the list has it"),
+    });
+    [
+        function(
+            "list_mcp_resources",
+            "Lists resources that MCP servers have, such as files, tables and facts about a program.",
+            &pages,
+            &[],
+        ),
+        function(
+            "list_mcp_resource_templates",
+            "Lists resources of MCP servers that take parameters.",
+            &pages,
+            &[],
+        ),
+        function(
+            "read_mcp_resource",
+            "Reads a resource of an MCP server.",
+            &one,
+            &["server", "uri"],
+        ),
+    ]
+}
+
+fn request_user_input() -> Value {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let option = json!({
+        "type": "object",
+        "properties": {
+            "description": text("One sentence: what choosing it leads to"),
+            "label": text("What the user picks; a few words"),
+        },
+        "required": ["label", "description"],
+        "additionalProperties": false,
+    });
+    let question = json!({
+        "type": "object",
+        "properties": {
+            "header": text("What it is about, in a word or two"),
+            "id": text("Names the answer, in snake_case"),
+            "options": {
+                "type": "array",
+                "description": "Two or three answers to choose from, the one to recommend first. The user can always write an answer of their own",
+                "items": option,
+            },
+            "question": text("One sentence"),
+        },
+        "required": ["id", "header", "question", "options"],
+        "additionalProperties": false,
+    });
+    let questions = json!({
+        "type": "array",
+        "description": "One question, or at most three",
+        "items": question,
+    });
+    let description = "Asks the user, and waits for the answers. Only in the modes Plan and Pair \
+                       Programming.";
+    function("request_user_input", description, &json!({ "questions": questions }), &["questions"])
+}
+
+fn view_image() -> Value {
+    let path = json!({ "type": "string", "description": "The file's path" });
+    let description = "Shows you a picture from a file: PNG, JPEG, GIF or WebP.";
+    function("view_image", description, &json!({ "path": path }), &["path"])
+}
+
 fn update_plan() -> Value {
     let step = json!({
         "type": "object",
@@ -157,16 +280,19 @@ fn update_plan() -> Value {
 }
 
 fn function(name: &str, description: &str, properties: &Value, required: &[&str]) -> Value {
+    let mut parameters = json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    });
+    if !required.is_empty() {
+        parameters["required"] = json!(required);
+    }
     json!({
         "type": "function",
         "name": name,
         "description": description,
         "strict": false,
-        "parameters": {
-            "type": "object",
-            "properties": properties,
-            "required": required,
-            "additionalProperties": false,
-        },
+        "parameters": parameters,
     })
 }

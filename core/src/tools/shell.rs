@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::command::{Hazard, hazard, segments};
+use super::session::SessionWish;
 use super::truncate::{truncate, truncate_with_header};
 use crate::approval::Escalation;
 use crate::limits;
@@ -22,8 +23,10 @@ pub(crate) struct ShellCall {
     pub(crate) argv: Vec<String>,
     /// Where to run it; relative to the turn's folder.
     pub(crate) workdir: Option<String>,
-    /// How long it may run.
+    /// How long it may run; for one that stays open, how long it is waited for.
     pub(crate) limit: Duration,
+    /// Whether it may stay open.
+    pub(crate) session: Option<SessionWish>,
     /// Whether it wants to leave the sandbox.
     pub(crate) escalation: Escalation,
     /// Why, for the user.
@@ -48,20 +51,20 @@ pub(crate) enum OutputForm {
 /// The arguments of a shell tool, whose command is words or a line. Fields that are not known are
 /// nothing (engine.md §3.1).
 #[derive(Deserialize)]
-struct Arguments<C> {
-    command: C,
+pub(super) struct Arguments<C> {
+    pub(super) command: C,
     #[serde(default)]
-    login: Option<bool>,
+    pub(super) login: Option<bool>,
     #[serde(default)]
-    workdir: Option<String>,
+    pub(super) workdir: Option<String>,
     #[serde(default, alias = "timeout")]
-    timeout_ms: Option<u64>,
+    pub(super) timeout_ms: Option<u64>,
     #[serde(default)]
-    sandbox_permissions: Option<SandboxPermissions>,
+    pub(super) sandbox_permissions: Option<SandboxPermissions>,
     #[serde(default)]
-    justification: Option<String>,
+    pub(super) justification: Option<String>,
     #[serde(default)]
-    prefix_rule: Option<Vec<String>>,
+    pub(super) prefix_rule: Option<Vec<String>>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -117,7 +120,7 @@ impl ShellCall {
         Self::new("local_shell", words, OutputForm::Structured, shell)
     }
 
-    fn new(
+    pub(super) fn new(
         tool: &str,
         words: Arguments<Vec<String>>,
         form: OutputForm,
@@ -133,6 +136,7 @@ impl ShellCall {
             argv: words.command,
             workdir: words.workdir,
             limit: limit.min(limits::SHELL_LIMIT_MAX),
+            session: None,
             escalation: words.sandbox_permissions.into(),
             justification: words.justification,
             prefix: words.prefix_rule.filter(|words| !words.is_empty()),
@@ -201,4 +205,76 @@ impl Report<'_> {
 /// What stands before the output of a command that ran for too long.
 pub(crate) fn timed_out_text(limit: Duration, text: &str) -> String {
     format!("command timed out after {} milliseconds\n{text}", limit.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Report, ShellCall, timed_out_text};
+    use crate::limits;
+    use crate::model::catalogue::Truncation;
+    use crate::tools::{OutputForm, Typing};
+    use std::time::Duration;
+
+    #[test]
+    fn text_and_json_say_the_same() {
+        let text = "a\nb\n".repeat(20);
+        let report = Report { exit_code: 1, took: Duration::from_millis(1260), text: &text };
+        let all = report.output(OutputForm::Text, Truncation::Bytes(1000));
+        assert_eq!(all, format!("Exit code: 1\nWall time: 1.3 seconds\nOutput:\n{text}"));
+        let cut = report.output(OutputForm::Text, Truncation::Bytes(4));
+        let head = "Exit code: 1\nWall time: 1.3 seconds\nTotal output lines: 40\nOutput:\na\n";
+        assert!(cut.starts_with(head), "{cut}");
+        let json = report.output(OutputForm::Structured, Truncation::Bytes(4));
+        assert!(json.contains(r#""output":"Total output lines: 40\n\na\n"#), "{json}");
+        let late = timed_out_text(Duration::from_millis(10), "x");
+        assert_eq!(late, "command timed out after 10 milliseconds\nx");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_model_sends_is_a_command_or_a_text(
+            tool in prop_oneof![
+                Just("shell"), Just("shell_command"), Just("exec_command"), Just("write_stdin"),
+            ],
+            field in prop_oneof![
+                Just("command"), Just("cmd"), Just("workdir"), Just("timeout_ms"), Just("timeout"),
+                Just("session_id"), Just("yield_time_ms"), Just("sandbox_permissions"),
+            ],
+            value in prop_oneof![
+                Just("[]"), Just("[\"a\"]"), Just("\"a\""), Just("null"), Just("-1"),
+                Just("18446744073709551615"), Just("1e400"), Just("{}"),
+                Just("\"require_escalated\""), Just("\"\\u0000\""),
+            ],
+            rest in prop_oneof![
+                Just(""), Just(",\"command\":[\"a\"]"), Just(",\"command\":\"a\""),
+                Just(",\"cmd\":\"a\""), Just(",\"session_id\":1"), Just(","),
+            ],
+        ) {
+            let arguments = format!("{{\"{field}\":{value}{rest}}}");
+            let call = match tool {
+                "exec_command" => ShellCall::parse_exec(&arguments, "/bin/bash"),
+                "write_stdin" => {
+                    if let Ok(typed) = Typing::parse(&arguments) {
+                        prop_assert!(typed.wait <= limits::SESSION_WAIT_MAX);
+                        prop_assert!(typed.wait >= limits::SESSION_WAIT_MIN);
+                    }
+                    return Ok(());
+                }
+                _ => ShellCall::parse(tool, &arguments, "/bin/bash"),
+            };
+            match call {
+                Ok(call) => {
+                    prop_assert!(!call.argv.is_empty());
+                    prop_assert!(call.limit <= limits::SHELL_LIMIT_MAX);
+                }
+                Err(text) => prop_assert!(
+                    text == "command args are empty"
+                        || text.starts_with("failed to parse function arguments: "),
+                    "{}", text
+                ),
+            }
+        }
+    }
 }

@@ -17,6 +17,8 @@ use serde_json::value::RawValue;
 use super::asking::Asking;
 use super::commanding::Commanding;
 use super::patching::Patching;
+use super::reading::Reading;
+use super::sessions::Looking;
 use super::{Next, Phase, Turn};
 use crate::effect::{AskId, CallId, TimerId};
 use crate::input::Outcome;
@@ -68,8 +70,12 @@ pub(super) enum Doing {
     Patch(Patching),
     /// A command is asked about, runs.
     Command(Commanding),
+    /// A program that was left running is looked at.
+    Look(Looking),
     /// The host answers a question.
     Ask(Asking),
+    /// Files are read.
+    Read(Reading),
 }
 
 /// In which words the user is asked.
@@ -97,6 +103,8 @@ pub(crate) enum ToolInput<'a> {
     Outcome(CallId, Outcome<'a>),
     /// The host's answer to a question, or its error.
     Answer(AskId, Result<&'a RawValue, &'a RawValue>),
+    /// A program that was left running has ended.
+    Ended(CallId),
     /// The time for something is over.
     Timer(TimerId),
 }
@@ -128,7 +136,7 @@ impl Calls {
     pub(super) fn is_writing(&self) -> bool {
         self.open().any(|open| match &open.doing {
             Doing::Patch(patch) => patch.is_writing(),
-            Doing::Command(_) | Doing::Ask(_) => false,
+            Doing::Command(_) | Doing::Look(_) | Doing::Ask(_) | Doing::Read(_) => false,
         })
     }
 
@@ -179,8 +187,14 @@ impl Doing {
             (Self::Patch(patch), ToolInput::Answer(ask, _)) => patch.waits_for_answer(*ask),
             (Self::Ask(asking), ToolInput::Answer(ask, _)) => asking.waits_for_answer(*ask),
             (Self::Command(command), input) => command.waits_for(input),
+            (Self::Look(looking), input) => looking.waits_for(input),
+            (Self::Read(reading), ToolInput::Outcome(call, _)) => reading.waits_for_call(*call),
             (Self::Ask(_), ToolInput::Outcome(..))
-            | (Self::Patch(_) | Self::Ask(_), ToolInput::Timer(_)) => false,
+            | (Self::Read(_), ToolInput::Answer(..))
+            | (
+                Self::Patch(_) | Self::Ask(_) | Self::Read(_),
+                ToolInput::Timer(_) | ToolInput::Ended(_),
+            ) => false,
         }
     }
 }
@@ -233,9 +247,12 @@ impl Turn {
             Work::Patch(text) => {
                 self.begin_patch(out, conversation, text, conversation.settings.cwd.clone())
             }
+            Work::Type(typing) => self.begin_typing(out, conversation, begun, typing),
             Work::Command(call) => self.begin_command(out, conversation, begun, *call),
             Work::AskUser(questions) => self.ask_user(out, conversation, begun, questions),
             Work::Dynamic(call) => self.call_dynamic(out, conversation, begun, call),
+            Work::ViewImage(path) => self.view_image(out, conversation, &path),
+            Work::Resources(call) => self.answer_resources(out, begun, call),
         }
     }
 
@@ -259,13 +276,19 @@ impl Turn {
             (Doing::Ask(asking), ToolInput::Answer(_, answer)) => {
                 Progress::Ended(asking.output(answer))
             }
+            (Doing::Look(looking), _) => self.on_looked(out, conversation, &begun, &looking),
             (Doing::Command(command), input) => {
                 self.on_command_input(out, conversation, &begun, command, input)
             }
-            (doing @ Doing::Ask(_), ToolInput::Outcome(..))
-            | (doing @ (Doing::Patch(_) | Doing::Ask(_)), ToolInput::Timer(_)) => {
-                Progress::Open(doing)
+            (Doing::Read(reading), ToolInput::Outcome(_, outcome)) => {
+                self.on_read(out, &begun, &reading, outcome)
             }
+            (doing @ Doing::Ask(_), ToolInput::Outcome(..))
+            | (doing @ Doing::Read(_), ToolInput::Answer(..))
+            | (
+                doing @ (Doing::Patch(_) | Doing::Ask(_) | Doing::Read(_)),
+                ToolInput::Timer(_) | ToolInput::Ended(_),
+            ) => Progress::Open(doing),
         };
         if self.settle_call(place, begun, progress) {
             self.is_stopping = true;
@@ -305,7 +328,12 @@ impl Turn {
                         Doing::Command(command) => {
                             self.abort_command(out, conversation, &begun, command)
                         }
+                        Doing::Look(looking) => looking.abort(out, &begun),
                         Doing::Ask(asking) => asking.abort(out),
+                        Doing::Read(reading) => {
+                            reading.abort(out);
+                            begun.aborted_text(out.now.mono)
+                        }
                     };
                     begun.slot.filled(&text)
                 }

@@ -15,7 +15,8 @@ use serde_json::value::RawValue;
 
 use super::Turn;
 use super::calls::{Begun, Dialect, Doing, Progress, ToolInput};
-use super::voice::{CommandEvent, CommandShown};
+use super::sessions::code;
+use super::voice::CommandShown;
 use crate::approval::{
     COMMAND_DECLINED, CommandKey, CommandRuling, RETRY_REASON, Retry, Rights, after_denial,
     looks_denied,
@@ -28,10 +29,10 @@ use crate::model::context;
 use crate::outside::Outside;
 use crate::owner::{CallOwner, TimerOwner};
 use crate::pending::AskOwner;
-use crate::process::{OutputStream, ProcessExit, ProcessFailure, ProcessFailureKind};
+use crate::process::{OutputStream, ProcessFailure, ProcessFailureKind};
 use crate::thread::Conversation;
 use crate::tools::command::{actions, one_line};
-use crate::tools::{BARE_PATCH, Captured, Decoder, InCommand, ShellCall, in_command};
+use crate::tools::{BARE_PATCH, Captured, Decoder, InCommand, SessionWish, ShellCall, in_command};
 use crate::wire::decode;
 use crate::wire::legacy::approval::{
     ExecCommandApprovalParams, ExecCommandApprovalResponse, ReviewDecision,
@@ -42,7 +43,7 @@ use crate::wire::v2::approval::{
     CommandExecutionRequestApprovalResponse,
 };
 use crate::wire::v2::item::{CommandAction, CommandExecutionStatus, ThreadItem};
-use ending::Ending;
+pub(super) use ending::Ending;
 
 /// What the model is told when nobody knows what became of a command.
 const LOST: &str = "the process backend failed; the command may have run";
@@ -59,11 +60,13 @@ pub(super) struct Commanding {
 
 /// What does not change while it is open.
 #[derive(Debug)]
-struct Command {
+pub(super) struct Command {
     call: ShellCall,
     cwd: PathBuf,
     cwd_text: String,
     actions: Vec<CommandAction>,
+    /// The session that it has if it stays open.
+    session: Option<i32>,
     /// The rule to propose when the user is asked.
     amendment: Option<Vec<String>>,
 }
@@ -81,13 +84,14 @@ enum Stage {
 
 /// A program that runs.
 #[derive(Debug)]
-struct Running {
-    call: CallId,
+pub(super) struct Running {
+    pub(super) call: CallId,
     timer: TimerId,
     /// When it was started, in time since the runtime's start.
-    since: Duration,
+    pub(super) since: Duration,
+    limit: Duration,
     rights: Rights,
-    captured: Captured,
+    pub(super) captured: Captured,
     stdout: Told,
     stderr: Told,
     is_too_late: bool,
@@ -101,20 +105,26 @@ struct Told {
 }
 
 impl Command {
-    fn shown<'a>(&'a self, begun: &'a Begun) -> CommandShown<'a> {
+    fn shown<'a>(&'a self, call_id: &'a str) -> CommandShown<'a> {
         CommandShown {
-            call_id: &begun.slot.call_id,
+            call_id,
+            session: self.session,
             argv: &self.call.argv,
             cwd: &self.cwd_text,
             actions: &self.actions,
         }
     }
 
+    /// How it is to stay open, and as which session.
+    pub(super) fn session(&self) -> Option<(SessionWish, i32)> {
+        self.call.session.zip(self.session)
+    }
+
     fn key(&self, rights: Rights) -> CommandKey {
         CommandKey {
             argv: self.call.argv.clone(),
             cwd: self.cwd.clone(),
-            tty: false,
+            tty: self.call.session.is_some_and(|wish| wish.tty),
             escalation: self.call.escalation,
             rights,
         }
@@ -130,7 +140,8 @@ impl Commanding {
             (Stage::Running(running), ToolInput::Timer(id)) => running.timer == *id,
             (Stage::Asking(..), ToolInput::Outcome(..) | ToolInput::Timer(_))
             | (Stage::Amending(..), ToolInput::Answer(..) | ToolInput::Timer(_))
-            | (Stage::Running(_), ToolInput::Answer(..)) => false,
+            | (Stage::Running(_), ToolInput::Answer(..))
+            | (_, ToolInput::Ended(_)) => false,
         }
     }
 }
@@ -175,13 +186,20 @@ impl Turn {
             cwd_text: cwd.to_string_lossy().into_owned(),
             cwd,
             actions: actions(&call.argv),
+            session: call.session.map(|_| conversation.sessions.reserve(out)),
             call,
             amendment,
         });
         self.show_command(out, begun, &command);
         match asks {
             Err(text) => {
-                self.end_command(out, conversation, begun, &command, Ending::refused(&text));
+                self.end_command(
+                    out,
+                    conversation,
+                    &begun.slot.call_id,
+                    &command,
+                    Ending::refused(&text),
+                );
                 Progress::Ended(text)
             }
             Ok((rights, None)) => run(out, conversation, command, rights),
@@ -195,12 +213,12 @@ impl Turn {
     }
 
     fn show_command(&mut self, out: &mut Outside, begun: &Begun, command: &Command) {
-        self.voice.command_began(out, command.shown(begun));
+        self.voice.command_began(out, command.shown(&begun.slot.call_id));
         let item = ThreadItem::CommandExecution {
             id: begun.slot.call_id.clone(),
             command: one_line(&command.call.argv),
             cwd: command.cwd_text.clone(),
-            process_id: None,
+            process_id: command.session.map(|id| id.to_string()),
             status: CommandExecutionStatus::InProgress,
             command_actions: command.actions.clone(),
             aggregated_output: None,
@@ -219,7 +237,7 @@ impl Turn {
         rights: Rights,
         reason: Option<String>,
     ) -> Progress {
-        let shown = command.shown(begun);
+        let shown = command.shown(&begun.slot.call_id);
         let amendment = command.amendment.as_deref();
         self.voice.command_asked(out, shown, reason.as_deref(), amendment);
         let owner = AskOwner::Tool(conversation.id);
@@ -272,6 +290,9 @@ impl Turn {
                 self.on_amended(out, conversation, &words, outcome);
                 run(out, conversation, command, rights)
             }
+            (Stage::Running(running), ToolInput::Timer(_)) if command.session.is_some() => {
+                self.leave_running(out, conversation, begun, command, running)
+            }
             (Stage::Running(mut running), ToolInput::Timer(_)) => {
                 running.is_too_late = true;
                 out.feed(running.call, Feed::Kill);
@@ -312,7 +333,13 @@ impl Turn {
                 open(command, Stage::Amending(call, words, rights))
             }
             Decision::Decline | Decision::Cancel => {
-                self.end_command(out, conversation, begun, &command, Ending::declined(no));
+                self.end_command(
+                    out,
+                    conversation,
+                    &begun.slot.call_id,
+                    &command,
+                    Ending::declined(no),
+                );
                 let output = COMMAND_DECLINED.to_owned();
                 match decision {
                     Decision::Cancel => Progress::EndedTurn(output),
@@ -361,19 +388,18 @@ impl Turn {
     ) -> Progress {
         let exit_code = match outcome {
             Outcome::ProcessOutput(stream, bytes) => {
-                self.on_output(out, begun, &mut running, stream, bytes);
+                self.on_output(out, &begun.slot.call_id, &mut running, stream, bytes);
                 return open(command, Stage::Running(running));
             }
             Outcome::ProcessExited(exit) => Ok(match exit {
                 _ if running.is_too_late => TIMED_OUT,
-                ProcessExit::Code(code) => code,
-                ProcessExit::Signal(signal) => signal.saturating_add(128),
+                exit => code(exit),
             }),
             Outcome::ProcessFailed(failure) => Err(failure),
             _ => Err(ProcessFailure { kind: ProcessFailureKind::Other, text: LOST.to_owned() }),
         };
         out.cancel_timer(running.timer);
-        self.tell_rest(out, begun, &mut running);
+        self.tell_rest(out, &begun.slot.call_id, &mut running);
         if was_denied(&running, &exit_code)
             && after_denial(conversation.settings.approval_policy) == Retry::Ask
         {
@@ -387,7 +413,13 @@ impl Turn {
         match exit_code {
             Err(failure) => {
                 let text = format!("execution error: {}", failure.text);
-                self.end_command(out, conversation, begun, &command, Ending::refused(&text));
+                self.end_command(
+                    out,
+                    conversation,
+                    &begun.slot.call_id,
+                    &command,
+                    Ending::refused(&text),
+                );
                 Progress::Ended(text)
             }
             Ok(code) => self.on_exit(out, conversation, begun, &command, &running, code),
@@ -395,10 +427,10 @@ impl Turn {
     }
 
     /// Tells and keeps some output.
-    fn on_output(
+    pub(super) fn on_output(
         &self,
         out: &mut Outside,
-        begun: &Begun,
+        item_id: &str,
         running: &mut Running,
         stream: OutputStream,
         bytes: &[u8],
@@ -411,15 +443,15 @@ impl Turn {
         if told.deltas < limits::SHELL_DELTAS_MAX {
             told.deltas += 1;
             let text = told.decoder.feed(bytes);
-            self.voice.command_printed(out, &begun.slot.call_id, stream, bytes, &text);
+            self.voice.command_printed(out, item_id, stream, bytes, &text);
         }
     }
 
     /// Tells what the streams broke off in.
-    fn tell_rest(&self, out: &mut Outside, begun: &Begun, running: &mut Running) {
+    pub(super) fn tell_rest(&self, out: &mut Outside, item_id: &str, running: &mut Running) {
         for told in [&mut running.stdout, &mut running.stderr] {
             let rest = told.decoder.finish();
-            self.voice.command_text(out, &begun.slot.call_id, &rest);
+            self.voice.command_text(out, item_id, &rest);
         }
     }
 
@@ -433,35 +465,27 @@ impl Turn {
         commanding: Commanding,
     ) -> String {
         let Commanding { command, stage } = commanding;
-        let text =
-            format!("Wall time: {:.1} seconds\naborted by user", begun.seconds(out.now.mono));
-        let mut ending = Ending {
-            status: CommandExecutionStatus::Failed,
-            exit_code: None,
-            took: None,
-            output: String::new(),
-            event: CommandEvent::not_run(&text),
+        let text = match command.session {
+            Some(_) => begun.aborted_text(out.now.mono),
+            None => {
+                format!("Wall time: {:.1} seconds\naborted by user", begun.seconds(out.now.mono))
+            }
         };
-        match stage {
+        let ending = match stage {
             Stage::Asking(ask, ..) => {
                 out.close_ask(ask);
+                Ending::withdrawn(&text)
             }
             // What the user allowed is saved all the same.
-            Stage::Amending(..) => {}
+            Stage::Amending(..) => Ending::withdrawn(&text),
             Stage::Running(mut running) => {
                 out.cancel_timer(running.timer);
                 out.cancel(running.call);
-                self.tell_rest(out, begun, &mut running);
-                let took = out.now.mono.saturating_sub(running.since);
-                ending.took = Some(took);
-                ending.event.took = took;
-                ending.output = running.captured.aggregated();
-                ending.event.stdout = running.captured.stdout();
-                ending.event.stderr = running.captured.stderr();
-                ending.event.aggregated.clone_from(&ending.output);
+                self.tell_rest(out, &begun.slot.call_id, &mut running);
+                Ending::stopped(&running, out.now.mono)
             }
-        }
-        self.end_command(out, conversation, begun, &command, ending);
+        };
+        self.end_command(out, conversation, &begun.slot.call_id, &command, ending);
         text
     }
 }
@@ -477,8 +501,7 @@ fn run(
     command: Arc<Command>,
     rights: Rights,
 ) -> Progress {
-    let argv = command.call.argv.clone();
-    let request = conversation.process(argv, command.cwd.clone(), rights);
+    let request = conversation.process(&command.call, command.cwd.clone(), rights);
     let call = Call::Process(Box::new(request));
     let call = out.start(call, CallOwner::Process(conversation.id));
     let timer = out.start_timer(command.call.limit, TimerOwner::Tool(conversation.id));
@@ -486,6 +509,7 @@ fn run(
         call,
         timer,
         since: out.now.mono,
+        limit: command.call.limit,
         rights,
         captured: Captured::default(),
         stdout: Told::default(),

@@ -1,6 +1,11 @@
 //! Turns whose model calls tools, over files in memory and a backend that the test plays.
 
 mod commands;
+mod hosted;
+mod pictures;
+mod rights;
+mod sessions;
+mod skills;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -24,12 +29,14 @@ struct Bench {
     files: MemoryFiles,
     /// Model requests that run, with their bodies.
     requests: VecDeque<(CallId, Value)>,
-    /// Jobs that carry patches out are kept here, if they are to be held back.
+    /// Jobs that carry patches out or read pictures are kept here, if they are to be held back.
     held: Option<Vec<(CallId, FileJob)>>,
     /// Programs that run.
     programs: VecDeque<(CallId, ProcessRequest)>,
     /// Programs that were told to die, and those that were killed with their call.
     killed: Vec<CallId>,
+    /// What was typed into programs.
+    fed: Vec<(CallId, Vec<u8>)>,
     /// Timers that run.
     timers: Vec<(TimerId, Duration)>,
     /// What the machine has written.
@@ -62,6 +69,7 @@ impl Bench {
             held: None,
             programs: VecDeque::new(),
             killed: Vec::new(),
+            fed: Vec::new(),
             timers: Vec::new(),
             said: Vec::new(),
             mono: Duration::ZERO,
@@ -137,6 +145,7 @@ impl Bench {
                     }
                 }
                 Effect::Feed(id, Feed::Kill) => self.killed.push(id),
+                Effect::Feed(id, Feed::Stdin(bytes)) => self.fed.push((id, bytes)),
                 Effect::StartTimer(id, after) => self.timers.push((id, after)),
                 Effect::CancelTimer(id) => self.timers.retain(|(timer, _)| *timer != id),
                 Effect::Send => {
@@ -150,7 +159,9 @@ impl Bench {
         }
         for (id, job) in jobs {
             match (&mut self.held, job) {
-                (Some(held), job @ FileJob::CommitPatch(_)) => held.push((id, job)),
+                (Some(held), job @ (FileJob::CommitPatch(_) | FileJob::Images(_))) => {
+                    held.push((id, job));
+                }
                 (_, job) => self.run(id, job),
             }
         }

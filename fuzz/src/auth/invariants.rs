@@ -21,8 +21,21 @@ pub type Check = fn(&Scene) -> Result<(), String>;
 /// they lead to.
 pub const INVARIANTS: &[(&str, Check)] = &[
     ("d1_every_request_is_answered_once", d1_every_request_is_answered_once),
+    ("i44_a_wrong_state_has_no_effect", i44_a_wrong_state_has_no_effect),
+    ("i45_no_refresh_for_another_account", i45_no_refresh_for_another_account),
+    ("i35_a_dead_refresh_token_stays_unused", i35_a_dead_refresh_token_stays_unused),
+    ("i33_old_tokens_fail_nobody", i33_old_tokens_fail_nobody),
+    ("i07_a_refresh_writes_into_its_own_record", i07_a_refresh_writes_into_its_own_record),
+    ("i09_nothing_is_left_of_a_cancelled_login", i09_nothing_is_left_of_a_cancelled_login),
+    ("i10_the_older_login_is_said_to_have_failed", i10_the_older_login_is_said_to_have_failed),
+    ("i08_a_login_is_completed_once", i08_a_login_is_completed_once),
+    (
+        "i20_the_forced_workspace_holds_for_managed_logins",
+        i20_the_forced_workspace_holds_for_managed_logins,
+    ),
     ("d2_turns_and_items_keep_their_order", d2_turns_and_items_keep_their_order),
     ("d2_turns_end_when_they_must", d2_turns_end_when_they_must),
+    ("d3_what_must_happen_happens", d3_what_must_happen_happens),
     ("d5_output_is_bounded", d5_output_is_bounded),
     ("e1_retries_are_bounded", e1_retries_are_bounded),
     ("i16_the_store_is_written_when_asked", i16_the_store_is_written_when_asked),
@@ -36,20 +49,12 @@ pub const INVARIANTS: &[(&str, Check)] = &[
     ("i05_one_refresh_at_a_time", i05_one_refresh_at_a_time),
     ("i06_late_tokens_are_never_used", i06_late_tokens_are_never_used),
     ("i07_a_refresh_keeps_the_mode", i07_a_refresh_keeps_the_mode),
-    ("i07_a_refresh_writes_into_its_own_record", i07_a_refresh_writes_into_its_own_record),
-    ("i08_a_login_is_completed_once", i08_a_login_is_completed_once),
-    ("i09_nothing_is_left_of_a_cancelled_login", i09_nothing_is_left_of_a_cancelled_login),
-    ("i10_the_older_login_is_said_to_have_failed", i10_the_older_login_is_said_to_have_failed),
     ("i11_one_login_at_a_time", i11_one_login_at_a_time),
     ("i12_login_replies_come_first", i12_login_replies_come_first),
     ("i13_login_is_completed_then_announced", i13_login_is_completed_then_announced),
     ("i14_every_change_is_announced", i14_every_change_is_announced),
     ("i15_status_agrees_with_the_announcement", i15_status_agrees_with_the_announcement),
     ("i16_reads_show_the_login_in_force", i16_reads_show_the_login_in_force),
-    (
-        "i20_the_forced_workspace_holds_for_managed_logins",
-        i20_the_forced_workspace_holds_for_managed_logins,
-    ),
     ("i21_the_forced_method_holds", i21_the_forced_method_holds),
     ("i22_the_token_authority_is_left_alone", i22_the_token_authority_is_left_alone),
     ("i23_only_external_mode_asks_the_host", i23_only_external_mode_asks_the_host),
@@ -62,9 +67,7 @@ pub const INVARIANTS: &[(&str, Check)] = &[
     ("i30_api_keys_are_never_refreshed", i30_api_keys_are_never_refreshed),
     ("i31_a_failed_refresh_fails_the_turn", i31_a_failed_refresh_fails_the_turn),
     ("i32_a_final_401_is_unauthorized", i32_a_final_401_is_unauthorized),
-    ("i33_old_tokens_fail_nobody", i33_old_tokens_fail_nobody),
     ("i34_tokens_are_renewed_when_they_are_old", i34_tokens_are_renewed_when_they_are_old),
-    ("i35_a_dead_refresh_token_stays_unused", i35_a_dead_refresh_token_stays_unused),
     ("i36_retries_carry_the_login_in_force", i36_retries_carry_the_login_in_force),
     ("i37_tokens_survive_an_interrupt", i37_tokens_survive_an_interrupt),
     ("i38_no_secret_is_logged", i38_no_secret_is_logged),
@@ -73,8 +76,6 @@ pub const INVARIANTS: &[(&str, Check)] = &[
     ("i41_a_bad_record_is_reported", i41_a_bad_record_is_reported),
     ("i42_logout_deletes_the_record", i42_logout_deletes_the_record),
     ("i43_the_record_is_private", i43_the_record_is_private),
-    ("i44_a_wrong_state_has_no_effect", i44_a_wrong_state_has_no_effect),
-    ("i45_no_refresh_for_another_account", i45_no_refresh_for_another_account),
     ("d5_no_work_outlives_its_owner", d5_no_work_outlives_its_owner),
 ];
 
@@ -146,8 +147,18 @@ fn d2_turns_end_when_they_must(scene: &Scene) -> Result<(), String> {
                     ensure(message.contains(words), || format!("not `{words}`: {turn}"))?;
                 }
             }
-            Seen::Unmet(text) => return Err(format!("it did not happen that {text}")),
             _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Logins, refreshes and the store go on until they are over: what one input calls for goes out in
+/// the same input.
+fn d3_what_must_happen_happens(scene: &Scene) -> Result<(), String> {
+    for seen in &scene.seen {
+        if let Seen::Unmet(text) = seen {
+            return Err(format!("it did not happen that {text}"));
         }
     }
     Ok(())
@@ -364,6 +375,10 @@ fn i09_nothing_is_left_of_a_cancelled_login(scene: &Scene) -> Result<(), String>
         })?;
     }
     let orphans = &scene.model.orphans;
+    let was_stored = scene.seen.iter().any(|seen| matches!(seen, Seen::Stored));
+    ensure(orphans.is_empty() || !was_stored, || {
+        "the store is written, and perhaps with what is left of an ended login".to_owned()
+    })?;
     if !orphans.is_empty() && scene.has_touched_files {
         for text in [scene.auth_file(), scene.keyring_entry()].into_iter().flatten() {
             let found = orphans.iter().find(|token| text.contains(token.as_str()));
@@ -895,14 +910,29 @@ fn i44_a_wrong_state_has_no_effect(scene: &Scene) -> Result<(), String> {
     Ok(())
 }
 
-/// I45: when the store holds another account's record, or none, nothing is asked of the authority,
-/// and the turns that wait hear of it.
+/// I45: when the store holds another account's record, or none, nothing is asked of the authority, and
+/// the other account's tokens are not taken over.
 fn i45_no_refresh_for_another_account(scene: &Scene) -> Result<(), String> {
     for seen in &scene.seen {
         if let Seen::Authority { sent, is_due, .. } = seen
             && sent.purpose == Purpose::Refresh
         {
             ensure(*is_due, || "a refresh was asked for that must not be".to_owned())?;
+        }
+        if let Seen::Sent { sent, expected: (bearer, _), .. } = seen
+            && sent.bearer != *bearer
+        {
+            let is_others = sent.bearer.as_ref().is_some_and(|b| scene.others_tokens.contains(b));
+            ensure(!is_others, || format!("another account's {:?} is used", sent.bearer))?;
+        }
+    }
+    for (expected, got) in replies(scene) {
+        if let (Line::Status { .. }, Ok(status)) = (&expected.line, got)
+            && !expected.verdict.fits(&Ok(status.clone()))
+        {
+            let token = status["authToken"].as_str().unwrap_or_default();
+            let is_others = scene.others_tokens.contains(token);
+            ensure(!is_others, || format!("another account's {token} is in force"))?;
         }
     }
     Ok(())

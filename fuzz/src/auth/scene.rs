@@ -1,5 +1,6 @@
 //! One session: a world, the model that follows it, and what the last step brought.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Scene {
     pub has_touched_files: bool,
     /// Whose records were stored before the last step.
     pub owners_before: Vec<String>,
+    /// Tokens of other accounts that another process has stored.
+    pub others_tokens: BTreeSet<String>,
     /// Turns that were interrupted keep their ids for later misuse.
     old_turns: Vec<String>,
     tokens_made: usize,
@@ -78,6 +81,7 @@ impl Scene {
             log: String::new(),
             has_touched_files: false,
             owners_before: Vec::new(),
+            others_tokens: BTreeSet::new(),
             old_turns: Vec::new(),
             tokens_made: 0,
             requests: 0,
@@ -270,6 +274,9 @@ impl Scene {
             Change::Removed => (Record::Nothing, None),
             Change::Garbage => (Record::Broken, Some("{ skey-of-a-broken-file".to_owned())),
         };
+        if let (Record::Of(login), Change::OtherAccount | Change::Key) = (&record, change) {
+            self.others_tokens.insert(login.token.clone());
+        }
         self.model.stores.put(record);
         self.setting.put(&self.world.files, &self.world.keyring, text);
     }

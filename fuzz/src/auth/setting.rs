@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use understudy_core::files::{Files, MemoryFiles};
 use understudy_core::{Refresh, Setup};
 
-use super::model::store::{Record, Stores};
+use super::model::store::{Record, Stores, Unread};
 use super::tokens::{self, Kind, Login};
 use crate::choose::Choose;
 use crate::world::{Fault, MemoryKeyring, wall};
@@ -175,6 +175,8 @@ impl Setting {
                 Managed,
                 Managed,
                 Managed,
+                Managed,
+                Managed,
                 ManagedElsewhere,
                 ManagedOld,
                 ManagedExpired,
@@ -225,7 +227,7 @@ impl Setting {
     /// reading it goes wrong in this way.
     pub fn first_login(&self, fault: Fault) -> (Login, bool) {
         let login = match self.stores().load(fault) {
-            Err(()) => return (Login::none(), true),
+            Err(Unread) => return (Login::none(), true),
             Ok(Record::Of(login)) => login,
             Ok(Record::Nothing | Record::Broken) => return (Login::none(), false),
         };

@@ -199,23 +199,25 @@ impl Swarm {
         Some(match c.below(8)? {
             0 | 1 => any,
             // A login in a browser, from its port to its record.
-            2 | 3 => Self {
+            7 => Self {
                 logins: any.logins.min(1),
                 logouts: any.logouts.min(1),
                 jobs: 6,
                 turns: 1,
                 waits: 1,
-                browsers: 6,
-                grants: 6,
-                goodness: 4,
+                browsers: 2,
+                grants: 10,
+                goodness: any.goodness.max(4),
                 ..any
             },
             // Tokens of the server's own that the backend refuses.
-            4..=6 if is_own => Self {
-                logins: any.logins.min(1),
-                logouts: any.logouts.min(1),
+            2..=6 if is_own => Self {
+                logins: any.logins / 4,
+                logouts: any.logouts / 2,
                 browsers: any.browsers.min(1),
-                others: any.others.max(1),
+                others: any.others,
+                jobs: 6,
+                grants: 10,
                 ..any.about_refusals()
             },
             // The same with the host's tokens.

@@ -124,3 +124,29 @@ fn a_thread_in_memory_never_rests_and_one_that_is_gone_is_said_to_be() {
         Ok(())
     });
 }
+
+#[test]
+fn what_another_program_wrote_while_a_thread_rested_is_part_of_it() {
+    let replies = [Reply::say(1, "quince"), Reply::say(2, "damson")];
+    drowsy(replies).play(|stage| {
+        stage.sign_in(&tokens(1))?;
+        let started = stage.host.ask("thread/start", json!({}))?;
+        let (thread, path) = (text(&started, "/thread/id")?, text(&started, "/thread/path")?);
+        rests(stage, 0)?;
+        turn_and_rest(stage, &thread, "first")?;
+        let content = json!([{"type": "input_text", "text": "from elsewhere"}]);
+        let item = json!({"type": "message", "role": "user", "content": content});
+        let time = "2026-01-29T10:00:00.101Z";
+        let line = json!({"timestamp": time, "type": "response_item", "payload": item});
+        let kept = fs::read_to_string(&path)?;
+        fs::write(&path, format!("{kept}{line}\n"))?;
+        stage.turn(&thread, "second")?;
+        let told = body(&stage.backend.model_requests()[1])["input"].to_string();
+        for words in ["first", "quince", "from elsewhere", "second"] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        let params = json!({"threadId": thread, "numTurns": 1});
+        stage.host.ask("thread/rollback", params)?;
+        Ok(())
+    });
+}

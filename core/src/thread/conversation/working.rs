@@ -4,22 +4,28 @@
 use std::path::PathBuf;
 
 use super::Conversation;
+use super::ItemPeek;
 use crate::approval::{
     CommandRequest, CommandRuling, CommandTool, Rights, command_ruling, sandbox_kind,
 };
 use crate::config::features::Feature;
 use crate::model::catalogue::Truncation;
-use crate::process::{Confinement, ProcessRequest, Stdio, child_env};
+use crate::process::{ChildEnv, Confinement, ProcessRequest, Stdio, child_env};
 use crate::rules::Amendment;
 use crate::tools::{
-    OutputForm, PatchCheck, ShellCall, ToolFacts, has_shell, offers_freeform_patch,
+    OutputForm, PLAIN_TERMINAL, PatchCheck, SessionWish, ShellCall, ToolFacts, has_sessions,
+    has_shell, offers_freeform_patch,
 };
 
 impl Conversation {
     /// What decides how a call of a tool is read.
     pub(crate) fn tool_facts(&self) -> ToolFacts<'_> {
         let has_shell = has_shell(&self.model, self.config.features);
-        ToolFacts { shell: has_shell.then_some(&*self.shell_path), dynamic: &self.dynamic_tools }
+        ToolFacts {
+            shell: has_shell.then_some(&*self.shell_path),
+            has_sessions: has_sessions(&self.model, self.config.features),
+            dynamic: &self.dynamic_tools,
+        }
     }
 
     /// The job that checks a patch whose paths begin in `cwd`, under the settings in force.
@@ -50,7 +56,10 @@ impl Conversation {
         let request = CommandRequest {
             argv: &call.argv,
             shell: &self.shell_path,
-            tool: CommandTool::Shell,
+            tool: match call.session {
+                Some(_) => CommandTool::UnifiedExec,
+                None => CommandTool::Shell,
+            },
             policy: self.settings.approval_policy,
             sandbox: sandbox_kind(&self.settings.sandbox),
             escalation: call.escalation,
@@ -65,20 +74,41 @@ impl Conversation {
     }
 
     /// The program of a command, with just these rights.
-    pub(crate) fn process(
-        &self,
-        argv: Vec<String>,
-        cwd: PathBuf,
-        rights: Rights,
-    ) -> ProcessRequest {
+    pub(crate) fn process(&self, call: &ShellCall, cwd: PathBuf, rights: Rights) -> ProcessRequest {
         let policy = &self.settings.sandbox;
         let confinement = (rights == Rights::Sandboxed).then(|| Confinement {
             policy: policy.clone(),
             cwd: self.settings.cwd.clone(),
             env: self.env.clone(),
         });
-        let env = child_env(&self.config.shell_environment, &self.env, policy.has_network());
-        ProcessRequest { argv, cwd, env, stdio: Stdio::Pipes, confinement }
+        let mut env = child_env(&self.config.shell_environment, &self.env, policy.has_network());
+        let stdio = match call.session {
+            Some(SessionWish { tty: true, .. }) => Stdio::Terminal { rows: 24, columns: 80 },
+            Some(_) | None => Stdio::Pipes,
+        };
+        if call.session.is_some() {
+            let vars = PLAIN_TERMINAL.iter();
+            env.0.extend(vars.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        }
+        ProcessRequest { argv: call.argv.clone(), cwd, env, stdio, confinement }
+    }
+
+    /// A program that the user has chosen: it may do what the server may.
+    pub(crate) fn users_own_process(&self, argv: Vec<String>) -> ProcessRequest {
+        let vars = self.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        ProcessRequest {
+            argv,
+            cwd: self.settings.cwd.clone(),
+            env: ChildEnv(vars.collect()),
+            stdio: Stdio::Pipes,
+            confinement: None,
+        }
+    }
+
+    /// What the user has said to the model, as far as it is still in the history.
+    pub(crate) fn user_texts(&self) -> Vec<String> {
+        let items = self.history.iter().filter_map(|item| ItemPeek::new(item));
+        items.filter_map(|item| item.user_text()).collect()
     }
 
     /// Allows what begins with these words from now on, and gives what saves that.

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::{Command, Running};
 use crate::approval::COMMAND_DECLINED;
+use crate::model::catalogue::Truncation;
 use crate::outside::Outside;
 use crate::thread::Conversation;
-use crate::tools::{Report, timed_out_text, truncate};
+use crate::tools::{Report, SessionReport, timed_out_text, truncate};
 use crate::turn::Turn;
 use crate::turn::calls::{Begun, Progress};
+use crate::turn::sessions::chunk;
 use crate::turn::voice::CommandEvent;
 use crate::wire::v2::item::{CommandExecutionStatus, ThreadItem};
 
@@ -16,13 +18,13 @@ use crate::wire::v2::item::{CommandExecutionStatus, ThreadItem};
 const NOT_RUN: i32 = -1;
 
 /// How a command ended.
-pub(super) struct Ending {
-    pub(super) status: CommandExecutionStatus,
+pub(in crate::turn) struct Ending {
+    status: CommandExecutionStatus,
     /// What the item shows: nothing of these where nothing ran.
-    pub(super) exit_code: Option<i32>,
-    pub(super) took: Option<Duration>,
-    pub(super) output: String,
-    pub(super) event: CommandEvent,
+    exit_code: Option<i32>,
+    took: Option<Duration>,
+    output: String,
+    event: CommandEvent,
 }
 
 impl Ending {
@@ -32,21 +34,75 @@ impl Ending {
         Self { status, exit_code: None, took: None, output: String::new(), event }
     }
 
+    /// The turn ended before it could run.
+    pub(super) fn withdrawn(text: &str) -> Self {
+        let event = CommandEvent::not_run(text);
+        let status = CommandExecutionStatus::Failed;
+        Self { status, exit_code: None, took: None, output: String::new(), event }
+    }
+
     /// It did not run, and this is why.
     pub(super) fn refused(text: &str) -> Self {
-        let event = CommandEvent::not_run(text);
         Self {
             status: CommandExecutionStatus::Failed,
             exit_code: Some(NOT_RUN),
             took: Some(Duration::ZERO),
             output: text.to_owned(),
-            event,
+            event: CommandEvent::not_run(text),
+        }
+    }
+
+    /// It was killed while it ran.
+    pub(in crate::turn) fn stopped(running: &Running, now: Duration) -> Self {
+        let took = now.saturating_sub(running.since);
+        let output = running.captured.aggregated();
+        let event = running.event(NOT_RUN, took, output.clone());
+        let status = CommandExecutionStatus::Failed;
+        Self { status, exit_code: None, took: Some(took), output, event }
+    }
+
+    /// It ran to its end.
+    pub(in crate::turn) fn ran(
+        running: &Running,
+        exit_code: i32,
+        now: Duration,
+        policy: Truncation,
+    ) -> Self {
+        let took = now.saturating_sub(running.since);
+        let status = match exit_code {
+            0 => CommandExecutionStatus::Completed,
+            _ => CommandExecutionStatus::Failed,
+        };
+        let event = running.event(exit_code, took, truncate(&running.text(), policy));
+        let output = running.captured.aggregated();
+        Self { status, exit_code: Some(exit_code), took: Some(took), output, event }
+    }
+}
+
+impl Running {
+    /// What the model is told that it wrote.
+    fn text(&self) -> String {
+        let said = self.captured.aggregated();
+        match self.is_too_late {
+            true => timed_out_text(self.limit, &said),
+            false => said,
+        }
+    }
+
+    fn event(&self, exit_code: i32, took: Duration, formatted: String) -> CommandEvent {
+        CommandEvent {
+            stdout: self.captured.stdout(),
+            stderr: self.captured.stderr(),
+            aggregated: self.captured.aggregated(),
+            exit_code,
+            took,
+            formatted,
         }
     }
 }
 
 impl CommandEvent {
-    pub(super) fn not_run(text: &str) -> Self {
+    fn not_run(text: &str) -> Self {
         Self {
             stderr: text.to_owned(),
             aggregated: text.to_owned(),
@@ -68,45 +124,49 @@ impl Turn {
         running: &Running,
         exit_code: i32,
     ) -> Progress {
-        let took = out.now.mono.saturating_sub(running.since);
-        let aggregated = running.captured.aggregated();
-        let text = match running.is_too_late {
-            true => timed_out_text(command.call.limit, &aggregated),
-            false => aggregated.clone(),
-        };
         let policy = conversation.truncation();
-        let status = match exit_code {
-            0 => CommandExecutionStatus::Completed,
-            _ => CommandExecutionStatus::Failed,
-        };
-        let event = CommandEvent {
-            stdout: running.captured.stdout(),
-            stderr: running.captured.stderr(),
-            aggregated: aggregated.clone(),
-            exit_code,
-            took,
-            formatted: truncate(&text, policy),
-        };
-        let (exit_shown, took_shown) = (Some(exit_code), Some(took));
-        let ending =
-            Ending { status, exit_code: exit_shown, took: took_shown, output: aggregated, event };
-        self.end_command(out, conversation, begun, command, ending);
-        let form = conversation.output_form(command.call.form);
-        Progress::Ended(Report { exit_code, took, text: &text }.output(form, policy))
+        let ending = Ending::ran(running, exit_code, out.now.mono, policy);
+        self.end_command(out, conversation, &begun.slot.call_id, command, ending);
+        let took = out.now.mono.saturating_sub(running.since);
+        let text = running.text();
+        Progress::Ended(match command.call.session {
+            None => {
+                let form = conversation.output_form(command.call.form);
+                Report { exit_code, took, text: &text }.output(form, policy)
+            }
+            Some(wish) => {
+                let (chunk, end) = (chunk(out), Ok(exit_code));
+                SessionReport { chunk, took, end, text: &text, tokens: wish.tokens }.output()
+            }
+        })
     }
 
     /// Completes the item of the command.
-    pub(super) fn end_command(
+    pub(in crate::turn) fn end_command(
         &mut self,
         out: &mut Outside,
         conversation: &mut Conversation,
-        begun: &Begun,
+        item_id: &str,
         command: &Command,
         ending: Ending,
     ) {
-        let Ending { status: ended, exit_code: code, took, output, event } = ending;
-        self.voice.command_ended(out, command.shown(begun), event);
-        self.items.close_tool(out, &self.voice, &begun.slot.call_id, |item| {
+        let Ending { status, exit_code, took, output, event } = ending;
+        self.voice.command_ended(out, command.shown(item_id), event);
+        self.close_command_item(out, item_id, status, exit_code, took, output);
+        self.items.store(conversation, &self.id, out.now.wall);
+    }
+
+    /// Completes it, and no more: the program may still run.
+    pub(in crate::turn) fn close_command_item(
+        &mut self,
+        out: &mut Outside,
+        item_id: &str,
+        ended: CommandExecutionStatus,
+        code: Option<i32>,
+        took: Option<Duration>,
+        output: String,
+    ) {
+        self.items.close_tool(out, &self.voice, item_id, |item| {
             if let ThreadItem::CommandExecution {
                 status,
                 aggregated_output,
@@ -121,6 +181,5 @@ impl Turn {
                 *duration_ms = took.and_then(|took| i64::try_from(took.as_millis()).ok());
             }
         });
-        self.items.store(conversation, &self.id, out.now.wall);
     }
 }

@@ -15,7 +15,9 @@ use crate::wire::legacy::event_part::{
     self, ExecApprovalRequestEvent, ExecCommandBeginEvent, ExecCommandEndEvent, ExecCommandSource,
     ExecOutputStream,
 };
-use crate::wire::v2::delta::CommandExecutionOutputDeltaNotification;
+use crate::wire::v2::delta::{
+    CommandExecutionOutputDeltaNotification, TerminalInteractionNotification,
+};
 use crate::wire::v2::item::CommandAction;
 
 /// A command as the host is shown it.
@@ -25,6 +27,8 @@ pub(in crate::turn) struct CommandShown<'a> {
     pub(in crate::turn) argv: &'a [String],
     pub(in crate::turn) cwd: &'a str,
     pub(in crate::turn) actions: &'a [CommandAction],
+    /// Its session, if it may stay open.
+    pub(in crate::turn) session: Option<i32>,
 }
 
 /// How a command ended, in the older dialect.
@@ -39,6 +43,17 @@ pub(in crate::turn) struct CommandEvent {
 }
 
 impl CommandShown<'_> {
+    pub(in crate::turn) fn process_id(&self) -> Option<String> {
+        self.session.map(|id| id.to_string())
+    }
+
+    fn source(&self) -> ExecCommandSource {
+        match self.session {
+            Some(_) => ExecCommandSource::UnifiedExecStartup,
+            None => ExecCommandSource::Agent,
+        }
+    }
+
     /// What it does, in the older spelling.
     pub(in crate::turn) fn parsed(&self) -> Vec<ParsedCommand> {
         self.actions.iter().cloned().map(Into::into).collect()
@@ -50,12 +65,12 @@ impl Voice {
         self.event(out, "codex/event/exec_command_begin", || {
             EventMsg::ExecCommandBegin(Box::new(ExecCommandBeginEvent {
                 call_id: shown.call_id.to_owned(),
-                process_id: None,
+                process_id: shown.process_id(),
                 turn_id: self.turn_id.to_string(),
                 command: shown.argv.to_vec(),
                 cwd: shown.cwd.to_owned(),
                 parsed_cmd: shown.parsed(),
-                source: ExecCommandSource::Agent,
+                source: shown.source(),
                 interaction_input: None,
             }))
         });
@@ -122,12 +137,12 @@ impl Voice {
         self.event(out, "codex/event/exec_command_end", || {
             EventMsg::ExecCommandEnd(Box::new(ExecCommandEndEvent {
                 call_id: shown.call_id.to_owned(),
-                process_id: None,
+                process_id: shown.process_id(),
                 turn_id: self.turn_id.to_string(),
                 command: shown.argv.to_vec(),
                 cwd: shown.cwd.to_owned(),
                 parsed_cmd: shown.parsed(),
-                source: ExecCommandSource::Agent,
+                source: shown.source(),
                 interaction_input: None,
                 stdout: end.stdout,
                 stderr: end.stderr,
@@ -140,6 +155,25 @@ impl Voice {
                 formatted_output: end.formatted,
             }))
         });
+    }
+
+    /// Something was typed into a program that was left running.
+    pub(in crate::turn) fn typed(
+        &self,
+        out: &mut Outside,
+        item_id: &str,
+        process_id: &str,
+        stdin: &str,
+    ) {
+        self.event(out, "codex/event/terminal_interaction", || EventMsg::TerminalInteraction {
+            call_id: item_id.to_owned(),
+            process_id: process_id.to_owned(),
+            stdin: stdin.to_owned(),
+        });
+        let (thread_id, turn_id) = self.ids();
+        let params =
+            TerminalInteractionNotification { thread_id, turn_id, item_id, process_id, stdin };
+        self.say(out, "item/commandExecution/terminalInteraction", params);
     }
 
     /// Something that the user should know; only the older dialect has words for it.

@@ -46,7 +46,7 @@ impl Model {
                     self.end_login(Ended::Canceled);
                     self.mark("store: save");
                     self.must_store = true;
-                    self.busy = Some(Busy::Request((id, line)));
+                    self.busy = Some(Busy::Request(Box::new((id, line))));
                     return;
                 }
             },
@@ -68,7 +68,7 @@ impl Model {
             {
                 self.mark("on demand: waits for tokens");
                 let again = line.without_refresh();
-                return self.wait_for_tokens(Who::Request(id, again), true);
+                return self.wait_for_tokens(Who::Request(id, Box::new(again)), true);
             }
             Line::RateLimits => return self.want_usage(id, line),
             Line::ReadAccount { .. } => self.read_account(),
@@ -193,7 +193,7 @@ impl Model {
             return self.signed_out(id, &line, true);
         }
         self.must_store = true;
-        self.busy = Some(Busy::Request((id, line)));
+        self.busy = Some(Busy::Request(Box::new((id, line))));
     }
 
     fn signed_out(&mut self, id: Option<String>, line: &Line, done: bool) {
@@ -212,15 +212,15 @@ impl Model {
     /// A job on the store is over: what came of it, then what it was for.
     pub(super) fn on_stored(&mut self, fault: Fault, done: bool) {
         let expected = match &self.busy {
-            Some(Busy::Request((_, Line::Logout { .. }))) => self.stores.delete(fault),
-            Some(Busy::Request((_, Line::LoginKey { key, .. }))) => {
-                self.stores.save(Rc::new(Login::key(key)), fault)
-            }
+            Some(Busy::Request(queued)) => match &queued.1 {
+                Line::LoginKey { key, .. } => self.stores.save(Rc::new(Login::key(key)), fault),
+                _ => self.stores.delete(fault),
+            },
             Some(Busy::Login) => match self.login_in_hand() {
                 Some(login) => self.stores.save(login, fault),
                 None => done,
             },
-            Some(Busy::Request(_)) | None => done,
+            None => done,
         };
         self.check_done(expected, done, "written");
         self.stored(done);
@@ -229,18 +229,18 @@ impl Model {
     /// The store is done; then come those who have waited for it.
     fn stored(&mut self, done: bool) {
         match self.busy.take() {
-            Some(Busy::Request((id, line @ Line::Logout { .. }))) => {
-                self.signed_out(id, &line, done);
-            }
-            Some(Busy::Request((id, Line::LoginKey { key, legacy }))) if done => {
-                let line = Line::LoginKey { key: key.clone(), legacy };
-                self.signed_in_with_key(id, &line, &key);
-            }
-            Some(Busy::Request((id, line))) => {
-                self.mark("store: save failed");
-                let text = "failed to save api key: ".to_owned();
-                self.expect_reply(id.as_ref(), &line, Verdict::RefusedWith(-32603, text));
-            }
+            Some(Busy::Request(queued)) => match *queued {
+                (id, line @ Line::Logout { .. }) => self.signed_out(id, &line, done),
+                (id, Line::LoginKey { key, legacy }) if done => {
+                    let line = Line::LoginKey { key: key.clone(), legacy };
+                    self.signed_in_with_key(id, &line, &key);
+                }
+                (id, line) => {
+                    self.mark("store: save failed");
+                    let text = "failed to save api key: ".to_owned();
+                    self.expect_reply(id.as_ref(), &line, Verdict::RefusedWith(-32603, text));
+                }
+            },
             Some(Busy::Login) => self.login_saved(done),
             None => {}
         }

@@ -26,7 +26,7 @@ pub struct Errand {
 #[derive(Clone, Debug)]
 enum What {
     Models,
-    Usage(Option<String>, Line),
+    Usage(Option<String>, Box<Line>),
 }
 
 /// What an errand does.
@@ -70,7 +70,7 @@ impl Model {
 
     /// The account's usage is asked for once everything else is done.
     pub(super) fn ask_usage(&mut self, id: Option<String>, line: Line) {
-        self.begin_errand(What::Usage(id, line));
+        self.begin_errand(What::Usage(id, Box::new(line)));
     }
 
     /// A thread is there: the model list is fetched if it is old.

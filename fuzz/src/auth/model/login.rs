@@ -63,7 +63,7 @@ pub enum LoginStage {
     /// The port is wanted; the request is not answered yet.
     Binding {
         id: Option<String>,
-        line: Line,
+        line: Box<Line>,
         failures: u32,
         bind: Bind,
     },
@@ -159,7 +159,7 @@ impl Model {
             id: None,
             state: None,
             is_legacy,
-            stage: LoginStage::Binding { id, line, failures: 0, bind },
+            stage: LoginStage::Binding { id, line: Box::new(line), failures: 0, bind },
             listener: None,
             limit: None,
             retry: None,

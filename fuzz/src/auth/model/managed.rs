@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use understudy_core::{CallId, TimerId, limits};
 
-use super::store::{Record, Saved};
+use super::store::{Record, Saved, Unread};
 use super::{Model, Phase, Refreshing, TimerFor, Waiter, Who, Work};
 use crate::auth::grant::{Fresh, Issued};
 use crate::auth::seen::Seen;
@@ -199,7 +199,7 @@ impl Model {
     fn on_store_read(
         &mut self,
         origin: &Login,
-        found: Result<Record, ()>,
+        found: Result<Record, Unread>,
         words: Option<&'static str>,
     ) {
         let issued = |login: &Login| login.own.as_ref().map(|own| own.issued);
@@ -223,7 +223,7 @@ impl Model {
                 self.mark("renewal: somebody else has signed out");
                 self.end_managed(Outcome::Refused(ELSEWHERE));
             }
-            Ok(_) | Err(()) => match words {
+            Ok(_) | Err(Unread) => match words {
                 Some(words) => {
                     self.mark("renewal: refused for good");
                     self.end_managed(Outcome::Refused(words));

@@ -82,7 +82,7 @@ pub enum Who {
     /// An errand, by its number.
     Errand(u64),
     /// A request of the host.
-    Request(Option<String>, Line),
+    Request(Option<String>, Box<Line>),
 }
 
 impl PartialEq for Who {
@@ -107,7 +107,7 @@ enum Woken {
 /// What the store is busy with.
 #[derive(Clone, Debug)]
 enum Busy {
-    Request(Queued),
+    Request(Box<Queued>),
     Login,
 }
 
@@ -416,7 +416,7 @@ impl Model {
         let busy = match &self.busy {
             None => "",
             Some(Busy::Login) => "(login)",
-            Some(Busy::Request((_, line))) => line.method(),
+            Some(Busy::Request(queued)) => queued.1.method(),
         };
         let waiting = self.queue.iter().map(|(_, line)| line.method());
         std::iter::once(busy).chain(waiting).collect::<Vec<_>>().join(" ")

@@ -99,7 +99,7 @@ impl Model {
                     self.wake_errand(number, true, is_adopted);
                 }
                 (Who::Errand(number), Woken::Fail(_)) => self.wake_errand(number, false, false),
-                (Who::Request(id, line), _) => self.account(id, line),
+                (Who::Request(id, line), _) => self.account(id, *line),
             }
         }
     }

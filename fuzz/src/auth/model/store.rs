@@ -64,6 +64,10 @@ impl Record {
     }
 }
 
+/// A store that cannot be read, or holds what cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread;
+
 /// Both stores.
 #[derive(Clone, Debug)]
 pub struct Stores {
@@ -117,26 +121,26 @@ impl Stores {
         }
     }
 
-    fn reads_keyring(&self, fault: Fault) -> Result<&Record, ()> {
-        if self.has_keyring && fault != Fault::Keyring { Ok(&self.keyring) } else { Err(()) }
+    fn reads_keyring(&self, fault: Fault) -> Result<&Record, Unread> {
+        if self.has_keyring && fault != Fault::Keyring { Ok(&self.keyring) } else { Err(Unread) }
     }
 
-    fn read_file(&self, fault: Fault) -> Result<&Record, ()> {
-        if fault == Fault::Op(FileOp::Read) { Err(()) } else { Ok(&self.file) }
+    fn read_file(&self, fault: Fault) -> Result<&Record, Unread> {
+        if fault == Fault::Op(FileOp::Read) { Err(Unread) } else { Ok(&self.file) }
     }
 
-    fn find(&self, fault: Fault) -> Result<&Record, ()> {
+    fn find(&self, fault: Fault) -> Result<&Record, Unread> {
         match self.keeping {
             Keeping::Memory => Ok(&Record::Nothing),
-            _ if fault == Fault::Lost => Err(()),
+            _ if fault == Fault::Lost => Err(Unread),
             Keeping::File => self.read_file(fault),
             Keeping::Keyring => self.reads_keyring(fault),
             Keeping::Auto => match self.reads_keyring(fault) {
                 Ok(Record::Nothing) => self.read_file(fault),
                 Ok(found) => Ok(found),
                 // What cannot be read is not "nobody is signed in".
-                Err(()) => match self.read_file(fault)? {
-                    Record::Nothing if self.has_keyring => Err(()),
+                Err(Unread) => match self.read_file(fault)? {
+                    Record::Nothing if self.has_keyring => Err(Unread),
                     found => Ok(found),
                 },
             },
@@ -144,9 +148,9 @@ impl Stores {
     }
 
     /// What is read; an error if it cannot be, or cannot be used.
-    pub fn load(&self, fault: Fault) -> Result<Record, ()> {
+    pub fn load(&self, fault: Fault) -> Result<Record, Unread> {
         match self.find(fault)? {
-            Record::Broken => Err(()),
+            Record::Broken => Err(Unread),
             found => Ok(found.clone()),
         }
     }
@@ -190,7 +194,7 @@ impl Stores {
     /// Saves what became of an older login by a refresh.
     pub fn save_refreshed(&mut self, origin: &Login, fresh: Rc<Login>, fault: Fault) -> Saved {
         let is_theirs = match self.find(fault) {
-            Err(()) | Ok(Record::Broken) => return Saved::Failed,
+            Err(Unread) | Ok(Record::Broken) => return Saved::Failed,
             Ok(Record::Nothing) => false,
             Ok(Record::Of(found)) => found.kind == Kind::Managed && found.account == origin.account,
         };

@@ -153,6 +153,10 @@ impl Model {
         } else if verdict.starts_with("401: fail") {
             turn.phase = Phase::MustEnd(Ending::Unauthorized(None));
         } else if verdict.starts_with("401: retry") {
+            if turn.bearers_refused.last() == Some(&Some(login.0.token.clone())) {
+                // The authority has renewed the login and given no other token.
+                turn.bearers_refused.clear();
+            }
             turn.phase = Phase::MustSend("the login has changed since", login);
         } else {
             turn.phase = Phase::Waiting;
