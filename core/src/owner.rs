@@ -22,12 +22,20 @@ pub(crate) enum CallOwner {
     Stream(ThreadId),
     /// The patch of a thread's turn: a check, or the work itself.
     Patch(ThreadId),
+    /// Feedback of the user.
+    Feedback,
+    /// A search for files.
+    Search,
     /// A program that a call of a thread's turn runs.
     Process(ThreadId),
     /// The user's own program that is told of turns.
     Notify,
     /// A rule that the user of a thread has just made, to its file.
     Amend(ThreadId),
+    /// Files that a call of a thread's turn looks at.
+    Look(ThreadId),
+    /// Pictures and skills that the user of a thread named in the running turn.
+    Input(ThreadId),
     /// A request in the account's name that is no turn's.
     Errand(u64),
     /// The model list, to its file.
@@ -71,8 +79,12 @@ impl CallOwner {
             | CallOwner::ThreadOpen
             | CallOwner::ThreadFile
             | CallOwner::Stream(_)
+            | CallOwner::Search
+            | CallOwner::Feedback
             | CallOwner::Process(_)
             | CallOwner::Notify
+            | CallOwner::Look(_)
+            | CallOwner::Input(_)
             | CallOwner::Errand(_)
             | CallOwner::CatalogueFile
             | CallOwner::Config

@@ -6,10 +6,11 @@ use super::{Access, Disk, FileError};
 use crate::auth::{StoreAnswer, StoreJob};
 use crate::machine::{ConfigFound, ConfigJob, StartupFound, StartupJob};
 use crate::rules::{AmendFailure, Amendment};
+use crate::skills::{SkillTexts, SkillsRead};
 use crate::thread::open::{ForkJob, ThreadSetting, ThreadSettingJob};
 use crate::thread::question::{Answer as ThreadAnswer, Question as ThreadQuestion};
 use crate::thread::recorder::AppendJob;
-use crate::tools::{CheckedPatch, CommittedPatch, PatchCheck, PatchCommit};
+use crate::tools::{CheckedPatch, CommittedPatch, ImageJob, ImagesRead, PatchCheck, PatchCommit};
 
 /// One job on files. Data: made by core, run by a backend with [`FileJob::run`].
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub enum FileJob {
     CommitPatch(Box<PatchCommit>),
     /// Adds to the user's rules.
     Amend(Amendment),
+    /// Reads pictures for a model.
+    Images(ImageJob),
     /// Replaces one file.
     Write {
         /// The file.
@@ -43,6 +46,8 @@ pub enum FileJob {
     },
     /// Reads the configuration for a client, or changes it.
     Config(Box<ConfigJob>),
+    /// Reads skills that the user named.
+    Skills(SkillsRead),
 }
 
 /// What a [`FileJob`] found.
@@ -64,8 +69,12 @@ pub enum FileAnswer {
     Amended(Result<(), AmendFailure>),
     /// Answer to [`FileJob::Write`], [`FileJob::Append`] and [`FileJob::Fork`].
     Written(Result<(), FileError>),
+    /// Answer to [`FileJob::Images`].
+    Images(ImagesRead),
     /// Answer to [`FileJob::Config`].
     Config(Box<ConfigFound>),
+    /// Answer to [`FileJob::Skills`].
+    Skills(SkillTexts),
 }
 
 impl FileJob {
@@ -82,10 +91,12 @@ impl FileJob {
             FileJob::CheckPatch(job) => FileAnswer::PatchChecked(Box::new(job.run(files))),
             FileJob::CommitPatch(job) => FileAnswer::PatchCommitted(Box::new(job.run(files))),
             FileJob::Amend(amendment) => FileAnswer::Amended(amendment.run(files)),
+            FileJob::Images(job) => FileAnswer::Images(job.run(files)),
             FileJob::Write { path, bytes, access } => {
                 FileAnswer::Written(files.write_atomic(&path, &bytes, access))
             }
             FileJob::Config(job) => FileAnswer::Config(Box::new(job.run(files))),
+            FileJob::Skills(job) => FileAnswer::Skills(job.run(files)),
         }
     }
 }

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 
 pub use crate::auth::{StoreAnswer, StoreJob};
 pub use crate::machine::{ConfigFound, ConfigJob, StartupFound, StartupJob};
-pub use crate::tools::{CheckedPatch, CommittedPatch, PatchCheck, PatchCommit};
+pub use crate::tools::{
+    CheckedPatch, CommittedPatch, ImageJob, ImagesRead, PatchCheck, PatchCommit,
+};
 pub use job::{FileAnswer, FileJob};
 pub use keyring::{Keyring, KeyringError, NoKeyring};
 #[cfg(any(test, feature = "sim"))]

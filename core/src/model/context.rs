@@ -123,6 +123,12 @@ fn push_block(text: &mut String, block: &str) {
     text.push_str(block);
 }
 
+/// A skill that the user named, with its file's text (engine.md §10.2).
+pub(crate) fn skill_json(name: &str, path: &str, text: &str) -> Arc<str> {
+    let text = format!("<skill>\n<name>{name}</name>\n<path>{path}</path>\n{text}\n</skill>");
+    message(Role::User, &text)
+}
+
 /// The configured developer instructions, word for word.
 pub(crate) fn developer_json(instructions: &str) -> Arc<str> {
     message(Role::Developer, instructions)
@@ -174,44 +180,51 @@ pub(crate) fn turn_aborted_json() -> Arc<str> {
     message(Role::User, TURN_ABORTED)
 }
 
+/// A picture that the model asked to see.
+pub(crate) fn viewed_image_json(url: &str) -> Arc<str> {
+    let content = [Part::InputImage { image_url: url }];
+    to_json(&Message { role: Role::User, content: &content }).into()
+}
+
 /// A part of what the user sent, as far as it is for the model. Skills and mentions are not.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum UserContent<'a> {
     /// Text.
     Text(&'a str),
     /// An image by its URL.
     Image(&'a str),
-    /// An image by its path. Files are not attached yet: the model is told where it is.
-    LocalImage(&'a str),
+    /// An image out of a file: its URL, or why it cannot be shown.
+    LocalImage(Result<String, String>),
 }
 
 /// The user's message (engine.md §1.5).
 pub(crate) fn user_message_json(inputs: &[UserContent<'_>]) -> Arc<str> {
-    let named: Vec<String> = inputs
-        .iter()
-        .filter_map(|input| match input {
-            UserContent::LocalImage(path) => {
-                Some(format!("The user refers to the image file `{path}`, which is not attached."))
-            }
-            UserContent::Text(_) | UserContent::Image(_) => None,
-        })
-        .collect();
-    let mut named = named.iter();
+    let local = inputs.iter().filter(|input| matches!(input, UserContent::LocalImage(_)));
+    let names: Vec<String> =
+        (1..=local.count()).map(|n| format!("<image name=[Image #{n}]>")).collect();
+    let mut names = names.iter();
     let mut content = Vec::with_capacity(inputs.len());
     for input in inputs {
-        match *input {
+        match input {
             UserContent::Text(text) => content.push(Part::InputText { text }),
-            UserContent::LocalImage(_) => {
-                content.extend(named.next().map(|text| Part::InputText { text }));
-            }
-            UserContent::Image(image_url) => content.extend([
-                Part::InputText { text: "<image>" },
-                Part::InputImage { image_url },
-                Part::InputText { text: "</image>" },
-            ]),
+            UserContent::Image(url) => content.extend(image("<image>", url)),
+            UserContent::LocalImage(read) => match (read, names.next()) {
+                (Ok(url), Some(name)) => content.extend(image(name, url)),
+                (Ok(url), None) => content.extend(image("<image>", url)),
+                (Err(why), _) => content.push(Part::InputText { text: why }),
+            },
         }
     }
     to_json(&Message { role: Role::User, content: &content }).into()
+}
+
+/// An image between its tags.
+fn image<'a>(opens: &'a str, image_url: &'a str) -> [Part<'a>; 3] {
+    [
+        Part::InputText { text: opens },
+        Part::InputImage { image_url },
+        Part::InputText { text: "</image>" },
+    ]
 }
 
 #[cfg(test)]
@@ -324,7 +337,8 @@ mod tests {
         let json = user_message_json(&[
             UserContent::Text("look \"here\""),
             UserContent::Image("http://i"),
-            UserContent::LocalImage("/i.png"),
+            UserContent::LocalImage(Err("no".to_owned())),
+            UserContent::LocalImage(Ok("data:x".to_owned())),
         ]);
         assert_eq!(
             &*json,
@@ -334,8 +348,10 @@ mod tests {
                 r#"{"type":"input_text","text":"<image>"},"#,
                 r#"{"type":"input_image","image_url":"http://i"},"#,
                 r#"{"type":"input_text","text":"</image>"},"#,
-                r#"{"type":"input_text","text":"The user refers to the image file `/i.png`, "#,
-                r#"which is not attached."}]}"#,
+                r#"{"type":"input_text","text":"no"},"#,
+                r#"{"type":"input_text","text":"<image name=[Image #2]>"},"#,
+                r#"{"type":"input_image","image_url":"data:x"},"#,
+                r#"{"type":"input_text","text":"</image>"}]}"#,
             )
         );
         assert_eq!(&*user_message_json(&[]), r#"{"type":"message","role":"user","content":[]}"#);

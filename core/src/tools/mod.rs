@@ -6,9 +6,11 @@
 mod captured;
 pub mod command;
 pub(crate) mod dynamic;
+mod image;
 mod offer;
 mod patch;
 mod patch_job;
+mod resources;
 mod session;
 mod shell;
 mod truncate;
@@ -24,9 +26,12 @@ use crate::wire::v2::thread::DynamicToolSpec;
 
 pub(crate) use captured::{Captured, Decoder, Ends};
 pub(crate) use dynamic::DynamicCall;
+pub(crate) use image::ImageFault;
+pub use image::{ImageJob, ImagesRead};
 pub(crate) use offer::{has_sessions, has_shell, offered, offers_freeform_patch};
 pub(crate) use patch::{BARE_PATCH, InCommand, Plan, TurnDiff, in_command};
 pub use patch_job::{CheckedPatch, CommittedPatch, PatchCheck, PatchCommit};
+pub(crate) use resources::ResourceCall;
 pub(crate) use session::{PLAIN_TERMINAL, SessionReport, SessionWish, Typing};
 pub(crate) use shell::{OutputForm, Report, ShellCall, timed_out_text};
 pub(crate) use truncate::truncate;
@@ -60,6 +65,10 @@ pub(crate) enum Work {
     Type(Typing),
     /// To have the client run a tool of its own.
     Dynamic(DynamicCall),
+    /// To show the model a picture, by its path.
+    ViewImage(String),
+    /// To ask MCP servers for resources.
+    Resources(ResourceCall),
 }
 
 /// What decides how a call is read.
@@ -77,7 +86,7 @@ impl Work {
     /// Whether it may be done while others like it are (engine.md §3.2).
     pub(crate) fn is_shared(&self) -> bool {
         match self {
-            Self::Answer(_) => true,
+            Self::Answer(_) | Self::ViewImage(_) | Self::Resources(_) => true,
             Self::Command(call) => call.is_read_only,
             Self::ShowPlan(_)
             | Self::Patch(_)
@@ -122,6 +131,12 @@ pub(crate) struct PlanStep {
 #[derive(Debug, Deserialize)]
 pub(crate) struct UserQuestions {
     pub(crate) questions: Vec<ToolRequestUserInputQuestion>,
+}
+
+/// The arguments of `view_image`.
+#[derive(Deserialize)]
+struct ImageArguments {
+    path: String,
 }
 
 /// The arguments of `apply_patch` as a function.
@@ -178,6 +193,9 @@ fn function(name: &str, arguments: &str, facts: ToolFacts<'_>) -> Work {
         // First of all: a client's tool may stand in for one of ours.
         _ if facts.dynamic.iter().any(|spec| spec.name == name) => serde_json::from_str(arguments)
             .map(|arguments| Work::Dynamic(DynamicCall { tool: name.to_owned(), arguments })),
+        ("view_image", _) => {
+            serde_json::from_str(arguments).map(|ImageArguments { path }| Work::ViewImage(path))
+        }
         ("request_user_input", _) => serde_json::from_str(arguments).map(Work::AskUser),
         ("update_plan", _) => serde_json::from_str(arguments).map(Work::ShowPlan),
         ("apply_patch", _) => {
@@ -193,7 +211,10 @@ fn function(name: &str, arguments: &str, facts: ToolFacts<'_>) -> Work {
         ("write_stdin", Some(_)) if facts.has_sessions => {
             return Typing::parse(arguments).map_or_else(Work::Answer, Work::Type);
         }
-        _ => return Work::Answer(format!("unsupported call: {name}")),
+        _ => match ResourceCall::parse(name, arguments) {
+            Some(call) => call.map(Work::Resources),
+            None => return Work::Answer(format!("unsupported call: {name}")),
+        },
     };
     work.unwrap_or_else(|error| {
         Work::Answer(format!("failed to parse function arguments: {error}"))

@@ -58,7 +58,9 @@ Paths are relative to the working folder.";
 pub(crate) fn offered(model: &ModelRecord, config: &Config) -> Arc<str> {
     let mut tools = Vec::new();
     tools.extend(shell_tools(model, config.features));
+    tools.extend(resource_tools());
     tools.push(update_plan());
+    tools.extend(config.features.has(Feature::CollaborationModes).then(request_user_input));
     match patch_tool(model, config.features) {
         Some(PatchTool::Freeform) => tools.push(json!({
             "type": "custom",
@@ -72,6 +74,7 @@ pub(crate) fn offered(model: &ModelRecord, config: &Config) -> Arc<str> {
         }
         None => {}
     }
+    tools.push(view_image());
     Value::Array(tools).to_string().into()
 }
 
@@ -184,6 +187,79 @@ fn patch_tool(model: &ModelRecord, features: Features) -> Option<PatchTool> {
     model.apply_patch_tool_type.or(by_feature)
 }
 
+fn resource_tools() -> [Value; 3] {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let server = || text("The name of an MCP server; all of them by default");
+    let cursor = || text("What the page before gave as `nextCursor`; only with `server`");
+    let pages = json!({ "cursor": cursor(), "server": server() });
+    let one = json!({
+        "server": text("The name of the MCP server, as the list of resources has it"),
+        "uri": text("The resource, as the list has it"),
+    });
+    [
+        function(
+            "list_mcp_resources",
+            "Lists resources that MCP servers have, such as files, tables and facts about a program.",
+            &pages,
+            &[],
+        ),
+        function(
+            "list_mcp_resource_templates",
+            "Lists resources of MCP servers that take parameters.",
+            &pages,
+            &[],
+        ),
+        function(
+            "read_mcp_resource",
+            "Reads a resource of an MCP server.",
+            &one,
+            &["server", "uri"],
+        ),
+    ]
+}
+
+fn request_user_input() -> Value {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let option = json!({
+        "type": "object",
+        "properties": {
+            "description": text("One sentence: what choosing it leads to"),
+            "label": text("What the user picks; a few words"),
+        },
+        "required": ["label", "description"],
+        "additionalProperties": false,
+    });
+    let question = json!({
+        "type": "object",
+        "properties": {
+            "header": text("What it is about, in a word or two"),
+            "id": text("Names the answer, in snake_case"),
+            "options": {
+                "type": "array",
+                "description": "Two or three answers to choose from, the one to recommend first. The user can always write an answer of their own",
+                "items": option,
+            },
+            "question": text("One sentence"),
+        },
+        "required": ["id", "header", "question", "options"],
+        "additionalProperties": false,
+    });
+    let questions = json!({
+        "type": "array",
+        "description": "One question, or at most three",
+        "items": question,
+    });
+    let description = "Asks the user, and waits for the answers. Only in the modes Plan and Pair \
+                       Programming.";
+    function("request_user_input", description, &json!({ "questions": questions }), &["questions"])
+}
+
+fn view_image() -> Value {
+    let path = json!({ "type": "string", "description": "The file's path" });
+    let description = "Shows you a picture from a file: PNG, JPEG, GIF or WebP.";
+    function("view_image", description, &json!({ "path": path }), &["path"])
+}
+
 fn update_plan() -> Value {
     let step = json!({
         "type": "object",
@@ -204,16 +280,19 @@ fn update_plan() -> Value {
 }
 
 fn function(name: &str, description: &str, properties: &Value, required: &[&str]) -> Value {
+    let mut parameters = json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    });
+    if !required.is_empty() {
+        parameters["required"] = json!(required);
+    }
     json!({
         "type": "function",
         "name": name,
         "description": description,
         "strict": false,
-        "parameters": {
-            "type": "object",
-            "properties": properties,
-            "required": required,
-            "additionalProperties": false,
-        },
+        "parameters": parameters,
     })
 }

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use super::asking::Asking;
 use super::commanding::Commanding;
 use super::patching::Patching;
+use super::reading::Reading;
 use super::sessions::Looking;
 use super::{Next, Phase, Turn};
 use crate::effect::{AskId, CallId, TimerId};
@@ -73,6 +74,8 @@ pub(super) enum Doing {
     Look(Looking),
     /// The host answers a question.
     Ask(Asking),
+    /// Files are read.
+    Read(Reading),
 }
 
 /// In which words the user is asked.
@@ -133,7 +136,7 @@ impl Calls {
     pub(super) fn is_writing(&self) -> bool {
         self.open().any(|open| match &open.doing {
             Doing::Patch(patch) => patch.is_writing(),
-            Doing::Command(_) | Doing::Look(_) | Doing::Ask(_) => false,
+            Doing::Command(_) | Doing::Look(_) | Doing::Ask(_) | Doing::Read(_) => false,
         })
     }
 
@@ -185,8 +188,13 @@ impl Doing {
             (Self::Ask(asking), ToolInput::Answer(ask, _)) => asking.waits_for_answer(*ask),
             (Self::Command(command), input) => command.waits_for(input),
             (Self::Look(looking), input) => looking.waits_for(input),
+            (Self::Read(reading), ToolInput::Outcome(call, _)) => reading.waits_for_call(*call),
             (Self::Ask(_), ToolInput::Outcome(..))
-            | (Self::Patch(_) | Self::Ask(_), ToolInput::Timer(_) | ToolInput::Ended(_)) => false,
+            | (Self::Read(_), ToolInput::Answer(..))
+            | (
+                Self::Patch(_) | Self::Ask(_) | Self::Read(_),
+                ToolInput::Timer(_) | ToolInput::Ended(_),
+            ) => false,
         }
     }
 }
@@ -243,6 +251,8 @@ impl Turn {
             Work::Command(call) => self.begin_command(out, conversation, begun, *call),
             Work::AskUser(questions) => self.ask_user(out, conversation, begun, questions),
             Work::Dynamic(call) => self.call_dynamic(out, conversation, begun, call),
+            Work::ViewImage(path) => self.view_image(out, conversation, &path),
+            Work::Resources(call) => self.answer_resources(out, begun, call),
         }
     }
 
@@ -270,9 +280,13 @@ impl Turn {
             (Doing::Command(command), input) => {
                 self.on_command_input(out, conversation, &begun, command, input)
             }
+            (Doing::Read(reading), ToolInput::Outcome(_, outcome)) => {
+                self.on_read(out, &begun, &reading, outcome)
+            }
             (doing @ Doing::Ask(_), ToolInput::Outcome(..))
+            | (doing @ Doing::Read(_), ToolInput::Answer(..))
             | (
-                doing @ (Doing::Patch(_) | Doing::Ask(_)),
+                doing @ (Doing::Patch(_) | Doing::Ask(_) | Doing::Read(_)),
                 ToolInput::Timer(_) | ToolInput::Ended(_),
             ) => Progress::Open(doing),
         };
@@ -316,6 +330,10 @@ impl Turn {
                         }
                         Doing::Look(looking) => looking.abort(out, &begun),
                         Doing::Ask(asking) => asking.abort(out),
+                        Doing::Read(reading) => {
+                            reading.abort(out);
+                            begun.aborted_text(out.now.mono)
+                        }
                     };
                     begun.slot.filled(&text)
                 }

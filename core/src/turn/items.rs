@@ -66,6 +66,13 @@ impl Items {
         self.hides_messages && matches!(item, OutputItem::Message(_))
     }
 
+    /// An item that was started is over.
+    pub(super) fn complete(&mut self, out: &mut Outside, voice: &Voice, item: ThreadItem) {
+        self.open.retain(|open| open.id() != item.id());
+        voice.item_completed(out, &item);
+        self.done.push(item);
+    }
+
     /// A tool begins an item.
     pub(super) fn open(&mut self, out: &mut Outside, voice: &Voice, item: ThreadItem) {
         voice.item_started(out, &item);
@@ -159,12 +166,6 @@ impl Items {
             conversation.note(at, &Note::ItemCompleted { turn_id, item });
         }
         self.stored = self.done.len();
-    }
-
-    fn complete(&mut self, out: &mut Outside, voice: &Voice, item: ThreadItem) {
-        self.open.retain(|open| open.id() != item.id());
-        voice.item_completed(out, &item);
-        self.done.push(item);
     }
 
     fn active_item(&mut self) -> Option<&mut ThreadItem> {

@@ -12,10 +12,13 @@
 mod asking;
 mod calls;
 mod commanding;
+mod input;
 mod items;
 mod legacy;
 mod notify;
 mod patching;
+mod reading;
+mod resources;
 mod review;
 mod sampling;
 mod sessions;
@@ -33,8 +36,6 @@ use uuid::Uuid;
 use crate::auth::Source;
 use crate::effect::{CallId, TimerId};
 use crate::input::HttpHead;
-use crate::limits;
-use crate::model::context::{self, UserContent};
 use crate::model::errors::ModelError;
 use crate::model::sse::SseParser;
 use crate::outside::Outside;
@@ -43,14 +44,14 @@ use crate::thread::Recorder;
 use crate::thread::rollout::line::Note;
 use crate::thread::{Audience, Conversation};
 use crate::tools::TurnDiff;
-use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
-use crate::wire::refusal::Refusal;
+use crate::wire::legacy::event::TurnAbortReason;
 use crate::wire::v2::common::{Json, ModeKind};
-use crate::wire::v2::item::{ThreadItem, UserInput};
+use crate::wire::v2::item::UserInput;
 use crate::wire::v2::turn::{Turn as TurnView, TurnStatus};
 use crate::wire::v2::turn_error::{CodexErrorInfo, TurnError};
 use calls::Calls;
 pub(crate) use calls::ToolInput;
+use input::Inputs;
 use items::Items;
 pub(crate) use sampling::SendFacts;
 pub(crate) use sessions::Sessions;
@@ -79,6 +80,8 @@ pub(crate) enum Next {
 enum Phase {
     /// About to send, or waiting for tokens.
     Ready,
+    /// Pictures and skills that the user named are being read.
+    Reading,
     /// A request is out.
     Streaming(Streaming),
     /// Waiting before the request is sent again.
@@ -100,6 +103,8 @@ struct Streaming {
     url: String,
     body: Body,
     idle: TimerId,
+    /// Lasts as long as the request.
+    _span: tracing::Span,
     /// When the backend was last heard, in time since the runtime's start.
     heard: Duration,
 }
@@ -125,7 +130,9 @@ pub(crate) struct Turn {
     sampling: Option<Sampling>,
     /// The calls of the response.
     calls: Calls,
-    /// Input that came while the turn ran, as items of the history.
+    /// Input that waits for what it names.
+    inputs: Inputs,
+    /// Messages for the model that came while the turn ran, as items of the history.
     steered: VecDeque<Arc<str>>,
     output_schema: Option<Json>,
     /// Sticky routing: sent back on every request of this turn (engine.md §1.12).
@@ -136,6 +143,8 @@ pub(crate) struct Turn {
     diff: TurnDiff,
     /// The diff as it was told last.
     told_diff: String,
+    /// Lasts as long as the turn.
+    _span: tracing::Span,
     /// Somebody asked for the end while files are being written: it comes right after that.
     is_stopping: bool,
     /// Why it was stopped, if it was.
@@ -162,23 +171,21 @@ impl Turn {
         let mode = conversation.settings.mode.as_ref().map_or(ModeKind::Custom, |mode| mode.mode);
         turn.voice.task_started(out, conversation.window(), mode);
         conversation.begin_turn(out.now.wall);
-        let message = user_message_json(&input);
-        conversation.record(out.now.wall, message);
-        turn.voice.raw_items(out, conversation);
-        turn.show_user_message(out, conversation, input, true);
-        turn.sample(out, conversation);
-        (turn, Next::Freshen)
+        let next = turn.begin_input(out, conversation, input);
+        (turn, next)
     }
 
     fn new(conversation: &Conversation, id: Uuid, output_schema: Option<Json>) -> Self {
         let id: Arc<str> = id.to_string().into();
         Self {
+            _span: tracing::debug_span!("turn", thread = %conversation.id_text, turn = %id),
             voice: Voice::new(conversation, id.clone()),
             id,
             items: Items::default(),
             phase: Phase::Ready,
             sampling: None,
             calls: Calls::default(),
+            inputs: Inputs::default(),
             steered: VecDeque::new(),
             output_schema,
             turn_state: None,
@@ -209,45 +216,6 @@ impl Turn {
         in_progress(&id.to_string())
     }
 
-    /// Whether one more input may wait for the model.
-    pub(crate) fn check_room(&self) -> Result<(), Refusal> {
-        if self.steered.len() < limits::PENDING_INPUTS_MAX {
-            return Ok(());
-        }
-        Err(Refusal::invalid("too many inputs wait for the running turn"))
-    }
-
-    /// Input while the turn runs joins it (protocol.md §9 G9): its item is shown now, and the model
-    /// sees it with the next request.
-    pub(crate) fn steer(
-        &mut self,
-        out: &mut Outside,
-        conversation: &mut Conversation,
-        input: Vec<UserInput>,
-    ) {
-        if !input.is_empty() {
-            self.steered.push_back(user_message_json(&input));
-            self.show_user_message(out, conversation, input, false);
-        }
-    }
-
-    /// Shows what the user said. Only the input that begins a turn is an event in its file.
-    fn show_user_message(
-        &mut self,
-        out: &mut Outside,
-        conversation: &mut Conversation,
-        input: Vec<UserInput>,
-        begins_turn: bool,
-    ) {
-        if begins_turn {
-            let event = EventMsg::UserMessage(legacy::user_message(&input));
-            conversation.store_event(out.now.wall, &event);
-        }
-        let id = out.rng.uuid_v4().to_string();
-        self.items.add(out, &self.voice, ThreadItem::UserMessage { id, content: input });
-        self.items.store(conversation, &self.id, out.now.wall);
-    }
-
     /// Stops the turn because somebody asked for it.
     pub(crate) fn interrupt(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
         if self.is_ending() {
@@ -270,6 +238,7 @@ impl Turn {
 
     /// Leaves everything as it is and ends as interrupted.
     fn stop(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
+        self.stop_reading(out, conversation);
         self.abort_calls(out, conversation);
         self.kill_sessions(out, conversation);
         self.stop_call(out);
@@ -286,6 +255,7 @@ impl Turn {
         conversation: &mut Conversation,
         error: ModelError,
     ) -> Next {
+        self.stop_reading(out, conversation);
         self.abort_calls(out, conversation);
         self.stop_call(out);
         self.keep_finished_items(out, conversation);
@@ -386,20 +356,6 @@ impl Turn {
     pub(crate) fn view(&self) -> TurnView {
         TurnView { items: self.items.all(), ..in_progress(&self.id) }
     }
-}
-
-/// The input as the model gets it. Skills and mentions are for others.
-fn user_message_json(input: &[UserInput]) -> Arc<str> {
-    let content: Vec<UserContent<'_>> = input
-        .iter()
-        .filter_map(|part| match part {
-            UserInput::Text { text, .. } => Some(UserContent::Text(text)),
-            UserInput::Image { url } => Some(UserContent::Image(url)),
-            UserInput::LocalImage { path } => Some(UserContent::LocalImage(path)),
-            UserInput::Skill { .. } | UserInput::Mention { .. } => None,
-        })
-        .collect();
-    context::user_message_json(&content)
 }
 
 fn in_progress(id: &str) -> TurnView {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Next, Turn, in_progress, user_message_json};
+use super::input::user_message_json;
+use super::{Next, Turn, in_progress};
 use crate::model::catalogue::ModelRecord;
 use crate::model::context;
 use crate::model::review::{self, ReviewOrder};
@@ -50,7 +51,7 @@ impl Turn {
         turn.voice.task_started(out, conversation.window(), mode);
         let prompt = text(&order.prompt());
         let message = user_message_json(&prompt);
-        turn.show_user_message(out, conversation, prompt, true);
+        turn.show_input(out, conversation, prompt, true);
         conversation.step_aside(out.rng.uuid_v7(out.now), reviewer, message);
         turn.items.hides_messages = true;
         turn.sample(out, conversation);

@@ -131,7 +131,9 @@ impl Turn {
         });
         let call = out.start(call, CallOwner::Stream(conversation.id));
         let idle_limit = conversation.provider().stream_idle_timeout;
+        let thread = &conversation.id_text;
         self.phase = Phase::Streaming(Streaming {
+            _span: tracing::debug_span!("model_call", %thread, call = call.0),
             call,
             source: credential.source,
             bearer: credential.token,
@@ -166,7 +168,9 @@ impl Turn {
             | Outcome::Held(_)
             | Outcome::ProcessOutput(..)
             | Outcome::ProcessExited(_)
-            | Outcome::ProcessFailed(_) => Next::Wait,
+            | Outcome::ProcessFailed(_)
+            | Outcome::Found(_)
+            | Outcome::Logs(_) => Next::Wait,
         }
     }
 
@@ -253,7 +257,11 @@ impl Turn {
                 let error = errors::disconnected(Disconnect::Closed);
                 self.on_error(out, conversation, error, None)
             }
-            Phase::Ready | Phase::Backoff(_) | Phase::Working | Phase::Storing(..) => Next::Wait,
+            Phase::Ready
+            | Phase::Reading
+            | Phase::Backoff(_)
+            | Phase::Working
+            | Phase::Storing(..) => Next::Wait,
         }
     }
 
@@ -425,9 +433,8 @@ impl Turn {
         let called = !self.calls.is_empty();
         self.keep_finished_items(out, conversation);
         self.voice.raw_items(out, conversation);
-        if called || !self.steered.is_empty() {
-            self.sample(out, conversation);
-            return Next::Freshen;
+        if called || !self.steered.is_empty() || self.inputs.is_reading() {
+            return self.sample_when_read(out, conversation);
         }
         self.notify(out, conversation);
         self.complete(out, conversation, TurnStatus::Completed, None)
@@ -445,7 +452,7 @@ impl Turn {
     /// Leaves the request or the wait behind: whatever still comes of it finds nobody.
     pub(super) fn stop_call(&mut self, out: &mut Outside) {
         match std::mem::replace(&mut self.phase, Phase::Ready) {
-            Phase::Ready => {}
+            Phase::Ready | Phase::Reading => {}
             Phase::Streaming(streaming) => {
                 out.cancel(streaming.call);
                 out.cancel_timer(streaming.idle);

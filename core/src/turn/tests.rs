@@ -1,8 +1,11 @@
 //! Turns whose model calls tools, over files in memory and a backend that the test plays.
 
 mod commands;
+mod hosted;
+mod pictures;
 mod rights;
 mod sessions;
+mod skills;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -26,7 +29,7 @@ struct Bench {
     files: MemoryFiles,
     /// Model requests that run, with their bodies.
     requests: VecDeque<(CallId, Value)>,
-    /// Jobs that carry patches out are kept here, if they are to be held back.
+    /// Jobs that carry patches out or read pictures are kept here, if they are to be held back.
     held: Option<Vec<(CallId, FileJob)>>,
     /// Programs that run.
     programs: VecDeque<(CallId, ProcessRequest)>,
@@ -156,7 +159,9 @@ impl Bench {
         }
         for (id, job) in jobs {
             match (&mut self.held, job) {
-                (Some(held), job @ FileJob::CommitPatch(_)) => held.push((id, job)),
+                (Some(held), job @ (FileJob::CommitPatch(_) | FileJob::Images(_))) => {
+                    held.push((id, job));
+                }
                 (_, job) => self.run(id, job),
             }
         }

@@ -4,6 +4,7 @@
 //! Nothing is made for a dialect that nobody wants to hear.
 
 mod commands;
+mod resources;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -317,6 +318,13 @@ impl Voice {
                 tool: call.tool.clone(),
                 arguments: serde_json::from_str(call.arguments.get()).unwrap_or_default(),
             })
+        });
+    }
+
+    pub(super) fn image_viewed(&self, out: &mut Outside, id: &str, path: &str) {
+        self.event(out, "codex/event/view_image_tool_call", || EventMsg::ViewImageToolCall {
+            call_id: id.to_owned(),
+            path: path.to_owned(),
         });
     }
 

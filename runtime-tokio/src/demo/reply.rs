@@ -82,6 +82,19 @@ impl Reply {
         Speech::new(n).delta(text).done()
     }
 
+    /// A whole answer that calls a tool and says nothing; the call is `call-n`.
+    pub fn call(n: u32, tool: &str, arguments: &Value) -> Self {
+        let item = json!({
+            "type": "function_call", "call_id": format!("call-{n}"), "name": tool,
+            "arguments": arguments.to_string(),
+        });
+        let done = json!({"type": "response.output_item.done", "item": item});
+        let whole = json!({"type": "response.completed", "response": {"id": format!("resp-{n}")}});
+        let steps = [done, whole].map(Step::Event).into();
+        let body = Body::Events(steps, Ending::Whole);
+        Self { status: 200, headers: Vec::new(), body, gate: None }
+    }
+
     /// Adds a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));

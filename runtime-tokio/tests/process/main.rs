@@ -2,6 +2,7 @@
 //!
 //! `UNDERSTUDY_TEST_SERVER` names another server's command line, for trying the tests on it.
 
+mod administration;
 mod browser;
 mod chromium;
 mod commands;
@@ -20,5 +21,6 @@ mod signin_ends;
 mod stage;
 mod stored;
 mod stores;
+mod tools;
 mod turn;
 mod two_servers;

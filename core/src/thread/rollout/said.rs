@@ -48,7 +48,10 @@ impl<'a> ItemPeek<'a> {
         let content = self.content.filter(|_| self.is_message_by("user"))?;
         let parts: Vec<PartPeek<'a>> = serde_json::from_str(content.get()).ok()?;
         let first = parts.first().and_then(|part| part.text.as_deref());
-        let is_put = parts.len() == 1 && first.is_some_and(is_instructions)
+        // The user's own pictures stand between tags; one that a tool has shown does not.
+        let is_shown = !parts.is_empty() && parts.iter().all(|part| part.kind == "input_image");
+        let is_put = is_shown
+            || parts.len() == 1 && first.is_some_and(is_instructions)
             || parts.iter().filter_map(|part| part.text.as_deref()).any(is_session_text);
         (!is_put).then_some(parts)
     }
