@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::files::FileJob;
 use crate::process::ProcessRequest;
+use crate::search::SearchRequest;
 use crate::secret::Secret;
 
 /// Names one timer.
@@ -85,6 +86,12 @@ pub enum Call {
     /// or [`Outcome::ProcessFailed`](crate::Outcome::ProcessFailed). To cancel the call kills the
     /// whole process group.
     Process(Box<ProcessRequest>),
+    /// The last lines of the log, at most [`limits::LOG_BYTES_MAX`](crate::limits::LOG_BYTES_MAX).
+    /// Answer: [`Outcome::Logs`](crate::Outcome::Logs).
+    Logs,
+    /// Look for files by their names, beside the file jobs and until the call is cancelled. Answer:
+    /// [`Outcome::Found`](crate::Outcome::Found).
+    Search(Box<SearchRequest>),
 }
 
 /// Where [`Call::Listen`] listens: IPv4 loopback only.

@@ -47,6 +47,11 @@ impl Exchange {
         Self { call, head: None, body: Vec::new(), body_bytes_max }
     }
 
+    /// The call that carries it.
+    pub(crate) fn id(&self) -> CallId {
+        self.call
+    }
+
     /// Whether an answer is to this exchange.
     pub(crate) fn is(&self, call: CallId) -> bool {
         self.call == call

@@ -4,6 +4,7 @@ use crate::effect::{AskId, CallId, TimerId, VisitId};
 use crate::files::{FileAnswer, FileError};
 use crate::process::{OutputStream, ProcessExit, ProcessFailure};
 use crate::secret::Secret;
+use crate::wire::v2::command::FuzzyFileSearchResult;
 
 /// One thing that happened outside. See [`Machine::handle`](crate::Machine::handle).
 #[derive(Debug)]
@@ -83,6 +84,10 @@ pub enum Outcome<'a> {
     ProcessExited(ProcessExit),
     /// The program was not started. Ends the call.
     ProcessFailed(ProcessFailure),
+    /// The last lines of the log; empty where none is kept. Ends the call.
+    Logs(String),
+    /// A search is done: what was found, in no order. Ends the call.
+    Found(Vec<FuzzyFileSearchResult>),
     /// The backend itself failed and has no answer. Ends the call.
     Lost,
 }
@@ -103,6 +108,8 @@ impl Outcome<'_> {
             | Outcome::ListenFailed(_)
             | Outcome::ProcessExited(_)
             | Outcome::ProcessFailed(_)
+            | Outcome::Found(_)
+            | Outcome::Logs(_)
             | Outcome::Lost => true,
         }
     }

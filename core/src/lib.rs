@@ -66,6 +66,7 @@ mod auth;
 mod clock;
 mod command;
 pub mod config;
+pub mod doctor;
 pub mod driver;
 mod effect;
 mod exchange;
@@ -80,9 +81,13 @@ mod pending;
 mod process;
 mod rng;
 pub mod rules;
+#[cfg(feature = "schema")]
+pub mod schema;
+mod search;
 mod secret;
 mod session;
 mod setup;
+pub mod skills;
 pub mod thread;
 pub mod tools;
 mod turn;
@@ -111,5 +116,6 @@ pub use process::{
     ChildEnv, Confinement, OutputStream, ProcessExit, ProcessFailure, ProcessFailureKind,
     ProcessRequest, Stdio,
 };
+pub use search::SearchRequest;
 pub use secret::Secret;
 pub use setup::{Environment, HostFacts, Refresh, Setup};

@@ -249,6 +249,42 @@ pub const SESSION_APPROVALS_MAX: usize = 4096;
 /// Lines, old and new together, between the first and the last difference of two texts that a diff
 /// looks at closely, a second or two; more are shown as one replacement.
 pub const DIFF_LINES_MAX: usize = 100_000;
+
+/// Folders below one folder of skills that are searched (config.md §7.1); the rest is left out, and
+/// the log says so.
+pub const SKILL_FOLDERS_MAX: usize = 2_000;
+/// How deep below a folder of skills is searched (config.md §7.1); deeper folders are left out.
+pub const SKILL_DEPTH_MAX: usize = 6;
+/// A file of a skill; a larger one is an error of that skill. Its text goes to the model whole.
+pub const SKILL_BYTES_MAX: u64 = 1 << 20;
+/// Lists and mappings within each other in a skill's head; a deeper one is an error of that skill.
+pub const SKILL_YAML_DEPTH_MAX: usize = 32;
+/// Characters of a skill's name and of other short texts (config.md §7.2).
+pub const SKILL_NAME_CHARS_MAX: usize = 64;
+/// Characters of a skill's description and of other long texts (config.md §7.2).
+pub const SKILL_TEXT_CHARS_MAX: usize = 1024;
+/// Skills that one input may name; more are not read for it, and the model still has the list.
+pub const SKILLS_NAMED_MAX: usize = 32;
+
+/// Searches for files that run at once; further ones wait. Each has a thread, and hosts begin one
+/// with every key that is pressed.
+pub const SEARCHES_MAX: usize = 4;
+/// Files that a search gives for one folder (protocol.md §8), the best.
+pub const SEARCH_MATCHES_MAX: usize = 50;
+
+/// Time for one page of the directory of apps (config.md §7.7).
+pub const APPS_LIMIT: Duration = Duration::from_secs(60);
+/// Body of one page of the directory of apps; a longer one is a failure.
+pub const APPS_BYTES_MAX: usize = 8 << 20;
+/// Pages of the directory of apps that are fetched; the rest is left out.
+pub const APP_PAGES_MAX: usize = 50;
+/// Time for seeing whether a provider can be reached; a person waits for it.
+pub const PROBE_LIMIT: Duration = Duration::from_secs(4);
+/// Time for sending feedback (config.md §6.2).
+pub const FEEDBACK_LIMIT: Duration = Duration::from_secs(10);
+/// The last lines of the log that are kept for feedback; older ones go.
+pub const LOG_BYTES_MAX: usize = 256 << 10;
+
 /// Tools that a client may add to a thread, which is what the API takes in one request; with more
 /// the thread is refused.
 pub const DYNAMIC_TOOLS_MAX: usize = 128;

@@ -91,8 +91,8 @@ impl Outside {
 
     // --- requests of the host ---
 
-    pub(crate) fn open_request(&mut self, id: RequestId) -> Ticket {
-        self.requests.open(id)
+    pub(crate) fn open_request(&mut self, id: RequestId, method: &str) -> Ticket {
+        self.requests.open(id, method)
     }
 
     pub(crate) fn open_requests(&self) -> usize {

@@ -22,6 +22,10 @@ pub(crate) enum CallOwner {
     Stream(ThreadId),
     /// The patch of a thread's turn: a check, or the work itself.
     Patch(ThreadId),
+    /// Feedback of the user.
+    Feedback,
+    /// A search for files.
+    Search,
     /// A program that a call of a thread's turn runs.
     Process(ThreadId),
     /// The user's own program that is told of turns.
@@ -30,7 +34,7 @@ pub(crate) enum CallOwner {
     Amend(ThreadId),
     /// Files that a call of a thread's turn looks at.
     Look(ThreadId),
-    /// Pictures that the user of a thread named in the running turn.
+    /// Pictures and skills that the user of a thread named in the running turn.
     Input(ThreadId),
     /// A request in the account's name that is no turn's.
     Errand(u64),
@@ -75,6 +79,8 @@ impl CallOwner {
             | CallOwner::ThreadOpen
             | CallOwner::ThreadFile
             | CallOwner::Stream(_)
+            | CallOwner::Search
+            | CallOwner::Feedback
             | CallOwner::Process(_)
             | CallOwner::Notify
             | CallOwner::Look(_)

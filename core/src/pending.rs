@@ -10,12 +10,22 @@ use std::time::Duration;
 use crate::effect::{AskId, TimerId};
 use crate::thread::ThreadId;
 use crate::wire::RequestId;
+use crate::wire::methods;
 
 /// The duty to answer one request.
 #[derive(Debug)]
 #[must_use = "every request gets exactly one reply"]
 pub(crate) struct Ticket {
     id: RequestId,
+    /// Lasts until the reply.
+    span: tracing::Span,
+}
+
+impl Ticket {
+    /// What happens while the request is served.
+    pub(crate) fn span(&self) -> tracing::Span {
+        self.span.clone()
+    }
 }
 
 /// The host's requests that were read and not answered.
@@ -25,9 +35,12 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    pub(crate) fn open(&mut self, id: RequestId) -> Ticket {
+    pub(crate) fn open(&mut self, id: RequestId, method: &str) -> Ticket {
         self.open += 1;
-        Ticket { id }
+        // A name that is none of ours may be anything.
+        let known = || methods::find(method).map_or("unknown", |row| row.name);
+        let span = tracing::debug_span!("request", method = known());
+        Ticket { id, span }
     }
 
     /// Takes the ticket back for the reply.

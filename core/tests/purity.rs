@@ -42,6 +42,7 @@ const DEPENDENCIES: &[&str] = &[
     "jiff",
     "memchr",
     "rand_chacha",
+    "saphyr-parser",
     "schemars",
     "serde",
     "serde_json",

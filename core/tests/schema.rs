@@ -6,15 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value};
-use understudy_core::wire::legacy::{approval as old_approval, auth, config as old_config};
-use understudy_core::wire::legacy::{conversation as conv, event};
-use understudy_core::wire::v2::{
-    account, approval, apps, command, config, delta, feedback, initialize, item, mcp, model,
-    notice, review, skills, thread, turn, turn_error,
-};
+use understudy_core::schema::{json_documents, typescript_documents};
+use understudy_core::wire::methods::METHODS;
+
+const BUNDLE: &str = "codex_app_server_protocol.schemas.json";
 
 /// Differences that are meant, by place, with the reason.
 const MEANT: &[(&str, &str)] = &[
@@ -27,6 +25,7 @@ const MEANT: &[(&str, &str)] = &[
     ("ThreadResumeResponse.approvalsReviewer: added", "clients.md"),
     ("ThreadForkResponse.approvalsReviewer: added", "clients.md"),
     ("Model.hidden: added", "clients.md"),
+    ("GetAccountRateLimitsResponse.rateLimitsByLimitId: added", "auth.md §14.2"),
     ("ItemStartedNotification.startedAtMs: added", "clients.md"),
     ("ItemCompletedNotification.completedAtMs: added", "clients.md"),
     ("CommandExecutionRequestApprovalParams.startedAtMs: added", "clients.md"),
@@ -64,124 +63,36 @@ const MEANT: &[(&str, &str)] = &[
     ("EventMsg: any", "handed on"),
 ];
 
-/// Schemas that describe no type of ours: envelopes and the lists of methods.
-const NO_TYPE: &[&str] = &[
-    "ClientNotification",
-    "ClientRequest",
-    "JSONRPCError",
-    "JSONRPCErrorError",
-    "JSONRPCMessage",
-    "JSONRPCNotification",
-    "JSONRPCRequest",
-    "JSONRPCResponse",
-    "RequestId",
-    "ServerNotification",
-    "ServerRequest",
-    "codex_app_server_protocol.schemas",
-];
-
-macro_rules! ours {
-    ($($room:ident: $($name:ident $(<$l:lifetime>)?),+;)+) => {
-        fn ours() -> BTreeMap<&'static str, Value> {
-            let mut all = BTreeMap::new();
-            $($(all.insert(
-                stringify!($name),
-                schemars::schema_for!($room::$name$(<$l>)?).to_value(),
-            );)+)+
-            all
-        }
-    };
-}
-
-ours! {
-    account: AccountLoginCompletedNotification, AccountRateLimitsUpdatedNotification<'static>,
-        AccountUpdatedNotification, CancelLoginAccountParams, CancelLoginAccountResponse,
-        ChatgptAuthTokensRefreshParams, ChatgptAuthTokensRefreshResponse, GetAccountParams,
-        GetAccountRateLimitsResponse, GetAccountResponse, LoginAccountParams,
-        LoginAccountResponse, LogoutAccountResponse;
-    approval: CommandExecutionRequestApprovalParams, CommandExecutionRequestApprovalResponse,
-        DynamicToolCallParams, DynamicToolCallResponse, FileChangeRequestApprovalParams,
-        FileChangeRequestApprovalResponse, ToolRequestUserInputParams,
-        ToolRequestUserInputResponse;
-    apps: AppsListParams, AppsListResponse;
-    command: CommandExecParams, CommandExecResponse, FuzzyFileSearchParams,
-        FuzzyFileSearchResponse;
-    config: ConfigBatchWriteParams, ConfigReadParams, ConfigReadResponse,
-        ConfigRequirementsReadResponse, ConfigValueWriteParams, ConfigWriteResponse;
-    delta: AgentMessageDeltaNotification<'static>, PlanDeltaNotification<'static>,
-        CommandExecutionOutputDeltaNotification<'static>,
-        FileChangeOutputDeltaNotification<'static>, McpToolCallProgressNotification<'static>,
-        ReasoningSummaryPartAddedNotification<'static>,
-        ReasoningSummaryTextDeltaNotification<'static>, ReasoningTextDeltaNotification<'static>,
-        TerminalInteractionNotification<'static>;
-    feedback: FeedbackUploadParams, FeedbackUploadResponse;
-    initialize: InitializeParams, InitializeResponse;
-    item: ItemCompletedNotification<'static>, ItemStartedNotification<'static>,
-        RawResponseItemCompletedNotification<'static>;
-    mcp: ListMcpServerStatusParams, ListMcpServerStatusResponse,
-        McpServerOauthLoginCompletedNotification, McpServerOauthLoginParams,
-        McpServerOauthLoginResponse, McpServerRefreshResponse;
-    model: CollaborationModeListParams, CollaborationModeListResponse, ModelListParams,
-        ModelListResponse;
-    notice: ConfigWarningNotification, DeprecationNoticeNotification,
-        WindowsWorldWritableWarningNotification;
-    review: ReviewStartParams, ReviewStartResponse;
-    skills: SkillsConfigWriteParams, SkillsConfigWriteResponse, SkillsListParams,
-        SkillsListResponse;
-    thread: ContextCompactedNotification<'static>, ThreadArchiveParams, ThreadArchiveResponse,
-        ThreadForkParams, ThreadForkResponse, ThreadListParams, ThreadListResponse,
-        ThreadLoadedListParams, ThreadLoadedListResponse, ThreadNameUpdatedNotification<'static>,
-        ThreadReadParams, ThreadReadResponse, ThreadResumeParams, ThreadResumeResponse,
-        ThreadRollbackParams, ThreadRollbackResponse, ThreadSetNameParams, ThreadSetNameResponse,
-        ThreadStartParams, ThreadStartResponse, ThreadStartedNotification<'static>,
-        ThreadUnarchiveParams, ThreadUnarchiveResponse;
-    turn: ThreadTokenUsageUpdatedNotification<'static>, TurnCompletedNotification<'static>,
-        TurnDiffUpdatedNotification<'static>, TurnInterruptParams, TurnInterruptResponse,
-        TurnPlanUpdatedNotification<'static>, TurnStartParams, TurnStartResponse,
-        TurnStartedNotification<'static>;
-    turn_error: ErrorNotification<'static>;
-    old_approval: ApplyPatchApprovalParams, ApplyPatchApprovalResponse, ExecCommandApprovalParams,
-        ExecCommandApprovalResponse;
-    auth: AuthStatusChangeNotification, CancelLoginChatGptParams, CancelLoginChatGptResponse,
-        GetAuthStatusParams, GetAuthStatusResponse, LoginApiKeyParams, LoginApiKeyResponse,
-        LoginChatGptCompleteNotification, LoginChatGptResponse, LogoutChatGptResponse,
-        UserInfoResponse;
-    old_config: GetUserSavedConfigResponse;
-    conv: AddConversationListenerParams, AddConversationSubscriptionResponse,
-        ArchiveConversationParams, ArchiveConversationResponse, ExecOneOffCommandParams,
-        ExecOneOffCommandResponse, ForkConversationParams, ForkConversationResponse,
-        GetConversationSummaryParams, GetConversationSummaryResponse, GetUserAgentResponse,
-        GitDiffToRemoteParams, GitDiffToRemoteResponse, InterruptConversationParams,
-        InterruptConversationResponse, ListConversationsParams, ListConversationsResponse,
-        NewConversationParams, NewConversationResponse, RemoveConversationListenerParams,
-        RemoveConversationSubscriptionResponse, ResumeConversationParams,
-        ResumeConversationResponse, SendUserMessageParams, SendUserMessageResponse,
-        SendUserTurnParams, SendUserTurnResponse, SessionConfiguredNotification,
-        SetDefaultModelParams, SetDefaultModelResponse;
-    event: EventMsg<'static>;
-}
-
 #[test]
 fn types_agree_with_the_reference() {
     let Some(files) = reference_files() else {
         return;
     };
-    let ours = ours();
+    let mut ours: BTreeMap<String, Value> = json_documents()
+        .into_iter()
+        .map(|document| {
+            let schema = serde_json::from_str(&document.text).expect("a schema is JSON");
+            (document.path, schema)
+        })
+        .collect();
     let mut found = BTreeSet::new();
-    for (name, path) in &files {
-        if NO_TYPE.contains(&name.as_str()) {
-            continue;
-        }
-        let text = fs::read_to_string(path).expect("a readable schema");
-        let theirs: Value = serde_json::from_str(&text).expect("a schema is JSON");
-        let Some(ours) = ours.get(name.as_str()) else {
-            found.insert(format!("{name}: missing"));
+    for (path, text) in &files {
+        let theirs: Value = serde_json::from_str(text).expect("a schema is JSON");
+        let Some(ours) = ours.remove(path) else {
+            found.insert(format!("{path}: missing"));
             continue;
         };
-        let mut comparison = Comparison { theirs: &theirs, ours, seen: BTreeSet::new(), found };
-        comparison.node(&theirs, ours, name);
+        if path == BUNDLE {
+            assert_eq!(ours["title"], theirs["title"]);
+            continue;
+        }
+        let name = path.rsplit('/').next().and_then(|name| name.strip_suffix(".json"));
+        let mut comparison =
+            Comparison { theirs: &theirs, ours: &ours, seen: BTreeSet::new(), found };
+        comparison.node(&theirs, &ours, name.expect("a name"));
         found = comparison.found;
     }
+    assert!(ours.is_empty(), "not the reference's: {:?}", ours.keys());
     let meant: BTreeSet<String> = MEANT.iter().map(|(place, _)| (*place).to_owned()).collect();
     let wrong: Vec<&String> = found.difference(&meant).collect();
     let stale: Vec<&String> = meant.difference(&found).collect();
@@ -189,15 +100,131 @@ fn types_agree_with_the_reference() {
     assert!(stale.is_empty(), "meant, but not different: {stale:#?}");
 }
 
-/// The reference's schemas by name, if they are here.
-fn reference_files() -> Option<BTreeMap<String, PathBuf>> {
+/// The members of some types that clients depend on, those that must be there first.
+const MEMBERS: &[(&str, &str, &[&str], &[&str])] = &[
+    ("v2/SkillsListResponse.json", "", &["data"], &[]),
+    (
+        "v2/SkillsListResponse.json",
+        "SkillMetadata",
+        &["description", "enabled", "name", "path", "scope"],
+        &["dependencies", "interface", "shortDescription"],
+    ),
+    ("v2/TurnStartResponse.json", "", &["turn"], &[]),
+    ("v2/TurnStartResponse.json", "Turn", &["id", "items", "status"], &["error"]),
+    ("v2/ThreadListResponse.json", "", &["data"], &["nextCursor"]),
+    ("FuzzyFileSearchParams.json", "", &["query", "roots"], &["cancellationToken"]),
+    (
+        "FuzzyFileSearchResponse.json",
+        "FuzzyFileSearchResult",
+        &["file_name", "path", "root", "score"],
+        &["indices"],
+    ),
+    ("v1/LoginApiKeyParams.json", "", &["apiKey"], &[]),
+    ("JSONRPCError.json", "", &["error", "id"], &[]),
+];
+
+#[test]
+fn members_are_as_clients_know_them() {
+    let documents = json_documents();
+    for (path, name, required, optional) in MEMBERS {
+        let document = documents.iter().find(|document| document.path == *path);
+        let schema: Value =
+            serde_json::from_str(&document.expect(path).text).expect("a schema is JSON");
+        let schema = if name.is_empty() { &schema } else { &schema["definitions"][name] };
+        let texts = |list: &Value| -> BTreeSet<String> {
+            list.as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(Into::into)
+                .collect()
+        };
+        let all = schema["properties"].as_object().expect(path).keys().cloned();
+        let must: BTreeSet<String> = required.iter().map(|name| (*name).to_owned()).collect();
+        let may = optional.iter().map(|name| (*name).to_owned());
+        assert_eq!(texts(&schema["required"]), must, "{path} {name}");
+        assert_eq!(all.collect::<BTreeSet<_>>(), must.iter().cloned().chain(may).collect());
+    }
+}
+
+#[test]
+fn every_method_is_in_the_union_in_order_and_every_reference_leads_somewhere() {
+    let documents = json_documents();
+    for document in &documents {
+        let schema: Value = serde_json::from_str(&document.text).expect("a schema is JSON");
+        let mut references = Vec::new();
+        references_of(&schema, &mut references);
+        for reference in references {
+            let place = reference.strip_prefix('#').expect("within the file");
+            assert!(schema.pointer(place).is_some(), "{}: {reference}", document.path);
+        }
+        if document.path == "ClientRequest.json" {
+            let variants = schema["oneOf"].as_array().expect("variants");
+            let named = variants.iter().map(|v| v["properties"]["method"]["enum"][0].as_str());
+            let rows = METHODS.iter().map(|row| Some(row.name));
+            assert!(named.eq(rows), "{variants:#?}");
+        }
+    }
+}
+
+#[test]
+fn typescript_has_every_type_and_no_loose_end() {
+    let documents = typescript_documents();
+    let paths: BTreeSet<&str> = documents.iter().map(|document| &*document.path).collect();
+    assert_eq!(paths.len(), documents.len());
+    for document in &documents {
+        let text = &document.text;
+        assert!(text.starts_with("// GENERATED CODE! DO NOT MODIFY BY HAND!\n\n"), "{text}");
+        let folder = document.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for target in
+            text.lines().filter_map(|line| line.split_once(" from \"")?.1.split('"').next())
+        {
+            let target = match (target.strip_prefix("../"), folder) {
+                (Some(rest), _) => format!("{rest}.ts"),
+                (None, "") => format!("{}.ts", target.trim_start_matches("./")),
+                (None, folder) => format!("{folder}/{}.ts", target.trim_start_matches("./")),
+            };
+            let target = if target == "v2.ts" { "v2/index.ts" } else { &target };
+            assert!(paths.contains(target), "{}: {target}", document.path);
+        }
+    }
+    let text = |path: &str| {
+        let found = documents.iter().find(|document| document.path == path);
+        found.unwrap_or_else(|| panic!("no {path}")).text.as_str()
+    };
+    assert!(text("index.ts").ends_with("export * as v2 from \"./v2\";\n"));
+    let params = text("v2/SkillsConfigWriteParams.ts");
+    assert!(
+        params.ends_with(
+            "export type SkillsConfigWriteParams = { enabled: boolean, path: string, };\n"
+        ),
+        "{params}"
+    );
+    let scope = text("v2/SkillScope.ts");
+    assert!(scope.contains("\"user\"") && scope.contains("\"admin\""), "{scope}");
+}
+
+fn references_of<'a>(schema: &'a Value, found: &mut Vec<&'a str>) {
+    match schema {
+        Value::Object(members) => {
+            found.extend(members.get("$ref").and_then(Value::as_str));
+            members.values().for_each(|value| references_of(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references_of(item, found)),
+        _ => {}
+    }
+}
+
+/// The reference's schemas by path, if they are here.
+fn reference_files() -> Option<BTreeMap<String, String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/schema/0.94.0");
     let mut files = BTreeMap::new();
-    for dir in [root.clone(), root.join("v1"), root.join("v2")] {
-        for entry in fs::read_dir(dir).ok()? {
+    for folder in ["", "v1/", "v2/"] {
+        for entry in fs::read_dir(root.join(folder)).ok()? {
             let path = entry.ok()?.path();
             if path.extension().is_some_and(|extension| extension == "json") {
-                files.insert(path.file_stem()?.to_str()?.to_owned(), path);
+                let name = path.file_name()?.to_str()?;
+                files.insert(format!("{folder}{name}"), fs::read_to_string(&path).ok()?);
             }
         }
     }
@@ -391,8 +418,8 @@ fn target<'a>(object: &'a Map<String, Value>, root: &'a Value) -> Option<&'a Val
 fn whole<'a>(object: &'a Map<String, Value>, root: &'a Value) -> Alternative<'a> {
     let mut members = BTreeMap::new();
     let mut required = BTreeSet::new();
-    let mut next = Some(object);
-    while let Some(part) = next {
+    let mut parts = vec![object];
+    while let Some(part) = parts.pop() {
         for (name, schema) in
             part.get("properties").and_then(Value::as_object).into_iter().flatten()
         {
@@ -400,7 +427,9 @@ fn whole<'a>(object: &'a Map<String, Value>, root: &'a Value) -> Alternative<'a>
         }
         let names = part.get("required").and_then(Value::as_array).into_iter().flatten();
         required.extend(names.filter_map(Value::as_str).map(str::to_owned));
-        next = target(part, root).and_then(Value::as_object);
+        parts.extend(target(part, root).and_then(Value::as_object));
+        let all = part.get("allOf").and_then(Value::as_array).into_iter().flatten();
+        parts.extend(all.filter_map(Value::as_object));
     }
     let others = object.get("additionalProperties").filter(|schema| **schema != Value::Bool(false));
     Alternative::Object { members, required, others }

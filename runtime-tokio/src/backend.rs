@@ -14,6 +14,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use understudy_core::files::{FileAnswer, FileError, Files, Keyring};
+use understudy_core::wire::v2::command::FuzzyFileSearchResult;
 use understudy_core::{
     Call, CallId, Feed, HttpFailure, HttpFailureKind, HttpHead, HttpRequest, Listen, ListenFailure,
     Outcome, Visit, limits,
@@ -25,7 +26,9 @@ use crate::http::Http;
 use crate::lane::Lane;
 use crate::listener::Listener;
 use crate::process::{Process, Told};
+use crate::recent_logs::RecentLogs;
 use crate::rest::{Rest, Unfinished, rest};
+use crate::search::Search;
 
 /// Answers that wait to be polled for; a call that has one more waits with its socket unread.
 const ANSWERS_WAITING_MAX: usize = 16;
@@ -44,6 +47,8 @@ pub(crate) enum Answer {
     ListenFailed(ListenFailure),
     Visit(Visit),
     Held(Result<(), FileError>),
+    Found(Vec<FuzzyFileSearchResult>),
+    Logs(String),
 }
 
 impl Answer {
@@ -59,7 +64,9 @@ impl Answer {
             | Answer::Failed(_)
             | Answer::Lost
             | Answer::Files(_)
-            | Answer::ListenFailed(_) => true,
+            | Answer::ListenFailed(_)
+            | Answer::Found(_)
+            | Answer::Logs(_) => true,
         }
     }
 }
@@ -74,6 +81,10 @@ enum Running {
     Hold {
         _hold: Hold,
     },
+    /// Dropped to stop it.
+    Search {
+        _search: Search,
+    },
     /// Dropped to kill it.
     Process(Box<Process>),
     /// It has its last answer, which was not polled for yet.
@@ -85,6 +96,7 @@ pub(crate) struct Backend {
     http: Http,
     files: Arc<dyn Files>,
     programs: Programs,
+    logs: RecentLogs,
     lane: Lane,
     sender: mpsc::Sender<(CallId, Answer)>,
     answers: mpsc::Receiver<(CallId, Answer)>,
@@ -116,11 +128,13 @@ impl Backend {
         files: Arc<dyn Files>,
         keyring: Arc<dyn Keyring>,
         programs: Programs,
+        logs: RecentLogs,
     ) -> (Self, Rest) {
         let (sender, answers) = mpsc::channel(ANSWERS_WAITING_MAX);
         let (unfinished, rest) = rest();
         let backend = Self {
             http,
+            logs,
             lane: Lane::new(Arc::clone(&files), keyring, sender.clone()),
             files,
             programs,
@@ -150,6 +164,14 @@ impl Backend {
             Call::Hold(path) => {
                 let files = Arc::clone(&self.files);
                 Running::Hold { _hold: Hold::start(id, path, files, self.sender.clone()) }
+            }
+            Call::Logs => {
+                let text = self.logs.text();
+                self.ready.push_back((id, Answer::Logs(text)));
+                Running::Ended
+            }
+            Call::Search(request) => {
+                Running::Search { _search: Search::start(id, *request, self.sender.clone()) }
             }
             Call::Process(request) => {
                 if self.output.is_empty() {
@@ -258,6 +280,8 @@ impl Backend {
             Answer::ListenFailed(failure) => Outcome::ListenFailed(failure),
             Answer::Visit(visit) => Outcome::Visit(visit),
             Answer::Held(held) => Outcome::Held(held),
+            Answer::Found(files) => Outcome::Found(files),
+            Answer::Logs(text) => Outcome::Logs(text),
         }
     }
 

@@ -1,11 +1,15 @@
 //! Owns: the command line (config.md §1.2) and what it makes of the setup.
 
-use std::io::{IsTerminal, stderr, stdin};
+use std::io::{IsTerminal, Write, stderr, stdin, stdout};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use understudy_core::{Overrides, Setup};
+
+use crate::logs::LogFormat;
 
 /// What the command line asks for.
 pub(crate) enum Request {
@@ -16,6 +20,15 @@ pub(crate) enum Request {
         /// Report as JSON.
         json: bool,
     },
+    /// Say what keeps the server from working.
+    Doctor {
+        /// As a server would be started.
+        start: Start,
+        /// Report as JSON.
+        json: bool,
+    },
+    /// Write descriptions of the wire's types.
+    Generate(Generate),
     /// Nothing: it was said what the matter is.
     Done(ExitCode),
 }
@@ -50,6 +63,9 @@ struct Settings {
     /// Turn a feature off.
     #[arg(long, value_name = "FEATURE")]
     disable: Vec<String>,
+    /// How the log on standard error is written.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,12 +78,52 @@ enum Command {
         /// Accepted for compatibility; nothing is collected.
         #[arg(long, hide = true)]
         analytics_default_enabled: bool,
+        #[command(subcommand)]
+        generate: Option<Generate>,
     },
+    /// Say which settings hold, who is signed in, whether the provider can be reached, and what is
+    /// wrong; status 1 if anything is.
+    Doctor {
+        #[command(flatten)]
+        settings: Settings,
+        /// Report as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write completions for a shell to standard output.
+    #[command(hide = true)]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write the manual page to standard output.
+    #[command(hide = true)]
+    Man,
     /// Show a session of the server with a made-up host and backend.
     Demo {
         /// Report as one JSON object.
         #[arg(long)]
         json: bool,
+    },
+}
+
+/// Descriptions of the wire's types, for programs that make clients (config.md §1.5).
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum Generate {
+    /// Write the protocol's types in TypeScript.
+    GenerateTs {
+        /// The folder to write to; it is made if needed.
+        #[arg(short, long, value_name = "DIR")]
+        out: PathBuf,
+        /// A Prettier to format the files with.
+        #[arg(short, long, value_name = "PROGRAM")]
+        prettier: Option<PathBuf>,
+    },
+    /// Write the protocol's types as JSON schemas.
+    GenerateJsonSchema {
+        /// The folder to write to; it is made if needed.
+        #[arg(short, long, value_name = "DIR")]
+        out: PathBuf,
     },
 }
 
@@ -85,20 +141,57 @@ pub(crate) fn request() -> Request {
 
 /// Says a fatal error the way the reference does (config.md §1.8).
 pub(crate) fn fail(text: &str) -> ExitCode {
-    use std::io::Write;
     let _closed = writeln!(stderr(), "Error: {text}");
     ExitCode::FAILURE
+}
+
+/// Says something on standard output; nothing can be said to a closed one.
+pub(crate) fn say(text: &str) {
+    let _closed = stdout().write_all(text.as_bytes());
+}
+
+impl Request {
+    /// How the log is to be written.
+    pub(crate) fn log_format(&self) -> LogFormat {
+        match self {
+            Request::Serve(start) | Request::Doctor { start, .. } => {
+                start.settings.log_format.unwrap_or_default()
+            }
+            Request::Demo { .. } | Request::Generate(_) | Request::Done(_) => LogFormat::default(),
+        }
+    }
 }
 
 impl Cli {
     fn request(self, by_hand: bool) -> Request {
         match self.command {
             Some(Command::Demo { json }) => Request::Demo { json },
+            Some(Command::Doctor { settings, json }) => {
+                Request::Doctor { start: Start { settings: self.settings.and(settings) }, json }
+            }
+            Some(Command::Completions { shell }) => {
+                let mut text = Vec::new();
+                clap_complete::generate(shell, &mut Self::command(), "understudy", &mut text);
+                say(&String::from_utf8_lossy(&text));
+                Request::Done(ExitCode::SUCCESS)
+            }
+            Some(Command::Man) => {
+                let mut text = Vec::new();
+                match clap_mangen::Man::new(Self::command()).render(&mut text) {
+                    Ok(()) => {
+                        say(&String::from_utf8_lossy(&text));
+                        Request::Done(ExitCode::SUCCESS)
+                    }
+                    Err(error) => Request::Done(fail(&error.to_string())),
+                }
+            }
+            Some(Command::AppServer { generate: Some(generate), .. }) => {
+                Request::Generate(generate)
+            }
             Some(Command::AppServer { settings, .. }) => {
                 Request::Serve(Start { settings: self.settings.and(settings) })
             }
             None if by_hand => {
-                use std::io::Write;
                 let _closed = write!(stderr(), "{}", Self::command().render_help());
                 Request::Done(ExitCode::from(2))
             }
@@ -113,6 +206,7 @@ impl Settings {
         self.config.extend(behind.config);
         self.enable.extend(behind.enable);
         self.disable.extend(behind.disable);
+        self.log_format = behind.log_format.or(self.log_format);
         self
     }
 }
@@ -152,7 +246,10 @@ mod tests {
         let cli = Cli::try_parse_from(line.split(' ')).expect("a good command line");
         match cli.request(false) {
             Request::Serve(start) => start.settings,
-            Request::Demo { .. } | Request::Done(_) => panic!("{line} does not serve"),
+            Request::Demo { .. }
+            | Request::Doctor { .. }
+            | Request::Generate(_)
+            | Request::Done(_) => panic!("{line} does not serve"),
         }
     }
 
@@ -189,6 +286,32 @@ mod tests {
         }
         let version = Cli::try_parse_from(["understudy", "--version"]).expect_err("said");
         assert_eq!(version.to_string(), "understudy 0.1.0 (serves protocol 0.94.0)\n");
+    }
+
+    #[test]
+    fn the_log_is_text_unless_json_is_asked_for() {
+        let format = |line: &str| {
+            let cli = Cli::try_parse_from(line.split(' ')).expect("a good command line");
+            cli.request(false).log_format()
+        };
+        assert_eq!(format("understudy app-server"), LogFormat::Text);
+        assert_eq!(format("understudy --log-format json app-server"), LogFormat::Json);
+        assert_eq!(format("understudy app-server --log-format json"), LogFormat::Json);
+        assert_eq!(
+            format("understudy --log-format json doctor --log-format text"),
+            LogFormat::Text
+        );
+    }
+
+    #[test]
+    fn generators_want_a_folder() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        let cli = parse("understudy app-server generate-ts -o x -p y").expect("a command line");
+        let Request::Generate(wanted) = cli.request(false) else { panic!("it does not generate") };
+        let (out, prettier) = ("x".into(), Some("y".into()));
+        assert_eq!(wanted, Generate::GenerateTs { out, prettier });
+        assert!(parse("understudy app-server generate-json-schema").is_err());
+        assert!(parse("understudy app-server generate-json-schema --out x").is_ok());
     }
 
     #[test]

@@ -49,6 +49,17 @@ impl Http {
         Self::default()
     }
 
+    /// The status of the answer to a request, whose body is not read.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer within the request's time.
+    pub async fn status(&self, request: HttpRequest) -> Result<u16, HttpFailure> {
+        let moment = request.total_limit.and_then(|limit| Instant::now().checked_add(limit));
+        let response = within(moment, self.send(request)).await??;
+        Ok(response.status().as_u16())
+    }
+
     /// Sends `request` and hands on head and body; the caller says that the exchange is over.
     pub(crate) async fn exchange(
         &self,

@@ -14,7 +14,9 @@ mod listener;
 mod port;
 mod process;
 mod reactor;
+mod recent_logs;
 mod rest;
+mod search;
 mod serve;
 mod timers;
 
@@ -23,4 +25,5 @@ pub mod host;
 
 pub use http::Http;
 pub use port::{Refresher, TokioPort};
+pub use recent_logs::RecentLogs;
 pub use serve::{Services, Streams, serve, serve_with};

@@ -1,6 +1,8 @@
 //! The server as a process: JSON-RPC on standard input and output, for one host.
 
 mod cli;
+mod doctor;
+mod generate;
 mod logs;
 
 use std::process::ExitCode;
@@ -10,14 +12,23 @@ use understudy_core::ExitStatus;
 use understudy_std::program::Programs;
 use understudy_std::sandbox;
 use understudy_tokio::host::{HostInput, HostOutput, Watchdog, signals};
-use understudy_tokio::{Services, Streams, demo, serve_with};
+use understudy_tokio::{RecentLogs, Services, Streams, demo, serve_with};
 
 fn main() -> ExitCode {
     sandbox::run_if_asked();
-    logs::init();
-    match cli::request() {
-        Request::Serve(start) => end(serve(start)),
+    let request = cli::request();
+    let logs = logs::init(request.log_format());
+    match request {
+        Request::Serve(start) => end(serve(start, logs)),
         Request::Demo { json } => demo::run(json),
+        Request::Doctor { start, json } => {
+            let report = start.setup().and_then(|setup| doctor::run(&setup, json));
+            report.unwrap_or_else(|text| cli::fail(&text))
+        }
+        Request::Generate(wanted) => match generate::run(&wanted) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(text) => cli::fail(&text),
+        },
         Request::Done(code) => code,
     }
 }
@@ -35,7 +46,7 @@ fn end(served: Result<ExitStatus, String>) -> ExitCode {
     }
 }
 
-fn serve(start: Start) -> Result<ExitStatus, String> {
+fn serve(start: Start, logs: RecentLogs) -> Result<ExitStatus, String> {
     let setup = start.setup()?;
     let said = |error: std::io::Error| error.to_string();
     // One thread does everything but file jobs, name lookups and terminals: small and quick.
@@ -45,7 +56,7 @@ fn serve(start: Start) -> Result<ExitStatus, String> {
         let programs = Programs::with_helper(sandbox::this_program());
         let watchdog = Watchdog::new(programs.clone());
         let services =
-            Services { signals: Some(signals(&watchdog)?), programs, ..Services::default() };
+            Services { signals: Some(signals(&watchdog)?), programs, logs, ..Services::default() };
         let reader = HostInput::new(watchdog.clone())?;
         let writer = HostOutput::new(watchdog)?;
         serve_with(setup, Streams { reader, writer }, services).await

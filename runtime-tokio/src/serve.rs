@@ -16,6 +16,7 @@ use understudy_std::{OsFiles, OsKeyring};
 
 use crate::http::Http;
 use crate::port::{Refresher, TokioPort};
+use crate::recent_logs::RecentLogs;
 
 /// The two directions of a host's connection.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub struct Services {
     pub programs: Programs,
     /// Answers token refreshes of a setup with [`understudy_core::Refresh::Embedder`].
     pub refresher: Option<Refresher>,
+    /// The last lines of the log, for users who send feedback with them.
+    pub logs: RecentLogs,
     /// Asks the session to end.
     pub signals: Option<mpsc::Receiver<Signal>>,
 }
@@ -50,6 +53,7 @@ impl Default for Services {
             keyring: Arc::new(OsKeyring::default()),
             programs: Programs::new(),
             refresher: None,
+            logs: RecentLogs::new(),
             signals: None,
         }
     }

@@ -42,6 +42,7 @@ use crate::model::request::LoginKind;
 use crate::outside::Outside;
 use crate::pending::Ticket;
 use crate::setup::{Environment, Refresh, Setup};
+use crate::wire::v2::account::PlanType;
 use account::Storing;
 use authority::Authority;
 use credential::Managed;
@@ -226,6 +227,11 @@ impl Auth {
             Credential::ApiKey(_) => LoginKind::ApiKey,
             Credential::Managed(_) | Credential::External(_) => LoginKind::ChatGpt,
         }
+    }
+
+    /// The plan of the account, if it is known.
+    pub(crate) fn plan(&self) -> Option<PlanType> {
+        self.credential.plan()
     }
 
     /// A waiter whose refresh has ended, with what became of it.

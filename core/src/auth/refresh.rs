@@ -27,6 +27,8 @@ pub(super) struct Refreshing {
     pub(super) generation: Generation,
     pub(super) way: Way,
     waiters: Vec<(Waiter, Need)>,
+    /// Lasts as long as the refresh.
+    _span: tracing::Span,
 }
 
 impl Refreshing {
@@ -143,7 +145,8 @@ impl Auth {
             _ => Way::Host(self.ask_host(out)),
         };
         let (generation, waiters) = (self.generation, vec![(waiter, need)]);
-        self.refresh = Some(Refreshing { generation, way, waiters });
+        let span = tracing::debug_span!("refresh", generation = generation.0);
+        self.refresh = Some(Refreshing { generation, way, waiters, _span: span });
     }
 
     fn ask_host(&self, out: &mut Outside) -> AskId {

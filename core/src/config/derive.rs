@@ -379,6 +379,7 @@ fn telemetry(doc: &mut Document) -> Telemetry {
         otel: doc.otel.take().map(Otel::from).unwrap_or_default(),
         analytics: doc.analytics.as_ref().and_then(|switch| switch.enabled),
         feedback: doc.feedback.as_ref().and_then(|switch| switch.enabled).unwrap_or(true),
+        feedback_url: doc.understudy.as_ref().and_then(|own| own.feedback_url.clone()),
     }
 }
 

@@ -150,6 +150,7 @@ pub(super) fn profile_overlay(profile: &Table) -> Table {
 #[derive(Clone, Deserialize)]
 pub(super) struct UnderstudyDocument {
     pub refresh_limit_ms: Option<u64>,
+    pub feedback_url: Option<String>,
     pub thread_idle_ms: Option<u64>,
 }
 

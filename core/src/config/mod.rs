@@ -15,6 +15,8 @@ mod edit;
 mod error;
 pub mod features;
 mod fingerprint;
+#[cfg(any(test, feature = "sim"))]
+mod fuzz;
 pub mod kinds;
 pub mod layers;
 pub mod mcp;
@@ -27,6 +29,7 @@ mod read;
 pub mod requirements;
 mod settings;
 pub(crate) mod shown;
+mod skill_switch;
 mod stack;
 mod switches;
 pub(crate) mod write;
@@ -40,6 +43,8 @@ use std::sync::Arc;
 
 pub use error::{ConfigError, ConfigWarning, TextPosition, TextRange};
 pub use features::{Feature, Features};
+#[cfg(any(test, feature = "sim"))]
+pub use fuzz::{fuzz_config, fuzz_edit};
 pub use layers::{Layer, LayerSource, Layers, Origin, origins};
 pub use overrides::{OverrideError, Overrides};
 pub(crate) use paths::lexical;

@@ -161,6 +161,8 @@ pub struct Telemetry {
     pub analytics: Option<bool>,
     /// Whether feedback can be sent.
     pub feedback: bool,
+    /// Where feedback is sent; none means nowhere. Ours: `[understudy] feedback_url`.
+    pub feedback_url: Option<String>,
 }
 
 /// More about [`SandboxMode::WorkspaceWrite`].

@@ -12,9 +12,10 @@ use toml::{Table, Value};
 use super::document::Document;
 use super::edit::{Edit, EditError, edited};
 use super::layers::{Layer, LayerSource, Layers, at_path, rank};
+use super::skill_switch::with_skill;
 use super::stack::{Mode, Stack};
 use super::{ConfigAsk, paths, read, shown};
-use crate::files::{Access, Files};
+use crate::files::{Access, FileLock, Files};
 use crate::wire::v2::common::{NotAbsolute, ReasoningEffort};
 use crate::wire::v2::config::{ConfigWriteResponse, OverriddenMetadata, WriteStatus};
 
@@ -81,6 +82,8 @@ pub(crate) fn write(
         return Err(WriteError::ReadOnly);
     }
     let ask = ConfigAsk { cwd: None, ..ask.clone() };
+    let _held = hold(files, &ask)
+        .map_err(|why| WriteError::Failed(format!("failed to persist config.toml: {why}")))?;
     let stack = Stack::gather(files, &ask, &Mode::Strict)
         .map_err(|error| WriteError::Failed(format!("failed to load configuration: {error}")))?;
     let version = stack.layers.user().map(|layer| &layer.version);
@@ -110,6 +113,7 @@ pub(crate) fn set_default_model(
 ) -> Result<(), String> {
     let failed = |why: String| format!("failed to persist model selection: {why}");
     let ask = ConfigAsk { cwd: None, ..ask.clone() };
+    let _held = hold(files, &ask).map_err(failed)?;
     let stack =
         Stack::gather(files, &ask, &Mode::Strict).map_err(|error| failed(error.to_string()))?;
     let effective = stack.layers.effective();
@@ -133,6 +137,38 @@ pub(crate) fn set_default_model(
         return Ok(());
     }
     store(files, &ask.user_file(), &text).map_err(failed)
+}
+
+/// `skills/config/write`: whether the skill is used now. The path is stored without links if it
+/// leads anywhere (config.md §7.4).
+pub(crate) fn switch_skill(
+    files: &dyn Files,
+    ask: &ConfigAsk,
+    path: &Path,
+    enabled: bool,
+) -> Result<bool, String> {
+    let failed = |why: String| format!("failed to update skill settings: {why}");
+    let ask = ConfigAsk { cwd: None, ..ask.clone() };
+    let _held = hold(files, &ask).map_err(failed)?;
+    let stack =
+        Stack::gather(files, &ask, &Mode::Strict).map_err(|error| failed(error.to_string()))?;
+    let real = |path: &Path| files.real_path(path).unwrap_or_else(|_| path.to_owned());
+    let path = real(path);
+    let is_it = |named: &str| real(&paths::resolve(Path::new(named), &ask.home, &ask.env)) == path;
+    let shown = path.to_string_lossy();
+    let text = with_skill(stack.user_text(), &shown, &is_it, enabled)
+        .map_err(|error| failed(error.to_string()))?;
+    if text != stack.user_text() {
+        store(files, &ask.user_file(), &text).map_err(failed)?;
+    }
+    Ok(enabled)
+}
+
+/// Keeps other processes from writing the file until the guard is dropped: what was read stays true
+/// until it is written.
+fn hold(files: &dyn Files, ask: &ConfigAsk) -> Result<Box<dyn FileLock>, String> {
+    let file = ask.user_file();
+    files.lock(&file).map_err(|error| format!("{} is in use: {error}", file.display()))
 }
 
 fn is_same_file(files: &dyn Files, named: &Path, user_file: &Path) -> bool {

@@ -6,6 +6,7 @@ use super::{Access, Disk, FileError};
 use crate::auth::{StoreAnswer, StoreJob};
 use crate::machine::{ConfigFound, ConfigJob, StartupFound, StartupJob};
 use crate::rules::{AmendFailure, Amendment};
+use crate::skills::{SkillTexts, SkillsRead};
 use crate::thread::open::{ForkJob, ThreadSetting, ThreadSettingJob};
 use crate::thread::question::{Answer as ThreadAnswer, Question as ThreadQuestion};
 use crate::thread::recorder::AppendJob;
@@ -45,6 +46,8 @@ pub enum FileJob {
     },
     /// Reads the configuration for a client, or changes it.
     Config(Box<ConfigJob>),
+    /// Reads skills that the user named.
+    Skills(SkillsRead),
 }
 
 /// What a [`FileJob`] found.
@@ -70,6 +73,8 @@ pub enum FileAnswer {
     Images(ImagesRead),
     /// Answer to [`FileJob::Config`].
     Config(Box<ConfigFound>),
+    /// Answer to [`FileJob::Skills`].
+    Skills(SkillTexts),
 }
 
 impl FileJob {
@@ -91,6 +96,7 @@ impl FileJob {
                 FileAnswer::Written(files.write_atomic(&path, &bytes, access))
             }
             FileJob::Config(job) => FileAnswer::Config(Box::new(job.run(files))),
+            FileJob::Skills(job) => FileAnswer::Skills(job.run(files)),
         }
     }
 }

@@ -1,25 +1,31 @@
 //! Requests about the configuration: each is one file job, and its answer is the reply.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Machine;
 use super::startup::config_ask;
+use super::{Machine, apps, mcp};
 use crate::config::write::{self, Changes, WriteError};
-use crate::config::{ConfigAsk, shown};
+use crate::config::{self, Config, ConfigAsk, Feature, shown};
 use crate::effect::{Call, CallId};
 use crate::files::{FileError, FileJob, Files};
 use crate::owner::CallOwner;
 use crate::pending::Ticket;
+use crate::skills;
 use crate::wire::legacy::config::GetUserSavedConfigResponse;
 use crate::wire::legacy::conversation::{SetDefaultModelParams, SetDefaultModelResponse};
 use crate::wire::refusal::Refusal;
+use crate::wire::v2::apps::{AppsListParams, AppsListResponse};
+use crate::wire::v2::common::Empty;
 use crate::wire::v2::config::{
     ConfigBatchWriteParams, ConfigEdit, ConfigReadParams, ConfigReadResponse,
     ConfigRequirementsReadResponse, ConfigValueWriteParams, ConfigWriteResponse, MergeStrategy,
 };
+use crate::wire::v2::mcp::{ListMcpServerStatusParams, ListMcpServerStatusResponse};
+use crate::wire::v2::skills::{SkillsConfigWriteResponse, SkillsListResponse};
 
 /// Reads the configuration for a client, or changes it. `Debug` does not show to what.
 pub struct ConfigJob {
@@ -28,16 +34,36 @@ pub struct ConfigJob {
 }
 
 /// What a client wants of the configuration.
-enum Question {
-    Read { with_layers: bool },
+pub(super) enum Question {
+    Read {
+        with_layers: bool,
+    },
     Requirements,
     Saved,
     Write(Changes),
     SetModel(SetDefaultModelParams),
+    /// For these folders, each as the client wrote it and absolute.
+    Skills(Vec<(String, PathBuf)>),
+    SwitchSkill {
+        path: PathBuf,
+        enabled: bool,
+    },
+    McpServers(ListMcpServerStatusParams),
+    /// At the server of this name.
+    McpLogin(String),
+    McpReload,
+    Apps(AppsListParams),
 }
 
 /// The reply to a request about the configuration. `Debug` does not show it: it may hold keys.
-pub struct ConfigFound(Result<Reply, Refusal>);
+pub struct ConfigFound(Result<Answer, Refusal>);
+
+/// What a request about the configuration leads to.
+enum Answer {
+    Reply(Reply),
+    /// Apps are switched on; the directory is below this address.
+    FetchApps(AppsListParams, String),
+}
 
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -47,12 +73,17 @@ enum Reply {
     Saved(Box<GetUserSavedConfigResponse>),
     Written(Box<ConfigWriteResponse>),
     Done(SetDefaultModelResponse),
+    Skills(SkillsListResponse),
+    SkillSwitched(SkillsConfigWriteResponse),
+    McpServers(ListMcpServerStatusResponse),
+    Reloaded(Empty),
+    Apps(AppsListResponse),
 }
 
 impl ConfigJob {
     pub(crate) fn run(self, files: &dyn Files) -> ConfigFound {
         let Self { ask, question } = self;
-        ConfigFound(match question {
+        let reply = match question {
             Question::Read { with_layers } => shown::read(files, &ask, with_layers)
                 .map(|found| Reply::Read(Box::new(found)))
                 .map_err(Refusal::internal),
@@ -70,8 +101,38 @@ impl ConfigJob {
                     .map(|()| Reply::Done(SetDefaultModelResponse {}))
                     .map_err(Refusal::internal)
             }
-        })
+            Question::Skills(cwds) => Ok(Reply::Skills(skills::list(files, &ask, cwds))),
+            Question::SwitchSkill { path, enabled } => {
+                write::switch_skill(files, &ask, &path, enabled)
+                    .map(|effective_enabled| {
+                        Reply::SkillSwitched(SkillsConfigWriteResponse { effective_enabled })
+                    })
+                    .map_err(Refusal::internal)
+            }
+            Question::McpServers(params) => loaded(files, &ask)
+                .and_then(|config| mcp::listed(&config, &params))
+                .map(Reply::McpServers),
+            Question::McpLogin(name) => {
+                loaded(files, &ask).and_then(|config| Err(mcp::login_refusal(&config, &name)))
+            }
+            Question::McpReload => loaded(files, &ask).map(|_| Reply::Reloaded(Empty {})),
+            Question::Apps(params) => match loaded(files, &ask) {
+                Ok(config) if config.features.has(Feature::Apps) => {
+                    let base = config.login.chatgpt_base_url.clone();
+                    return ConfigFound(Ok(Answer::FetchApps(params, base)));
+                }
+                Ok(_) => apps::page_of(Vec::new(), &params).map(Reply::Apps),
+                Err(refusal) => Err(refusal),
+            },
+        };
+        ConfigFound(reply.map(Answer::Reply))
     }
+}
+
+/// The configuration of the server's own folder, for requests that need all of it to be right.
+fn loaded(files: &dyn Files, ask: &ConfigAsk) -> Result<Arc<Config>, Refusal> {
+    let loaded = config::load(files, ask).map_err(|error| mcp::unloadable(&error))?;
+    Ok(loaded.config)
 }
 
 fn refusal(error: &WriteError) -> Refusal {
@@ -145,7 +206,7 @@ impl Machine {
         self.ask_config(ticket, config_ask(&self.setup), Question::SetModel(params));
     }
 
-    fn ask_config(&mut self, ticket: Ticket, ask: ConfigAsk, question: Question) {
+    pub(super) fn ask_config(&mut self, ticket: Ticket, ask: ConfigAsk, question: Question) {
         let job = FileJob::Config(Box::new(ConfigJob { ask, question }));
         let call = self.out.start(Call::Files(job), CallOwner::Config);
         self.config_asked.insert(call, ticket);
@@ -154,7 +215,8 @@ impl Machine {
     pub(super) fn on_config(&mut self, call: CallId, found: ConfigFound) {
         let Some(ticket) = self.config_asked.remove(&call) else { return };
         match found.0 {
-            Ok(reply) => self.out.reply(ticket, reply),
+            Ok(Answer::Reply(reply)) => self.out.reply(ticket, reply),
+            Ok(Answer::FetchApps(params, base)) => self.fetch_apps(ticket, params, base),
             Err(refusal) => self.out.refuse(ticket, &refusal),
         }
     }

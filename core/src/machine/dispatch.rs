@@ -139,17 +139,17 @@ impl Machine {
                 self.with_params(ticket, params, Self::git_diff_to_remote);
             }
 
-            Method::SkillsList
-            | Method::AppList
-            | Method::SkillsConfigWrite
-            | Method::McpServerOauthLogin
-            | Method::ConfigMcpServerReload
-            | Method::McpServerStatusList
-            | Method::FeedbackUpload
-            | Method::FuzzyFileSearch => self.when_ready(ticket, |machine, ticket| {
-                let text = format!("not available yet: {name}");
-                machine.out.refuse(ticket, &Refusal::internal(text));
-            }),
+            Method::FuzzyFileSearch => self.with_params(ticket, params, Self::search_files),
+            Method::SkillsList => self.with_params(ticket, params, Self::list_skills),
+            Method::SkillsConfigWrite => self.with_params(ticket, params, Self::switch_skill),
+            Method::McpServerStatusList => self.with_params(ticket, params, Self::list_mcp_servers),
+            Method::McpServerOauthLogin => self.with_params(ticket, params, Self::mcp_login),
+            Method::ConfigMcpServerReload => {
+                self.without_params(ticket, params, Self::reload_mcp_servers);
+            }
+
+            Method::AppList => self.with_params(ticket, params, Self::list_apps),
+            Method::FeedbackUpload => self.with_params(ticket, params, Self::upload_feedback),
         }
     }
 

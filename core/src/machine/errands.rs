@@ -1,7 +1,9 @@
-//! Requests in the account's name that are no turn's: the model list and the account's usage. All of
+//! Requests in the account's name that are no turn's: the model list, the account's usage and its
+//! apps. All of
 //! them know the same rules about 401 as a turn does (auth.md §12 G11).
 
 use super::Machine;
+use super::apps::AppsErrand;
 use super::models::ModelsErrand;
 use super::usage::UsageErrand;
 use crate::auth::{AfterUnauthorized, CallCredential, ProviderAuth, Source, Waiter, Woken};
@@ -31,6 +33,7 @@ pub(super) struct Errand {
 pub(super) enum What {
     Models(ModelsErrand),
     Usage(UsageErrand),
+    Apps(Box<AppsErrand>),
 }
 
 impl Errand {
@@ -59,7 +62,7 @@ impl Machine {
         let Some(errand) = self.errands.get(&id) else { return };
         let auth = match errand.what {
             What::Models(_) => ProviderAuth::of(&config.provider),
-            What::Usage(_) => ProviderAuth::account_only(),
+            What::Usage(_) | What::Apps(_) => ProviderAuth::account_only(),
         };
         let credential = match self.auth.for_call(auth, &self.setup.env) {
             Ok(credential) => credential,
@@ -72,6 +75,7 @@ impl Machine {
         let bytes_max = match errand.what {
             What::Models(_) => usize::try_from(limits::CATALOGUE_BYTES_MAX).unwrap_or(usize::MAX),
             What::Usage(_) => limits::USAGE_BYTES_MAX,
+            What::Apps(_) => limits::APPS_BYTES_MAX,
         };
         let exchange = Exchange::start(&mut self.out, request, CallOwner::Errand(id), bytes_max);
         if let Some(errand) = self.errands.get_mut(&id) {
@@ -89,6 +93,7 @@ impl Machine {
         match what {
             What::Models(_) => self.models_request(&facts),
             What::Usage(usage) => Some(usage.request(&facts)),
+            What::Apps(apps) => Some(apps.request(&facts)),
         }
     }
 
@@ -135,6 +140,7 @@ impl Machine {
         match errand.what {
             What::Models(ModelsErrand) => self.take_models(reply),
             What::Usage(usage) => usage.answer(&mut self.out, reply),
+            What::Apps(apps) => self.take_apps(*apps, reply),
         }
     }
 }

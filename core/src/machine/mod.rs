@@ -1,15 +1,23 @@
 //! The machine: verbs, and which room serves what. It has no rules of its own.
 
 mod answers;
+mod apps;
+#[cfg(test)]
+mod bench;
 mod commands;
 mod config;
 mod conversations;
 mod dispatch;
 mod errands;
+mod feedback;
+mod mcp;
 mod models;
 mod opening;
+mod page;
 mod rest;
-mod startup;
+mod search;
+mod skills;
+pub(crate) mod startup;
 mod threads;
 mod turns;
 mod usage;
@@ -36,6 +44,7 @@ use crate::model::catalogue::Catalogue;
 use crate::outside::Outside;
 use crate::owner::{CallOwner, TimerOwner};
 use crate::pending::Ticket;
+use crate::search::Searches;
 use crate::session::Session;
 use crate::setup::Setup;
 use crate::thread::list::ChangeOrder;
@@ -47,6 +56,7 @@ use crate::wire::envelope::Incoming;
 use crate::wire::framing::{Framer, Line};
 use crate::wire::refusal::{INVALID_REQUEST, PARSE_ERROR, Refusal};
 use errands::Errand;
+use feedback::Feedback;
 use threads::Asked;
 
 /// The whole server for one host. See the crate's documentation for the loop around it.
@@ -74,6 +84,10 @@ pub struct Machine {
     commands: Commands,
     /// Requests about the configuration, by the file job that serves them.
     config_asked: BTreeMap<CallId, Ticket>,
+    /// Feedback on its way.
+    feedback: BTreeMap<CallId, Feedback>,
+    /// Searches for files.
+    searches: Searches,
     next_errand: u64,
     framer: Framer,
     stage: Stage,
@@ -135,6 +149,8 @@ impl Machine {
             errands: BTreeMap::new(),
             commands: Commands::default(),
             config_asked: BTreeMap::new(),
+            feedback: BTreeMap::new(),
+            searches: Searches::default(),
             next_errand: 0,
             framer: Framer::new(limits::LINE_BYTES_MAX),
             stage: Stage::Loading,
@@ -241,8 +257,9 @@ impl Machine {
         };
         match incoming {
             Incoming::Request { id, method, params } => {
-                let ticket = self.out.open_request(id);
-                self.dispatch(ticket, &method, params);
+                let ticket = self.out.open_request(id, &method);
+                let span = ticket.span();
+                span.in_scope(|| self.dispatch(ticket, &method, params));
             }
             Incoming::Response { id, result } => self.on_answer(&id, Ok(result)),
             Incoming::Error { id, error } => self.on_answer(&id, Err(error)),
@@ -323,6 +340,7 @@ impl Machine {
                     turn.on_outcome(out, conversation, outcome)
                 });
             }
+            (CallOwner::Feedback, outcome) => self.on_feedback(call, outcome),
             (CallOwner::Command(id), outcome) => {
                 self.commands.on_outcome(&mut self.out, id, outcome);
             }
@@ -341,11 +359,14 @@ impl Machine {
             }
             (CallOwner::Input(thread), outcome) => {
                 self.with_turn(thread, |turn, out, conversation| {
-                    turn.on_images(out, conversation, call, outcome)
+                    turn.on_named(out, conversation, call, outcome)
                 });
             }
             (CallOwner::Errand(errand), outcome) => self.on_errand(errand, outcome),
             (CallOwner::Auth(purpose), outcome) => self.on_auth(purpose, call, outcome),
+            (CallOwner::Search, Outcome::Found(files)) => {
+                self.searches.done(&mut self.out, call, files);
+            }
             (owner, Outcome::Files(answer)) => self.on_files(owner, call, *answer),
             (owner, Outcome::Lost) => self.on_lost(owner, call),
             (owner, _) => debug_assert!(false, "an answer of the wrong kind for {owner:?}"),
@@ -415,6 +436,7 @@ impl Machine {
             CallOwner::ThreadFile => self.ask_lost(call),
             CallOwner::Rollout(thread) => self.on_appended(thread, Err(FileError::lost())),
             CallOwner::Config => self.on_config(call, ConfigFound::lost()),
+            CallOwner::Search => self.searches.done(&mut self.out, call, Vec::new()),
             CallOwner::Auth(_)
             | CallOwner::Patch(_)
             | CallOwner::Process(_)
@@ -424,6 +446,7 @@ impl Machine {
             | CallOwner::Input(_)
             | CallOwner::Stream(_)
             | CallOwner::Errand(_)
+            | CallOwner::Feedback
             | CallOwner::CatalogueFile
             | CallOwner::Command(_) => {}
         }
@@ -485,6 +508,7 @@ impl Machine {
             }
         }
         self.auth.close(&mut self.out);
+        self.searches.close(&mut self.out);
         self.out.start_timer(limits::CLOSING_GRACE, TimerOwner::Closing);
     }
 

@@ -3,6 +3,7 @@
 
 use super::Machine;
 use super::errands::{Errand, What};
+use super::page::page;
 use super::startup::cache_path;
 use crate::config::Feature;
 use crate::effect::{Call, HttpRequest, Method};
@@ -16,10 +17,8 @@ use crate::model::request::{self, LoginKind};
 use crate::owner::CallOwner;
 use crate::pending::Ticket;
 use crate::wire::PROTOCOL_VERSION;
-use crate::wire::refusal::Refusal;
 use crate::wire::v2::model::{
-    CollaborationModeListParams, CollaborationModeListResponse, Model, ModelListParams,
-    ModelListResponse,
+    CollaborationModeListParams, CollaborationModeListResponse, ModelListParams, ModelListResponse,
 };
 
 /// A model list on its way.
@@ -31,25 +30,13 @@ impl Machine {
     pub(super) fn list_models(&mut self, ticket: Ticket, params: ModelListParams) {
         self.refresh_catalogue();
         let listed = self.catalogue.listed(self.auth.login_kind() == LoginKind::ChatGpt);
-        let start = match params.cursor.as_deref().map(str::parse::<usize>) {
-            None => 0,
-            Some(Ok(start)) if start <= listed.len() => start,
-            Some(Ok(start)) => {
-                let text = format!("cursor {start} exceeds total models {}", listed.len());
-                return self.out.refuse(ticket, &Refusal::invalid(text));
+        let views = listed.iter().enumerate().map(|(at, record)| record.view(at == 0)).collect();
+        match page(views, params.cursor.as_deref(), params.limit, "models") {
+            Ok((data, next_cursor)) => {
+                self.out.reply(ticket, ModelListResponse { data, next_cursor });
             }
-            Some(Err(_)) => {
-                let cursor = params.cursor.unwrap_or_default();
-                let text = format!("invalid cursor: {cursor}");
-                return self.out.refuse(ticket, &Refusal::invalid(text));
-            }
-        };
-        let limit = params.limit.map_or(usize::MAX, |limit| limit.max(1) as usize);
-        let page = listed.iter().enumerate().skip(start).take(limit);
-        let data: Vec<Model> = page.map(|(at, record)| record.view(at == 0)).collect();
-        let end = start + data.len();
-        let next_cursor = (end < listed.len()).then(|| end.to_string());
-        self.out.reply(ticket, ModelListResponse { data, next_cursor });
+            Err(refusal) => self.out.refuse(ticket, &refusal),
+        }
     }
 
     /// `collaborationMode/list`

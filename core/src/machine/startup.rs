@@ -58,7 +58,7 @@ impl StartupJob {
 }
 
 /// The configuration of the process's own folder.
-pub(super) fn config_ask(setup: &Setup) -> ConfigAsk {
+pub(crate) fn config_ask(setup: &Setup) -> ConfigAsk {
     ConfigAsk {
         overrides: setup.overrides.clone(),
         env: setup.env.clone(),
@@ -71,7 +71,8 @@ pub(super) fn cache_path(home: &Path) -> PathBuf {
     home.join("models_cache.json")
 }
 
-fn policy_of(config: &Config, path: PathBuf) -> AuthPolicy {
+/// What the configuration says about signing in; the record of credentials is the file at `path`.
+pub(crate) fn policy_of(config: &Config, path: PathBuf) -> AuthPolicy {
     AuthPolicy {
         place: Place {
             kind: match config.login.store {

@@ -123,6 +123,12 @@ fn push_block(text: &mut String, block: &str) {
     text.push_str(block);
 }
 
+/// A skill that the user named, with its file's text (engine.md §10.2).
+pub(crate) fn skill_json(name: &str, path: &str, text: &str) -> Arc<str> {
+    let text = format!("<skill>\n<name>{name}</name>\n<path>{path}</path>\n{text}\n</skill>");
+    message(Role::User, &text)
+}
+
 /// The configured developer instructions, word for word.
 pub(crate) fn developer_json(instructions: &str) -> Arc<str> {
     message(Role::Developer, instructions)

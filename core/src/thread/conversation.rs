@@ -33,6 +33,7 @@ use crate::model::usage::{TokenUsage, TokenUsageInfo};
 use crate::outside::Outside;
 use crate::rules::RuleSet;
 use crate::setup::{Environment, Setup};
+use crate::skills::SkillPlace;
 use crate::tools;
 use crate::turn::{Changed, Sessions, Voice};
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason};
@@ -99,6 +100,8 @@ pub(crate) struct Conversation {
     turn_marks: Vec<usize>,
     /// What the user and the project say; part of the context.
     user_instructions: Arc<str>,
+    /// Skills that the user may name.
+    pub(crate) skills: Arc<[SkillPlace]>,
     /// The context is recorded with the first turn: opening a stored thread leaves its file as it
     /// is (engine.md §1.2).
     is_context_due: bool,
@@ -173,6 +176,7 @@ impl Conversation {
             unsaid: Vec::new(),
             turn_marks: Vec::new(),
             user_instructions: "".into(),
+            skills: Arc::default(),
             is_context_due: true,
             recorder: None,
             usage: None,
@@ -313,8 +317,10 @@ impl Conversation {
         let developer = self.config.instructions.developer.as_deref();
         messages.extend(developer.map(context::developer_json));
         messages.extend(mode);
-        let cwd = self.cwd_text();
-        messages.push(context::user_instructions_json(&cwd, &self.user_instructions));
+        if !self.user_instructions.is_empty() {
+            let cwd = self.cwd_text();
+            messages.push(context::user_instructions_json(&cwd, &self.user_instructions));
+        }
         messages.push(self.environment());
         messages
     }

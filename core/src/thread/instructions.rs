@@ -11,16 +11,14 @@ const NAMES: [&str; 2] = ["AGENTS.override.md", "AGENTS.md"];
 /// Stands between what the user and what the project says.
 const SEPARATOR: &str = "\n\n--- project-doc ---\n\n";
 
-/// Stands in the section about skills while none can be installed.
-const NO_SKILLS: &str = "## Skills\nNo skills are installed for this session.";
-
 /// The text that goes to the model as the user's instructions: the user's own file, those of the
-/// project from its root down to `cwd`, and the section about skills, which is always there.
+/// project from its root down to `cwd`, and the section about skills. Empty if there is none.
 pub(super) fn user_instructions(
     files: &dyn Files,
     home: &Path,
     cwd: &Path,
     config: &Config,
+    skills: Option<String>,
 ) -> String {
     let own = own_instructions(files, home);
     let project = match project_instructions(files, cwd, config) {
@@ -34,8 +32,11 @@ pub(super) fn user_instructions(
         (Some(own), Some(project)) => own + SEPARATOR + &project,
         (own, project) => own.or(project).unwrap_or_default(),
     };
-    let section = NO_SKILLS;
-    if docs.is_empty() { section.to_owned() } else { format!("{docs}\n\n{section}") }
+    match skills {
+        None => docs,
+        Some(section) if docs.is_empty() => section,
+        Some(section) => format!("{docs}\n\n{section}"),
+    }
 }
 
 /// The user's own file: the first that is there and not blank, trimmed.
@@ -94,18 +95,22 @@ fn first_file(files: &dyn Files, folder: &Path, config: &Config) -> Option<PathB
 mod tests {
     use std::path::Path;
 
-    use super::{NO_SKILLS, user_instructions};
+    use super::user_instructions;
     use crate::config::{ConfigAsk, load};
     use crate::files::{FileError, FileErrorKind, FileOp, MemoryFiles};
 
-    /// What the model is told in `/r/a/b` before the section about skills, with settings in the
-    /// user's file; none if there is nothing before it.
+    /// What the model is told in `/r/a/b` with settings in the user's file; none if it is nothing.
     fn told(files: &MemoryFiles, settings: &str) -> Option<String> {
         files.put("/h/config.toml", settings);
         let loaded = load(files, &ConfigAsk::new("/h", "/r/a/b")).expect("a configuration");
-        let text = user_instructions(files, Path::new("/h"), Path::new("/r/a/b"), &loaded.config);
-        let docs = text.strip_suffix(NO_SKILLS).expect("the section about skills");
-        (!docs.is_empty()).then(|| docs.strip_suffix("\n\n").expect("a blank line").to_owned())
+        let (home, cwd) = (Path::new("/h"), Path::new("/r/a/b"));
+        let docs = user_instructions(files, home, cwd, &loaded.config, None);
+        let section = Some("## Skills".to_owned());
+        let with_skills = user_instructions(files, home, cwd, &loaded.config, section);
+        let parts: Vec<&str> = [docs.as_str(), "## Skills"].into();
+        let expected = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+        assert_eq!(with_skills, expected.join("\n\n"));
+        (!docs.is_empty()).then_some(docs)
     }
 
     fn repository() -> MemoryFiles {

@@ -32,6 +32,7 @@ use crate::outside::Outside;
 use crate::pending::Ticket;
 use crate::rules::{LoadedRules, RuleSet, RulesFolder, RulesJob};
 use crate::setup::Setup;
+use crate::skills::{self, Skill, SkillPlace};
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::legacy::conversation::SessionSource;
 use crate::wire::legacy::event::EventMsg;
@@ -142,6 +143,8 @@ pub struct ThreadSetting(pub(crate) Result<Setting, Refusal>);
 pub(crate) struct Setting {
     pub(crate) config: Arc<Config>,
     user_instructions: String,
+    /// Skills that may be used.
+    skills: Vec<SkillPlace>,
     rules: RuleSet,
     cwd: PathBuf,
     git: Option<GitFacts>,
@@ -230,8 +233,11 @@ impl ThreadSettingJob {
             .check_wire(&config.provider_id)
             .map_err(|error| Refusal::invalid(format!("error deriving config: {error}")))?;
         let git = if self.wants_git { git::facts(files, &cwd) } else { None };
+        let skills = skills::usable(files, &self.home, &loaded.layers, &config);
+        let section = skills::section(&skills);
         Ok(Setting {
-            user_instructions: user_instructions(files, &self.home, &cwd, &config),
+            user_instructions: user_instructions(files, &self.home, &cwd, &config, section),
+            skills: skills.iter().map(Skill::place).collect(),
             rules,
             config,
             cwd,
@@ -321,7 +327,7 @@ impl Opening {
         chatgpt: bool,
         setting: Setting,
     ) -> Opened {
-        let Setting { config, user_instructions, rules, cwd, git, from } = setting;
+        let Setting { config, user_instructions, rules, skills, cwd, git, from } = setting;
         let id = match (&from, self.kind) {
             (Some((_, meta)), OpenKind::Resume) => stored_id(meta),
             _ => None,
@@ -331,6 +337,7 @@ impl Opening {
         let mut conversation = Conversation::new(id, setup, config, settings, catalogue);
         conversation.audience = self.audience();
         conversation.set_user_instructions(&user_instructions);
+        conversation.skills = skills.into();
         conversation.rules = rules;
         if !self.dynamic_tools.is_empty() {
             conversation.set_dynamic_tools(std::mem::take(&mut self.dynamic_tools));

@@ -1,8 +1,8 @@
-//! What the user says in a turn: pictures that it names are read first, then it is shown and the
-//! model gets it (engine.md §1.5).
+//! What the user says in a turn: pictures and skills that it names are read first, then it is shown
+//! and the model gets it (engine.md §1.5, §10.2).
 //!
-//! Invariants: inputs keep their order, also while one of them waits for its pictures. Nothing is
-//! asked of the model meanwhile. A turn that ends before they are read keeps the words all the same.
+//! Invariants: inputs keep their order, also while one of them waits for what it names. Nothing is
+//! asked of the model meanwhile. A turn that ends before that is read keeps the words all the same.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use crate::limits;
 use crate::model::context::{self, UserContent};
 use crate::outside::Outside;
 use crate::owner::CallOwner;
+use crate::skills::{self, SkillPlace, SkillTexts, SkillsRead};
 use crate::thread::Conversation;
 use crate::tools::{ImageFault, ImageJob};
 use crate::wire::legacy::event::EventMsg;
@@ -24,8 +25,8 @@ use crate::wire::v2::item::{ThreadItem, UserInput};
 /// Inputs that are not accepted yet.
 #[derive(Debug, Default)]
 pub(super) struct Inputs {
-    /// The one whose pictures are being read.
-    reading: Option<(CallId, Input)>,
+    /// The one that waits for what it names.
+    reading: Option<Reading>,
     /// Those behind it.
     behind: Vec<Input>,
 }
@@ -37,8 +38,25 @@ struct Input {
     begins_turn: bool,
 }
 
-/// Pictures in the order in which the input names them.
-type Images = std::vec::IntoIter<Result<String, ImageFault>>;
+/// An input, and what was read for it so far.
+#[derive(Debug)]
+struct Reading {
+    input: Input,
+    named: Named,
+    /// Jobs that are not done.
+    pictures: Option<CallId>,
+    skills: Option<CallId>,
+}
+
+/// What an input names.
+#[derive(Debug, Default)]
+struct Named {
+    /// Pictures in the order in which the input names them.
+    pictures: Vec<Result<String, ImageFault>>,
+    skills: SkillTexts,
+    /// They could not be read, and nobody knows which.
+    are_skills_lost: bool,
+}
 
 impl Inputs {
     pub(super) fn is_reading(&self) -> bool {
@@ -97,35 +115,29 @@ impl Turn {
         if self.inputs.is_reading() {
             return self.inputs.behind.push(input);
         }
-        let paths: Vec<PathBuf> =
-            local_images(&input.parts).map(|path| conversation.settings.cwd.join(path)).collect();
-        if paths.is_empty() {
-            return self.accept(out, conversation, input, Vec::new().into_iter());
+        let pictures = read_pictures(out, conversation, &input.parts);
+        let skills = read_skills(out, conversation, &input.parts);
+        let named = Named::default();
+        if pictures.is_none() && skills.is_none() {
+            return self.accept(out, conversation, input, named);
         }
-        let job = FileJob::Images(ImageJob { paths });
-        let call = out.start(Call::Files(job), CallOwner::Input(conversation.id));
-        self.inputs.reading = Some((call, input));
+        self.inputs.reading = Some(Reading { input, named, pictures, skills });
     }
 
-    /// The pictures of an input were read.
-    pub(crate) fn on_images(
+    /// Some of what an input names was read.
+    pub(crate) fn on_named(
         &mut self,
         out: &mut Outside,
         conversation: &mut Conversation,
         call: CallId,
         outcome: Outcome<'_>,
     ) -> Next {
-        let Some((_, input)) = self.inputs.reading.take_if(|(reading, _)| *reading == call) else {
+        let Some(reading) = &mut self.inputs.reading else { return Next::Wait };
+        reading.take(call, outcome);
+        let Some(read) = self.inputs.reading.take_if(|reading| reading.is_done()) else {
             return Next::Wait;
         };
-        let images = match outcome {
-            Outcome::Files(answer) => match *answer {
-                FileAnswer::Images(read) => read.0,
-                _ => Vec::new(),
-            },
-            _ => Vec::new(),
-        };
-        self.accept(out, conversation, input, images.into_iter());
+        self.accept(out, conversation, read.input, read.named);
         for input in std::mem::take(&mut self.inputs.behind) {
             self.take_input(out, conversation, input);
         }
@@ -135,37 +147,52 @@ impl Turn {
         }
     }
 
-    /// The turn ends: what was said is kept without its pictures.
+    /// The turn ends: what was said is kept without what it names.
     pub(super) fn stop_reading(&mut self, out: &mut Outside, conversation: &mut Conversation) {
         let Inputs { reading, behind } = std::mem::take(&mut self.inputs);
-        let first = reading.map(|(call, input)| {
-            out.cancel(call);
-            input
+        let first = reading.map(|reading| {
+            reading.pictures.into_iter().chain(reading.skills).for_each(|call| out.cancel(call));
+            reading.input
         });
         for input in first.into_iter().chain(behind) {
             let unread = local_images(&input.parts).map(|_| Err(ImageFault::unread()));
-            let unread: Vec<_> = unread.collect();
-            self.accept(out, conversation, input, unread.into_iter());
+            let named = Named { pictures: unread.collect(), ..Named::default() };
+            self.accept(out, conversation, input, named);
         }
         if matches!(self.phase, Phase::Reading) {
             self.phase = Phase::Ready;
         }
     }
 
-    /// Shows an input, and gives it to the model at the next opportunity.
+    /// Shows an input, and gives it to the model at the next opportunity, its skills behind it.
     fn accept(
         &mut self,
         out: &mut Outside,
         conversation: &mut Conversation,
         Input { parts, begins_turn }: Input,
-        images: Images,
+        named: Named,
     ) {
-        let message = message_json(&parts, images);
+        let mut messages = vec![message_json(&parts, named.pictures.into_iter())];
+        let mut warnings = Vec::new();
+        if named.are_skills_lost {
+            warnings.push("The skills that were named could not be read.".to_owned());
+        }
+        for (SkillPlace { name, path }, text) in named.skills.0 {
+            match text {
+                Ok(text) => messages.push(context::skill_json(&name, &path, &text)),
+                Err(error) => {
+                    warnings.push(format!("Failed to load skill {name} at {path}: {error}"));
+                }
+            }
+        }
         if begins_turn {
-            conversation.record(out.now.wall, message);
+            messages.into_iter().for_each(|message| conversation.record(out.now.wall, message));
             self.voice.raw_items(out, conversation);
         } else {
-            self.steered.push_back(message);
+            self.steered.extend(messages);
+        }
+        for message in warnings {
+            self.voice.event(out, "codex/event/warning", || EventMsg::Warning { message });
         }
         self.show_input(out, conversation, parts, begins_turn);
     }
@@ -188,6 +215,60 @@ impl Turn {
     }
 }
 
+impl Reading {
+    fn is_done(&self) -> bool {
+        self.pictures.is_none() && self.skills.is_none()
+    }
+
+    /// Takes what a job has read. One that failed has read nothing.
+    fn take(&mut self, call: CallId, outcome: Outcome<'_>) {
+        let answer = match outcome {
+            Outcome::Files(answer) => Some(*answer),
+            _ => None,
+        };
+        if self.pictures.take_if(|pictures| *pictures == call).is_some() {
+            if let Some(FileAnswer::Images(read)) = answer {
+                self.named.pictures = read.0;
+            }
+        } else if self.skills.take_if(|skills| *skills == call).is_some() {
+            match answer {
+                Some(FileAnswer::Skills(texts)) => self.named.skills = texts,
+                _ => self.named.are_skills_lost = true,
+            }
+        }
+    }
+}
+
+/// Begins to read the pictures that an input names by path, if it names any.
+fn read_pictures(
+    out: &mut Outside,
+    conversation: &Conversation,
+    parts: &[UserInput],
+) -> Option<CallId> {
+    let paths: Vec<PathBuf> =
+        local_images(parts).map(|path| conversation.settings.cwd.join(path)).collect();
+    if paths.is_empty() {
+        return None;
+    }
+    let job = FileJob::Images(ImageJob { paths });
+    Some(out.start(Call::Files(job), CallOwner::Input(conversation.id)))
+}
+
+/// Begins to read the skills that an input names, if it names any.
+fn read_skills(
+    out: &mut Outside,
+    conversation: &Conversation,
+    parts: &[UserInput],
+) -> Option<CallId> {
+    let named = skills::named(parts, &conversation.skills).into_iter();
+    let skills: Vec<SkillPlace> = named.take(limits::SKILLS_NAMED_MAX).cloned().collect();
+    if skills.is_empty() {
+        return None;
+    }
+    let job = FileJob::Skills(SkillsRead { skills });
+    Some(out.start(Call::Files(job), CallOwner::Input(conversation.id)))
+}
+
 fn local_images(parts: &[UserInput]) -> impl Iterator<Item = &str> {
     parts.iter().filter_map(|part| match part {
         UserInput::LocalImage { path } => Some(path.as_str()),
@@ -197,11 +278,14 @@ fn local_images(parts: &[UserInput]) -> impl Iterator<Item = &str> {
 
 /// Input without local pictures as the model gets it.
 pub(super) fn user_message_json(parts: &[UserInput]) -> Arc<str> {
-    message_json(parts, Vec::new().into_iter())
+    message_json(parts, std::iter::empty())
 }
 
-/// The input as the model gets it. Skills and mentions are for others.
-fn message_json(parts: &[UserInput], mut images: Images) -> Arc<str> {
+/// The input as the model gets it. What skills it names comes behind it.
+fn message_json(
+    parts: &[UserInput],
+    mut images: impl Iterator<Item = Result<String, ImageFault>>,
+) -> Arc<str> {
     let mut read = |path: &str| {
         let image = images.next().unwrap_or_else(|| Err(ImageFault::lost()));
         image.map_err(|fault| fault.in_message(path))

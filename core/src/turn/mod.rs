@@ -80,7 +80,7 @@ pub(crate) enum Next {
 enum Phase {
     /// About to send, or waiting for tokens.
     Ready,
-    /// Pictures that the user named are being read.
+    /// Pictures and skills that the user named are being read.
     Reading,
     /// A request is out.
     Streaming(Streaming),
@@ -103,6 +103,8 @@ struct Streaming {
     url: String,
     body: Body,
     idle: TimerId,
+    /// Lasts as long as the request.
+    _span: tracing::Span,
     /// When the backend was last heard, in time since the runtime's start.
     heard: Duration,
 }
@@ -128,7 +130,7 @@ pub(crate) struct Turn {
     sampling: Option<Sampling>,
     /// The calls of the response.
     calls: Calls,
-    /// Input that waits for its pictures.
+    /// Input that waits for what it names.
     inputs: Inputs,
     /// Messages for the model that came while the turn ran, as items of the history.
     steered: VecDeque<Arc<str>>,
@@ -141,6 +143,8 @@ pub(crate) struct Turn {
     diff: TurnDiff,
     /// The diff as it was told last.
     told_diff: String,
+    /// Lasts as long as the turn.
+    _span: tracing::Span,
     /// Somebody asked for the end while files are being written: it comes right after that.
     is_stopping: bool,
     /// Why it was stopped, if it was.
@@ -174,6 +178,7 @@ impl Turn {
     fn new(conversation: &Conversation, id: Uuid, output_schema: Option<Json>) -> Self {
         let id: Arc<str> = id.to_string().into();
         Self {
+            _span: tracing::debug_span!("turn", thread = %conversation.id_text, turn = %id),
             voice: Voice::new(conversation, id.clone()),
             id,
             items: Items::default(),

@@ -131,7 +131,9 @@ impl Turn {
         });
         let call = out.start(call, CallOwner::Stream(conversation.id));
         let idle_limit = conversation.provider().stream_idle_timeout;
+        let thread = &conversation.id_text;
         self.phase = Phase::Streaming(Streaming {
+            _span: tracing::debug_span!("model_call", %thread, call = call.0),
             call,
             source: credential.source,
             bearer: credential.token,
@@ -166,7 +168,9 @@ impl Turn {
             | Outcome::Held(_)
             | Outcome::ProcessOutput(..)
             | Outcome::ProcessExited(_)
-            | Outcome::ProcessFailed(_) => Next::Wait,
+            | Outcome::ProcessFailed(_)
+            | Outcome::Found(_)
+            | Outcome::Logs(_) => Next::Wait,
         }
     }
 

@@ -5,6 +5,7 @@ mod hosted;
 mod pictures;
 mod rights;
 mod sessions;
+mod skills;
 
 use std::collections::VecDeque;
 use std::path::Path;

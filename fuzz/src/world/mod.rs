@@ -295,6 +295,9 @@ impl World {
                 self.http.push(HttpCall { call, sent: Rc::clone(&sent), answer: None });
                 self.facts.push(Fact::Sent(sent));
             }
+            Call::Logs => self.instant.push_back((call, Outcome::Logs(String::new()))),
+            // Nobody looks for files here.
+            Call::Search(_) => self.instant.push_back((call, Outcome::Found(Vec::new()))),
             Call::Listen(_) => self.start_listener(call),
             Call::Hold(_) => self.start_hold(call),
             // There is no program here.
@@ -310,7 +313,8 @@ impl World {
                     FileJob::ThreadSetting(_) => Job::Thread,
                     FileJob::Write { .. } => Job::Write,
                     // What is neither the account's nor a new thread's is done at once.
-                    FileJob::Append(_)
+                    FileJob::Skills(_)
+                    | FileJob::Append(_)
                     | FileJob::Thread(_)
                     | FileJob::Fork(_)
                     | FileJob::Config(_)

@@ -2,6 +2,7 @@
 //!
 //! `UNDERSTUDY_TEST_SERVER` names another server's command line, for trying the tests on it.
 
+mod administration;
 mod browser;
 mod chromium;
 mod commands;

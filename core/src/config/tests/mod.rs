@@ -13,6 +13,7 @@ use crate::files::{FileError, FileErrorKind, FileOp, MemoryFiles};
 
 mod faults;
 mod projects;
+mod properties;
 mod requirements;
 mod shown;
 mod write;

@@ -39,7 +39,7 @@ impl Bench {
         self.request("turn/start", json!({ "threadId": self.thread(), "input": parts }));
     }
 
-    fn completed(&self, kind: &str) -> Vec<Value> {
+    fn items_of(&self, kind: &str) -> Vec<Value> {
         let items = self.notes("item/completed").into_iter().map(|params| params["item"].clone());
         items.filter(|item| item["type"] == kind).collect()
     }
@@ -69,7 +69,7 @@ fn a_picture_comes_to_the_model_behind_the_outputs() {
     assert_eq!(bench.last_items(4), kinds);
     let picture = json!([{ "type": "input_image", "image_url": URL }]);
     assert_eq!(bench.messages(2), [picture.clone(), picture]);
-    let shown = bench.completed("imageView");
+    let shown = bench.items_of("imageView");
     assert_eq!(shown[0], json!({ "type": "imageView", "id": "a", "path": "/w/a.png" }));
     let event = &bench.notes("codex/event/view_image_tool_call")[0]["msg"];
     assert_eq!((&event["call_id"], &event["path"]), (&json!("a"), &json!("/w/a.png")));
@@ -85,7 +85,7 @@ fn what_is_no_picture_is_told_to_the_model() {
     assert!(outputs[0].starts_with("unable to locate image at `/w/none.png`: "), "{outputs:?}");
     assert_eq!(outputs[1], "image path `/w/dir` is not a file");
     assert_eq!(outputs[2], "The file at `/w/text.png` is not a PNG, JPEG, GIF or WebP image.");
-    assert!(bench.completed("imageView").is_empty());
+    assert!(bench.items_of("imageView").is_empty());
     assert_eq!(bench.last_items(1), ["function_call_output"]);
 }
 
@@ -117,9 +117,9 @@ fn the_users_pictures_are_read_before_the_model_is_asked() {
     bench.say(json!([text, picture, none, picture]));
     bench.say(json!([{ "type": "text", "text": "more" }]));
     assert!(bench.requests.is_empty());
-    let shown = bench.completed("userMessage").len();
+    let shown = bench.items_of("userMessage").len();
     bench.release();
-    assert_eq!(bench.completed("userMessage").len(), shown + 2);
+    assert_eq!(bench.items_of("userMessage").len(), shown + 2);
     let messages = bench.messages(2);
     let parts = messages[0].as_array().expect("parts");
     assert_eq!(parts[0]["text"], "look");
@@ -193,7 +193,7 @@ fn resources_are_asked_for_in_vain_without_a_server() {
     ]);
     let why = "resources/read failed: unknown MCP server 'nope'";
     assert_eq!(bench.outputs(), [r#"{"resources":[]}"#, why]);
-    let items = bench.completed("mcpToolCall");
+    let items = bench.items_of("mcpToolCall");
     assert_eq!((&items[0]["server"], &items[0]["status"]), (&json!("codex"), &json!("completed")));
     let text = json!([{ "type": "text", "text": r#"{"resources":[]}"# }]);
     assert_eq!((&items[0]["arguments"], &items[0]["result"]["content"]), (&json!(null), &text));
