@@ -3,9 +3,11 @@
 //! Requests ([`request`], [`headers`], [`context`]), the answer's stream ([`sse`], [`events`],
 //! [`items`]), what went wrong ([`errors`], [`retry`]), what it cost ([`usage`],
 //! [`rate_limits`]), which models and modes there are ([`catalogue`],
-//! [`modes`]), and what a reviewer is told ([`review`]). No state of a turn lives here.
+//! [`modes`]), and what is asked of a model that reviews or sums up ([`review`],
+//! [`compact`]). No state of a turn lives here.
 
 pub(crate) mod catalogue;
+pub(crate) mod compact;
 pub(crate) mod context;
 pub(crate) mod errors;
 pub(crate) mod events;

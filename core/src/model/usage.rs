@@ -133,6 +133,18 @@ pub(crate) fn estimate_prompt<'a>(
     items.into_iter().map(estimate_item).fold(tokens_of(len_of(instructions)), i64::saturating_add)
 }
 
+/// Estimated tokens of the encrypted reasoning among these items, given as JSON: most backends leave
+/// what came before the user's last message out of their counts.
+pub(crate) fn estimate_reasoning<'a>(items: impl IntoIterator<Item = &'a str>) -> i64 {
+    let bytes = items.into_iter().map(|json| match serde_json::from_str::<Peek<'_>>(json) {
+        Ok(Peek { kind, encrypted_content: Some(text) }) if kind == "reasoning" => {
+            decoded_bytes(&text)
+        }
+        _ => 0,
+    });
+    tokens_of(bytes.fold(0, i64::saturating_add))
+}
+
 #[derive(Deserialize)]
 struct Peek<'a> {
     #[serde(rename = "type", borrow)]
@@ -220,5 +232,7 @@ mod tests {
         let ghost = r#"{"type":"ghost_snapshot","ghost_commit":{}}"#;
         let total = estimate_prompt("12345", [reasoning.as_str(), message, ghost]);
         assert_eq!(total, 2 + 588 + 12);
+        let twice = [reasoning.as_str(), message, reasoning.as_str()];
+        assert_eq!(estimate_reasoning(twice), 1175);
     }
 }

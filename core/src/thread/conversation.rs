@@ -3,6 +3,7 @@
 //! Invariant: the model is told of a changed setting once, before the next input (engine.md §1.4).
 
 mod aside;
+mod compacting;
 mod shelf;
 mod working;
 
@@ -272,7 +273,7 @@ impl Conversation {
     /// A turn of the user begins: the model is told what it does not know yet, the whole context or
     /// the settings that have changed.
     pub(crate) fn begin_turn(&mut self, at: Timestamp) {
-        self.turn_marks.push(self.history.len());
+        self.mark_turn();
         let before = std::mem::replace(&mut self.told, self.settings.clone());
         if std::mem::take(&mut self.is_context_due) {
             return self.record_context(at);
@@ -489,10 +490,8 @@ impl Conversation {
 
     /// Takes over a history that was stored.
     pub(crate) fn restore(&mut self, history: Vec<Arc<str>>, usage: Option<TokenUsageInfo>) {
-        let begins = |item: &Arc<str>| ItemPeek::new(item).is_some_and(|i| i.begins_user_turn());
-        let marks = history.iter().enumerate().filter(|(_, item)| begins(item));
-        self.turn_marks = marks.map(|(at, _)| at).collect();
         self.history = history;
+        self.mark_turns();
         self.usage = usage;
     }
 

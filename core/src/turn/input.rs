@@ -29,6 +29,8 @@ pub(super) struct Inputs {
     reading: Option<Reading>,
     /// Those behind it.
     behind: Vec<Input>,
+    /// All wait behind the history, which is made short first.
+    is_held: bool,
 }
 
 #[derive(Debug)]
@@ -93,8 +95,25 @@ impl Turn {
         conversation: &mut Conversation,
         parts: Vec<UserInput>,
     ) -> Next {
-        self.take_input(out, conversation, Input { parts, begins_turn: true });
+        let input = Input { parts, begins_turn: true };
+        if conversation.is_over_limit() {
+            self.inputs.is_held = true;
+            self.inputs.behind.push(input);
+            return self.begin_compaction(out, conversation);
+        }
+        self.take_input(out, conversation, input);
         self.sample_when_read(out, conversation)
+    }
+
+    /// The history is short: what the turn began with, if it waits for that, is taken up.
+    pub(super) fn release_inputs(&mut self, out: &mut Outside, conversation: &mut Conversation) {
+        if !std::mem::take(&mut self.inputs.is_held) {
+            return;
+        }
+        conversation.mark_turn();
+        for input in std::mem::take(&mut self.inputs.behind) {
+            self.take_input(out, conversation, input);
+        }
     }
 
     /// Asks the model, as soon as all that the user has said is there.
@@ -112,7 +131,7 @@ impl Turn {
     }
 
     fn take_input(&mut self, out: &mut Outside, conversation: &mut Conversation, input: Input) {
-        if self.inputs.is_reading() {
+        if self.inputs.is_reading() || self.inputs.is_held {
             return self.inputs.behind.push(input);
         }
         let pictures = read_pictures(out, conversation, &input.parts);
@@ -149,7 +168,7 @@ impl Turn {
 
     /// The turn ends: what was said is kept without what it names.
     pub(super) fn stop_reading(&mut self, out: &mut Outside, conversation: &mut Conversation) {
-        let Inputs { reading, behind } = std::mem::take(&mut self.inputs);
+        let Inputs { reading, behind, is_held: _ } = std::mem::take(&mut self.inputs);
         let first = reading.map(|reading| {
             reading.pictures.into_iter().chain(reading.skills).for_each(|call| out.cancel(call));
             reading.input

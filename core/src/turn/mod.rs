@@ -12,6 +12,7 @@
 mod asking;
 mod calls;
 mod commanding;
+mod compacting;
 mod input;
 mod items;
 mod legacy;
@@ -51,6 +52,7 @@ use crate::wire::v2::turn::{Turn as TurnView, TurnStatus};
 use crate::wire::v2::turn_error::{CodexErrorInfo, TurnError};
 use calls::Calls;
 pub(crate) use calls::ToolInput;
+use compacting::Compacting;
 use input::Inputs;
 use items::Items;
 pub(crate) use sampling::SendFacts;
@@ -128,6 +130,11 @@ pub(crate) struct Turn {
     items: Items,
     phase: Phase,
     sampling: Option<Sampling>,
+    /// What the request is for, if it is for a summary of the history.
+    compacting: Option<Compacting>,
+    /// The history was made short in this turn and is too long all the same: to do it again after
+    /// every response would keep the model from ever seeing an output.
+    is_compaction_vain: bool,
     /// The calls of the response.
     calls: Calls,
     /// Input that waits for what it names.
@@ -184,6 +191,8 @@ impl Turn {
             items: Items::default(),
             phase: Phase::Ready,
             sampling: None,
+            compacting: None,
+            is_compaction_vain: false,
             calls: Calls::default(),
             inputs: Inputs::default(),
             steered: VecDeque::new(),

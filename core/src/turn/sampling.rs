@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::voice::Changed;
 use super::{Body, Next, Phase, Streaming, Turn, legacy};
 use crate::auth::{CallCredential, Source};
+use crate::config::Provider;
 use crate::effect::{Call, HttpRequest, Method};
 use crate::input::{HttpFailure, HttpHead, Outcome};
 use crate::limits;
@@ -44,6 +45,18 @@ pub(super) struct Sampling {
 }
 
 impl Sampling {
+    pub(super) fn new(body: Vec<Arc<str>>, provider: &Provider) -> Self {
+        Self {
+            body,
+            budget: Budget::new(provider.request_max_retries, provider.stream_max_retries),
+            unauthorized: 0,
+            was_refreshed: false,
+            finished: Vec::new(),
+            failure: None,
+            is_whole: false,
+        }
+    }
+
     /// Puts what the model has finished into the history, each item behind the event that older
     /// readers go by (engine.md §8.4).
     pub(super) fn commit(&mut self, conversation: &mut Conversation, at: Timestamp) {
@@ -76,16 +89,8 @@ impl Turn {
             conversation.record(out.now.wall, message);
         }
         self.voice.raw_items(out, conversation);
-        let provider = conversation.provider();
-        self.sampling = Some(Sampling {
-            body: conversation.request_body(self.output_schema.as_ref()),
-            budget: Budget::new(provider.request_max_retries, provider.stream_max_retries),
-            unauthorized: 0,
-            was_refreshed: false,
-            finished: Vec::new(),
-            failure: None,
-            is_whole: false,
-        });
+        let body = conversation.request_body(self.output_schema.as_ref());
+        self.sampling = Some(Sampling::new(body, conversation.provider()));
         self.phase = Phase::Ready;
     }
 
@@ -100,6 +105,9 @@ impl Turn {
         let Some(sampling) = &mut self.sampling else { return Next::Wait };
         sampling.finished.clear();
         self.calls.forget();
+        if let Some(compacting) = &mut self.compacting {
+            compacting.summary.clear();
+        }
         sampling.failure = None;
         sampling.is_whole = false;
         conversation.store_turn_context(out.now.wall, self.output_schema.as_ref());
@@ -323,6 +331,9 @@ impl Turn {
             return Next::Wait;
         }
         if error.info == ErrorInfo::ContextWindowExceeded {
+            if self.sum_up_less(conversation) {
+                return Next::Freshen;
+            }
             conversation.fill_window();
             conversation.tell_tokens(out, &self.voice, Changed::Usage);
         }
@@ -418,10 +429,13 @@ impl Turn {
         self.phase = Phase::Backoff(timer);
     }
 
-    /// The response is whole: what it calls for is done.
+    /// The response is whole: what it calls for is done, or what it was asked for.
     fn on_whole(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
         self.stop_call(out);
-        self.run_calls(out, conversation)
+        match self.compacting.take() {
+            Some(compacting) => self.end_compaction(out, conversation, compacting),
+            None => self.run_calls(out, conversation),
+        }
     }
 
     /// The calls of a response have their outputs: the model gets them, or has said it all.
@@ -434,6 +448,9 @@ impl Turn {
         self.keep_finished_items(out, conversation);
         self.voice.raw_items(out, conversation);
         if called || !self.steered.is_empty() || self.inputs.is_reading() {
+            if conversation.is_over_limit() && !self.is_compaction_vain {
+                return self.begin_compaction(out, conversation);
+            }
             return self.sample_when_read(out, conversation);
         }
         self.notify(out, conversation);

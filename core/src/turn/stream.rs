@@ -21,7 +21,11 @@ impl Turn {
         if sampling.is_whole || sampling.failure.is_some() {
             return;
         }
-        match events::decode(data) {
+        let event = events::decode(data);
+        if self.compacting.as_mut().is_some_and(|compacting| compacting.hears(&event)) {
+            return;
+        }
+        match event {
             ResponseEvent::TextDelta(delta) => self.items.message_delta(out, &self.voice, &delta),
             ResponseEvent::ItemAdded(item) => self.items.begin(out, &self.voice, &item),
             ResponseEvent::ItemDone { item, .. } => self.on_item(out, conversation, item),

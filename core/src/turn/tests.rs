@@ -1,6 +1,7 @@
 //! Turns whose model calls tools, over files in memory and a backend that the test plays.
 
 mod commands;
+mod compacting;
 mod hosted;
 mod pictures;
 mod rights;

@@ -16,6 +16,7 @@ pub(super) use commands::{CommandEvent, CommandShown};
 
 use super::calls::Dialect;
 use super::legacy;
+use crate::model::compact;
 use crate::model::rate_limits::Snapshot;
 use crate::model::usage::TokenUsageInfo;
 use crate::outside::Outside;
@@ -39,6 +40,7 @@ use crate::wire::v2::item::{
     ItemCompletedNotification, ItemStartedNotification, RawResponseItemCompletedNotification,
     ThreadItem,
 };
+use crate::wire::v2::thread::ContextCompactedNotification;
 use crate::wire::v2::turn::{
     ThreadTokenUsageUpdatedNotification, Turn, TurnCompletedNotification,
     TurnDiffUpdatedNotification, TurnPlanStep, TurnPlanStepStatus, TurnPlanUpdatedNotification,
@@ -166,6 +168,16 @@ impl Voice {
         }
         let (thread_id, turn_id) = self.ids();
         self.say(out, "error", ErrorNotification { error, will_retry, thread_id, turn_id });
+    }
+
+    /// The history was made short.
+    pub(super) fn compacted(&self, out: &mut Outside) {
+        self.event(out, "codex/event/context_compacted", || EventMsg::ContextCompacted);
+        let (thread_id, turn_id) = self.ids();
+        self.say(out, "thread/compacted", ContextCompactedNotification { thread_id, turn_id });
+        self.event(out, "codex/event/warning", || EventMsg::Warning {
+            message: compact::WARNING.to_owned(),
+        });
     }
 
     // --- items ---
