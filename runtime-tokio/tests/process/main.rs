@@ -6,6 +6,7 @@ mod administration;
 mod browser;
 mod chromium;
 mod commands;
+mod compacting;
 mod crash;
 mod demo;
 mod ending;
