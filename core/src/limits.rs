@@ -128,7 +128,8 @@ pub const CLOSING_GRACE: Duration = Duration::from_millis(1500);
 /// Body of an error response that is kept; the rest is read and dropped.
 pub const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 
-/// One event of a model stream; a longer one breaks the stream.
+/// One event of a model stream, or a history that the backend has made short; a longer one breaks
+/// the stream.
 pub const SSE_EVENT_BYTES_MAX: usize = 32 << 20;
 
 /// Model list: body that is accepted, and time for it.

@@ -6,6 +6,9 @@
 pub(crate) const WARNING: &str = "This thread was shortened to a summary. Long threads that are \
      shortened again and again make the model less accurate; a new thread for a new task helps.";
 
+/// Stands before the error when the backend was to make the history short and failed.
+pub(crate) const REMOTE_FAILED: &str = "Error running remote compact task: ";
+
 /// What the model is asked, unless the configuration has other words.
 pub(crate) fn prompt() -> &'static str {
     include_str!("prompts/compact.md").trim_end()

@@ -100,6 +100,17 @@ pub(crate) fn account_headers(
     headers.0
 }
 
+/// The headers of a request that has the backend make a history short (engine.md §7.3).
+pub(crate) fn compact_headers(
+    provider: &ProviderFacts<'_>,
+    account: &AccountFacts<'_>,
+    env: &Environment,
+) -> Vec<(String, HeaderText)> {
+    let mut headers = Headers(account_headers(provider, account, env));
+    headers.set("content-type", "application/json");
+    headers.0
+}
+
 /// The headers of a request to the account's own backend (auth.md §10.5).
 pub(crate) fn plain_account_headers(account: &AccountFacts<'_>) -> Vec<(String, HeaderText)> {
     let mut headers = Headers(Vec::new());

@@ -134,6 +134,23 @@ impl Request<'_> {
     }
 }
 
+/// The body of a request that has the backend itself make a history short (engine.md §7.3).
+pub(crate) fn compact_body(
+    model: &ModelRecord,
+    input: &[Arc<str>],
+    instructions: &Arc<str>,
+) -> Vec<Arc<str>> {
+    let mut pieces = vec![format!(r#"{{"model":{},"input":["#, json_string(&model.slug)).into()];
+    for (at, item) in input.iter().enumerate() {
+        pieces.extend((at > 0).then(|| Arc::from(",")));
+        pieces.push(Arc::clone(item));
+    }
+    pieces.push(Arc::from(r#"],"instructions":"#));
+    pieces.push(Arc::clone(instructions));
+    pieces.push(Arc::from("}"));
+    pieces
+}
+
 /// A text as JSON, to be shared by all requests that hold it.
 pub(crate) fn json_string(text: &str) -> Arc<str> {
     to_json(text).into()

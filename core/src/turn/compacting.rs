@@ -1,5 +1,5 @@
 //! A history that has become too long is made short within the turn: the model sums it up, and the
-//! turn goes on from the summary (engine.md §7.2).
+//! turn goes on from the summary (engine.md §7.2); or the backend gives a shorter one (§7.3).
 //!
 //! Invariants: until the summary is whole the history stays as it is, so that an interrupt or an
 //! error costs nothing; the request is like any other of the turn in credentials, retries and
@@ -10,12 +10,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::input::user_message_json;
 use super::sampling::Sampling;
 use super::voice::Changed;
 use super::{Next, Phase, Turn};
 use crate::model::compact;
+use crate::model::errors;
 use crate::model::events::ResponseEvent;
 use crate::model::items::OutputItem;
 use crate::outside::Outside;
@@ -28,6 +30,8 @@ use crate::wire::v2::item::{ThreadItem, UserInput};
 pub(super) struct Compacting {
     /// The item that the host sees.
     item: ThreadItem,
+    /// The backend is asked for a shorter history instead of the model for a summary.
+    pub(super) is_remote: bool,
     /// What is summed up: the history, or as much of it as fits.
     input: Vec<Arc<str>>,
     /// Items at its beginning that were left out.
@@ -95,8 +99,13 @@ impl Turn {
     ) -> Next {
         let item = ThreadItem::ContextCompaction { id: out.rng.uuid_v4().to_string() };
         self.items.open(out, &self.voice, item.clone());
-        let input = conversation.history();
-        self.compacting = Some(Compacting { item, input, trimmed: 0, summary: String::new() });
+        self.compacting = Some(Compacting {
+            item,
+            is_remote: conversation.compacts_remotely(),
+            input: conversation.history(),
+            trimmed: 0,
+            summary: String::new(),
+        });
         self.sample_summary(conversation);
         Next::Freshen
     }
@@ -104,11 +113,16 @@ impl Turn {
     /// Makes the request for a summary.
     fn sample_summary(&mut self, conversation: &Conversation) {
         let Some(compacting) = &self.compacting else { return };
-        let prompt = conversation.compact_prompt().to_owned();
-        let prompt = UserInput::Text { text: prompt, text_elements: Vec::new() };
-        let mut input = compacting.input.clone();
-        input.push(user_message_json(&[prompt]));
-        let body = conversation.toolless_body(&input);
+        let body = match compacting.is_remote {
+            true => conversation.compact_body(&compacting.input),
+            false => {
+                let text = conversation.compact_prompt().to_owned();
+                let prompt = UserInput::Text { text, text_elements: Vec::new() };
+                let mut input = compacting.input.clone();
+                input.push(user_message_json(&[prompt]));
+                conversation.toolless_body(&input)
+            }
+        };
         self.sampling = Some(Sampling::new(body, conversation.provider()));
         self.phase = Phase::Ready;
     }
@@ -123,12 +137,51 @@ impl Turn {
         is_less
     }
 
-    /// The summary is whole: it replaces the history, and the turn goes on.
-    pub(super) fn end_compaction(
+    /// The backend's answer is whole: if it is a history, that replaces the thread's own.
+    pub(super) fn on_shorter(
         &mut self,
         out: &mut Outside,
         conversation: &mut Conversation,
-        Compacting { item, input: _, trimmed, summary }: Compacting,
+        body: &[u8],
+    ) -> Next {
+        #[derive(Deserialize)]
+        struct Shorter<'a> {
+            #[serde(borrow)]
+            output: Vec<&'a RawValue>,
+        }
+        let items = serde_json::from_slice::<Shorter<'_>>(body).map(|shorter| shorter.output);
+        let items = items.unwrap_or_default().into_iter();
+        let history: Vec<Arc<str>> =
+            items.filter_map(|item| OutputItem::parse(item.get()).history_json()).collect();
+        match self.compacting.take_if(|_| !history.is_empty()) {
+            Some(compacting) => {
+                conversation.replace(out.now.wall, history, "");
+                self.end_compaction(out, conversation, compacting)
+            }
+            None => {
+                let error = errors::malformed_stream("the answer is no history");
+                self.on_error(out, conversation, error, None)
+            }
+        }
+    }
+
+    /// The summary is whole: it replaces the history, and the turn goes on.
+    pub(super) fn on_summary(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        compacting: Compacting,
+    ) -> Next {
+        conversation.compact(out.now.wall, &compact::marked(&compacting.summary));
+        self.end_compaction(out, conversation, compacting)
+    }
+
+    /// The history is short: says so, and goes on.
+    fn end_compaction(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        Compacting { item, is_remote, trimmed, .. }: Compacting,
     ) -> Next {
         self.sampling = None;
         if trimmed > 0 {
@@ -137,12 +190,16 @@ impl Turn {
             });
         }
         let at = out.now.wall;
-        conversation.compact(at, &compact::marked(&summary));
         conversation.store_event(at, &EventMsg::ContextCompacted);
         conversation.tell_tokens(out, &self.voice, Changed::Usage);
         self.items.complete(out, &self.voice, item);
         self.items.store(conversation, &self.id, at);
         self.voice.compacted(out);
+        if !is_remote {
+            self.voice.event(out, "codex/event/warning", || EventMsg::Warning {
+                message: compact::WARNING.to_owned(),
+            });
+        }
         self.is_compaction_vain = conversation.is_over_limit();
         self.release_inputs(out, conversation);
         self.sample_when_read(out, conversation)

@@ -37,6 +37,7 @@ use uuid::Uuid;
 use crate::auth::Source;
 use crate::effect::{CallId, TimerId};
 use crate::input::HttpHead;
+use crate::model::compact;
 use crate::model::errors::ModelError;
 use crate::model::sse::SseParser;
 use crate::outside::Outside;
@@ -118,6 +119,8 @@ enum Body {
     Head,
     /// A stream of events.
     Events(SseParser),
+    /// An answer that counts only as a whole.
+    Whole(Vec<u8>),
     /// The text of an error.
     Error(HttpHead, Vec<u8>),
 }
@@ -268,8 +271,9 @@ impl Turn {
         self.abort_calls(out, conversation);
         self.stop_call(out);
         self.keep_finished_items(out, conversation);
+        let before = if self.is_compacting_remotely() { compact::REMOTE_FAILED } else { "" };
         let error = TurnError {
-            message: error.message,
+            message: format!("{before}{}", error.message),
             codex_error_info: Some(error.info.into()),
             additional_details: None,
         };

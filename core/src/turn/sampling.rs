@@ -102,6 +102,7 @@ impl Turn {
         credential: CallCredential,
         facts: SendFacts<'_>,
     ) -> Next {
+        let is_remote = self.is_compacting_remotely();
         let Some(sampling) = &mut self.sampling else { return Next::Wait };
         sampling.finished.clear();
         self.calls.forget();
@@ -114,7 +115,8 @@ impl Turn {
         let provider = conversation.provider_facts();
         let params = provider.query_params.iter().map(|(k, v)| (k.as_str(), v.as_str()));
         let base = request::base_url(&provider, facts.login);
-        let url = request::endpoint_url(base, "responses", params);
+        let path = if is_remote { "responses/compact" } else { "responses" };
+        let url = request::endpoint_url(base, path, params);
         let beta_features = conversation.beta_features();
         let request = RequestFacts {
             account: AccountFacts {
@@ -129,10 +131,14 @@ impl Turn {
             web_search: conversation.may_search_web(),
             turn_state: self.turn_state.as_deref(),
         };
+        let headers = match is_remote {
+            true => headers::compact_headers(&provider, &request.account, facts.env),
+            false => headers::model_headers(&provider, &request, facts.env),
+        };
         let call = Call::Http(HttpRequest {
             method: Method::Post,
             url: url.clone(),
-            headers: headers::model_headers(&provider, &request, facts.env),
+            headers,
             body: sampling.body.clone(),
             head_limit: None,
             total_limit: None,
@@ -188,12 +194,16 @@ impl Turn {
         conversation: &mut Conversation,
         head: HttpHead,
     ) -> Next {
+        let is_remote = self.is_compacting_remotely();
         let Phase::Streaming(streaming) = &mut self.phase else { return Next::Wait };
         if !(200..300).contains(&head.status) {
             streaming.body = Body::Error(head, Vec::new());
             return Next::Wait;
         }
-        streaming.body = Body::Events(SseParser::default());
+        streaming.body = match is_remote {
+            true => Body::Whole(Vec::new()),
+            false => Body::Events(SseParser::default()),
+        };
         if let Some(sampling) = &mut self.sampling {
             sampling.unauthorized = 0;
             sampling.was_refreshed = false;
@@ -220,6 +230,15 @@ impl Turn {
             Body::Error(_, text) => {
                 let room = limits::ERROR_BODY_BYTES_MAX.saturating_sub(text.len());
                 text.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+                Next::Wait
+            }
+            Body::Whole(body) => {
+                if body.len() + bytes.len() > limits::SSE_EVENT_BYTES_MAX {
+                    self.stop_call(out);
+                    let error = errors::malformed_stream("the answer is too long");
+                    return self.on_error(out, conversation, error, None);
+                }
+                body.extend_from_slice(bytes);
                 Next::Wait
             }
             Body::Events(parser) => {
@@ -260,6 +279,9 @@ impl Turn {
                 let scene = ErrorScene { url: &url, now: out.now.wall, zone: &conversation.zone };
                 let error = errors::status(&head, &text, scene);
                 self.on_error(out, conversation, error, source.map(|source| (source, head.status)))
+            }
+            Phase::Streaming(Streaming { body: Body::Whole(body), .. }) => {
+                self.on_shorter(out, conversation, &body)
             }
             Phase::Streaming(_) => {
                 let error = errors::disconnected(Disconnect::Closed);
@@ -314,7 +336,7 @@ impl Turn {
     }
 
     /// A request failed. `answered` is set when a response said so, with its status.
-    fn on_error(
+    pub(super) fn on_error(
         &mut self,
         out: &mut Outside,
         conversation: &mut Conversation,
@@ -433,7 +455,7 @@ impl Turn {
     fn on_whole(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
         self.stop_call(out);
         match self.compacting.take() {
-            Some(compacting) => self.end_compaction(out, conversation, compacting),
+            Some(compacting) => self.on_summary(out, conversation, compacting),
             None => self.run_calls(out, conversation),
         }
     }
@@ -479,6 +501,10 @@ impl Turn {
                 debug_assert!(false, "a turn that is this far has no call");
             }
         }
+    }
+
+    pub(super) fn is_compacting_remotely(&self) -> bool {
+        self.compacting.as_ref().is_some_and(|compacting| compacting.is_remote)
     }
 
     /// The call has had its last answer.

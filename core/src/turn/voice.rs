@@ -16,7 +16,6 @@ pub(super) use commands::{CommandEvent, CommandShown};
 
 use super::calls::Dialect;
 use super::legacy;
-use crate::model::compact;
 use crate::model::rate_limits::Snapshot;
 use crate::model::usage::TokenUsageInfo;
 use crate::outside::Outside;
@@ -175,9 +174,6 @@ impl Voice {
         self.event(out, "codex/event/context_compacted", || EventMsg::ContextCompacted);
         let (thread_id, turn_id) = self.ids();
         self.say(out, "thread/compacted", ContextCompactedNotification { thread_id, turn_id });
-        self.event(out, "codex/event/warning", || EventMsg::Warning {
-            message: compact::WARNING.to_owned(),
-        });
     }
 
     // --- items ---

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Conversation, ItemPeek};
+use crate::config::features::Feature;
 use crate::model::compact;
 use crate::model::request::{self, Request};
 use crate::model::usage;
@@ -44,6 +45,16 @@ impl Conversation {
         usage::estimate_reasoning(self.history.iter().take(asked).map(|item| &**item))
     }
 
+    /// Whether the backend itself makes histories short (engine.md §7.3).
+    pub(crate) fn compacts_remotely(&self) -> bool {
+        self.provider().name == "OpenAI" && self.config.features.has(Feature::RemoteCompaction)
+    }
+
+    /// The body of a request that has the backend make this history short.
+    pub(crate) fn compact_body(&self, input: &[Arc<str>]) -> Vec<Arc<str>> {
+        request::compact_body(&self.model, input, &self.instructions)
+    }
+
     /// The history, for a request that sums it up.
     pub(crate) fn history(&self) -> Vec<Arc<str>> {
         self.history.clone()
@@ -76,7 +87,13 @@ impl Conversation {
     /// the summary.
     pub(crate) fn compact(&mut self, at: Timestamp, summary: &str) {
         let said = self.history.iter().filter(|item| !is_summary(item)).map(|item| &**item);
-        self.history = compacted_history(&self.context(), said, summary);
+        let history = compacted_history(&self.context(), said, summary);
+        self.replace(at, history, summary);
+    }
+
+    /// Replaces the history by one that the backend has made, or that goes with a summary.
+    pub(crate) fn replace(&mut self, at: Timestamp, history: Vec<Arc<str>>, summary: &str) {
+        self.history = history;
         self.mark_turns();
         let tokens = usage::estimate_prompt(&self.instructions, self.history.iter().map(|i| &**i));
         if let Some(usage) = &mut self.usage {

@@ -16,9 +16,20 @@ const REFRESH: &str = "account/chatgptAuthTokens/refresh";
 impl Bench {
     /// A thread with a limit, its first turn begun.
     fn limited(more: &str) -> (Self, String) {
+        Self::configured(more, json!({ "model_auto_compact_token_limit": LIMIT }))
+    }
+
+    /// The same at a backend that makes histories short itself.
+    fn remote() -> (Self, String) {
+        let config = json!({
+            "model_auto_compact_token_limit": LIMIT, "model_providers.mock.name": "OpenAI",
+        });
+        Self::configured("", config)
+    }
+
+    fn configured(more: &str, config: Value) -> (Self, String) {
         let mut bench = Self::with("never", "workspace-write", more, MemoryFiles::new());
         bench.finish();
-        let config = json!({ "model_auto_compact_token_limit": LIMIT });
         bench.request("thread/start", json!({ "cwd": "/w", "config": config }));
         let started = bench.notes("thread/started");
         let thread = started[1]["thread"]["id"].as_str().expect("an id").to_owned();
@@ -320,4 +331,68 @@ fn a_failure_to_sum_up_ends_the_turn_and_loses_nothing() {
     let input = bench.body()["input"].to_string();
     assert!(input.contains("medlar") && input.contains("next"), "{input}");
     assert!(bench.is_summing_up());
+}
+
+#[test]
+fn the_vendors_backend_makes_a_history_short_itself() {
+    let (mut bench, thread) = Bench::remote();
+    bench.answer(&[say("medlar")], LIMIT);
+    bench.tell(&thread, "next");
+    let body = bench.body();
+    let members: Vec<&str> = body.as_object().expect("a body").keys().map(String::as_str).collect();
+    assert_eq!(members, ["input", "instructions", "model"]);
+    assert_eq!(bench.texts(), ["quince"], "nothing is asked of the model");
+    let summary = json!({ "type": "compaction", "encrypted_content": "sealed" });
+    let content = json!([{ "type": "input_text", "text": "quince" }]);
+    let said = json!({ "type": "message", "role": "user", "content": content });
+    let (id, _) = bench.requests.pop_front().expect("a request");
+    let head = HttpHead { status: 200, headers: Vec::new() };
+    bench.input(Input::Done(id, Outcome::HttpHead(head)));
+    let answer = json!({ "output": [said, summary] }).to_string();
+    let (first, second) = answer.as_bytes().split_at(20);
+    bench.input(Input::Done(id, Outcome::HttpBytes(first)));
+    bench.input(Input::Done(id, Outcome::HttpBytes(second)));
+    bench.input(Input::Done(id, Outcome::HttpEnd));
+    let input = bench.input_items();
+    assert_eq!((&input[..2], input.len()), (&[said, summary][..], 3));
+    assert_eq!(bench.texts(), ["quince", "next"]);
+    assert_eq!(bench.notes("thread/compacted").len(), 1);
+    assert!(bench.notes("codex/event/warning").is_empty());
+    bench.finish();
+
+    let mut again = Bench::with("never", "workspace-write", "", bench.files);
+    again.finish();
+    again.request("thread/resume", json!({ "threadId": thread }));
+    again.tell(&thread, "later");
+    assert_eq!(again.input_items()[..input.len()], input);
+}
+
+#[test]
+fn a_backend_that_cannot_make_a_history_short_fails_the_turn() {
+    for status in [200, 400] {
+        let (mut bench, thread) = Bench::remote();
+        bench.answer(&[say("medlar")], LIMIT);
+        bench.tell(&thread, "next");
+        let mut tries = 0;
+        while bench.turn_statuses().len() < 2 {
+            assert!(tries < 30, "it ends");
+            tries += 1;
+            if let Some((id, _)) = bench.requests.pop_front() {
+                let head = HttpHead { status, headers: Vec::new() };
+                bench.input(Input::Done(id, Outcome::HttpHead(head)));
+                bench.input(Input::Done(id, Outcome::HttpBytes(b"{}")));
+                bench.input(Input::Done(id, Outcome::HttpEnd));
+            } else {
+                let (timer, _) = bench.timers.pop().expect("a wait");
+                bench.input(Input::TimerFired(timer));
+            }
+        }
+        assert_eq!(bench.turn_statuses(), ["completed", "failed"]);
+        let errors = bench.notes("error");
+        let message = errors.last().expect("an error")["error"]["message"].as_str();
+        let start = "Error running remote compact task: ";
+        assert!(message.is_some_and(|message| message.starts_with(start)), "{message:?}");
+        bench.tell(&thread, "again");
+        assert!(bench.body()["input"].to_string().contains("medlar"));
+    }
 }
