@@ -629,7 +629,7 @@ impl Model {
                     self.end_turn(&thread, Ending::Interrupted);
                 }
                 self.end_unsaved_login(Ended::Canceled);
-                self.close_managed();
+                self.close_refresh();
                 self.mark("end of input");
             }
             Stage::Closing | Stage::Gone => {}
