@@ -19,6 +19,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use understudy_core::files::FileOp;
 use understudy_core::{AskId, CallId, ExitStatus, TimerId};
 
 use crate::auth::grant::Issued;
@@ -713,8 +714,11 @@ impl Model {
                     self.on_stored(fault, done);
                 }
             }
-            Job::Thread if fault != Fault::Lost => self.want_models(),
-            Job::Thread | Job::Write => {}
+            Job::Thread if matches!(fault, Fault::Lost | Fault::Op(FileOp::Read)) => {
+                self.mark("thread/start: its settings are not known");
+            }
+            Job::Thread => self.want_models(),
+            Job::Write => {}
         }
     }
 
