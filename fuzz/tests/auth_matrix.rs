@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use understudy_core::files::FileOp;
 use understudy_core::limits;
 use understudy_fuzz::auth::grant::Grant;
+use understudy_fuzz::auth::marks::DIRECTED;
 use understudy_fuzz::auth::model::login::{Proof, Visit};
 use understudy_fuzz::auth::run::{Script, play};
 use understudy_fuzz::auth::setting::{Forced, Keeping, Setting, Stored};
-use understudy_fuzz::auth::step::{Change, Say, Step, Wait};
+use understudy_fuzz::auth::step::{Change, Say, Step, Wait, Which};
 use understudy_fuzz::auth::tokens::{Account, Oddity, Shape, Wanted};
 use understudy_fuzz::choose::{Choose, Exhaust};
 use understudy_fuzz::world::backend::Response;
@@ -244,4 +245,44 @@ fn a_host_that_does_not_read_stops_the_stream() {
     if let Err(violation) = play(&script) {
         panic!("{}: {}", violation.rule, violation.text);
     }
+}
+
+/// One script for each mark that chance seldom reaches.
+#[test]
+fn what_chance_seldom_reaches() {
+    let mut reached = BTreeSet::new();
+    let mut run = |setting: Setting, rest: &[Step]| {
+        let mut steps = vec![Step::Job(0, Fault::None), plain(Say::Initialize)];
+        steps.extend_from_slice(rest);
+        match play(&Script { seed: 0, setting, steps }) {
+            Err(violation) => panic!("{}: {}\n{rest:#?}", violation.rule, violation.text),
+            Ok(played) => reached.extend(played.marks),
+        }
+    };
+    let begin = plain(Say::LoginChatGpt { legacy: false });
+    let (granted, code) = (Step::Listen(Port::Granted), Step::Visit(Visit::Code, Proof::Right));
+    let good = Step::Grant(0, Grant::Good);
+    let mut taken = vec![begin.clone()];
+    for _ in 0..limits::LOGIN_PORT_TRIES_MAX {
+        let oust = Step::Respond(0, Response::Say, 1 << 20);
+        taken.extend([Step::Listen(Port::InUse), oust, Step::Wait(Wait::ToNext)]);
+    }
+    run(Setting::default(), &taken);
+    let login = [begin, granted, code, good.clone(), good];
+    let cancel = plain(Say::CancelLogin { legacy: false, which: Which::Open });
+    run(Setting::default(), &[&login[..2], &[Step::Listen(Port::Refused)]].concat());
+    run(Setting::default(), &[&login[..3], &[cancel]].concat());
+    let (unusable, key) = (Step::Grant(0, Grant::BadIdToken), Step::Grant(0, Grant::Good));
+    run(Setting::default(), &[&login[..3], &[unusable, key]].concat());
+    run(Setting::default(), &[&login[..], &[Step::Job(0, Fault::Lost)]].concat());
+    let managed = || Setting { stored: Stored::Managed, ..Setting::default() };
+    let refused = [plain(Say::RateLimits), Step::Respond(0, Response::Status(401), 1 << 20)];
+    run(managed(), &[&refused[..], &[Step::Eof]].concat());
+    let (hold, read, save) =
+        (Step::Hold(true), Step::Job(0, Fault::None), Step::Job(0, Fault::None));
+    let unnamed = [hold, read, Step::Grant(0, Grant::Unnamed), save];
+    let forced = Setting { forced_workspace: true, ..managed() };
+    run(forced, &[&refused[..], &unnamed[..]].concat());
+    let missing: Vec<_> = DIRECTED.iter().filter(|mark| !reached.contains(**mark)).collect();
+    assert!(missing.is_empty(), "never reached: {missing:#?}");
 }

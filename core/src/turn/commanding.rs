@@ -290,10 +290,10 @@ impl Turn {
                 self.on_amended(out, conversation, &words, outcome);
                 run(out, conversation, command, rights)
             }
-            (Stage::Running(running), ToolInput::Timer(_)) if command.session.is_some() => {
-                self.leave_running(out, conversation, begun, command, running)
-            }
             (Stage::Running(mut running), ToolInput::Timer(_)) => {
+                if let Some(kept) = command.session() {
+                    return self.leave_running(out, conversation, begun, command, running, kept);
+                }
                 running.is_too_late = true;
                 out.feed(running.call, Feed::Kill);
                 open(command, Stage::Running(running))

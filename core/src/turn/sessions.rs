@@ -22,7 +22,7 @@ use crate::outside::Outside;
 use crate::owner::TimerOwner;
 use crate::process::ProcessExit;
 use crate::thread::Conversation;
-use crate::tools::{Ends, SessionReport, Typing};
+use crate::tools::{Ends, SessionReport, SessionWish, Typing};
 use crate::wire::v2::item::CommandExecutionStatus;
 
 /// The programs that a thread has left running.
@@ -144,10 +144,8 @@ impl Turn {
         begun: &Begun,
         command: Arc<Command>,
         running: Box<Running>,
+        (wish, id): (SessionWish, i32),
     ) -> Progress {
-        let Some((wish, id)) = command.session() else {
-            return Progress::Ended(String::new());
-        };
         let said = running.captured.aggregated();
         let took = out.now.mono.saturating_sub(running.since);
         let report = SessionReport {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use understudy_core::driver::Port;
-use understudy_core::{CallId, ProcessExit, limits};
+use understudy_core::{CallId, OutputStream, ProcessExit, limits};
 
 use crate::stage::{
     Said, exists, finish, finish_all, is_silent, next, pids, port, run, runs, shell, start, until,
@@ -47,18 +47,16 @@ async fn ends_are_told_apart() {
 #[tokio::test]
 async fn a_flood_that_nobody_polls_stays_in_the_pipe() {
     let mut port = port();
-    let flood = "echo $$; dd if=/dev/zero bs=4096 count=1000000 2>/dev/null & echo $!; wait";
+    let flood = "dd if=/dev/zero bs=4096 count=1000000 2>/dev/null & echo $! >&2; wait";
     start(&mut port, 1, shell(flood));
-    let pids = pids(&mut port, 1).await;
-    let dd = loop {
-        // The number of the second process, in front of the flood.
-        if let Some(pid) = pids.get(1) {
-            break *pid;
-        }
-        let (_, Said::Output(_, bytes)) = next(&mut port).await else { panic!("an end") };
-        let text = String::from_utf8_lossy(&bytes);
-        if let Some(pid) = text.trim_matches('\0').lines().next().and_then(|l| l.parse().ok()) {
-            break pid;
+    let dd: i32 = loop {
+        match next(&mut port).await.1 {
+            Said::Output(OutputStream::Stderr, bytes) => {
+                let text = String::from_utf8(bytes).expect("text");
+                break text.trim().parse().expect("a number");
+            }
+            Said::Output(OutputStream::Stdout, _) => {}
+            other => panic!("{other:?}"),
         }
     };
     tokio::time::sleep(Duration::from_millis(300)).await;

@@ -114,5 +114,5 @@ async fn starting_is_quick() {
     }
     times.sort();
     // The quickest says what it costs; the others, how busy the machine is.
-    assert!(times[0].as_millis() < 20, "{times:?}");
+    assert!(times[0].as_millis() < 50, "{times:?}");
 }

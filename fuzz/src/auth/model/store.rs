@@ -131,8 +131,8 @@ impl Stores {
 
     fn find(&self, fault: Fault) -> Result<&Record, Unread> {
         match self.keeping {
-            Keeping::Memory => Ok(&Record::Nothing),
             _ if fault == Fault::Lost => Err(Unread),
+            Keeping::Memory => Ok(&Record::Nothing),
             Keeping::File => self.read_file(fault),
             Keeping::Keyring => self.reads_keyring(fault),
             Keeping::Auto => match self.reads_keyring(fault) {
