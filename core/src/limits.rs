@@ -210,6 +210,33 @@ pub const IMAGE_BYTES_MAX: u64 = 20 << 20;
 /// are not shown.
 pub const IMAGES_BYTES_MAX: u64 = 60 << 20;
 
+/// A file of which `read_file` reads lines, which is held whole meanwhile; a larger one is refused,
+/// and the model is told to use a command.
+pub const READ_FILE_BYTES_MAX: u64 = 32 << 20;
+/// Lines that `read_file` gives unless the model says otherwise (engine.md §3.6).
+pub const READ_FILE_LINES: usize = 2000;
+/// Lines that it gives at most, far more than an output may have; a larger limit is taken for this
+/// one.
+pub const READ_FILE_LINES_MAX: usize = 20_000;
+/// Characters of a line that it gives (engine.md §3.6); the rest of the line is left out.
+pub const READ_FILE_LINE_CHARS: usize = 500;
+/// Entries that `list_dir` gives unless the model says otherwise (engine.md §3.6).
+pub const LIST_DIR_ENTRIES: usize = 25;
+/// Entries that it goes through for one list, those before the first that is wanted too; there the
+/// list ends, and says so.
+pub const LIST_DIR_ENTRIES_MAX: usize = 10_000;
+/// Levels of folders that it goes down unless the model says otherwise (engine.md §3.6).
+pub const LIST_DIR_DEPTH: usize = 2;
+/// Levels that it goes down at most, each of which is a call within a call; a larger depth is taken
+/// for this one.
+pub const LIST_DIR_DEPTH_MAX: usize = 32;
+/// How long a search of `grep_files` may take (engine.md §3.6); then it is killed.
+pub const GREP_LIMIT: Duration = Duration::from_secs(30);
+/// Files that it names unless the model says otherwise (engine.md §3.6).
+pub const GREP_FILES: usize = 100;
+/// Files that it names at most (engine.md §3.6); a larger limit is taken for this one.
+pub const GREP_FILES_MAX: usize = 2000;
+
 /// Text of a patch; a longer one is refused. Models write a few thousand lines at most.
 pub const PATCH_BYTES_MAX: usize = 16 << 20;
 /// Sections of a patch; one with more is refused.

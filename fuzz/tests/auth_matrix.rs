@@ -278,6 +278,10 @@ fn what_chance_seldom_reaches() {
     let managed = || Setting { stored: Stored::Managed, ..Setting::default() };
     let refused = [plain(Say::RateLimits), Step::Respond(0, Response::Status(401), 1 << 20)];
     run(managed(), &[&refused[..], &[Step::Eof]].concat());
+    let [usage, refuse] = refused.clone();
+    let host = [plain(Say::LoginTokens(Wanted::GOOD)), usage];
+    run(Setting::default(), &[&host[..], &[refuse.clone(), Step::Eof]].concat());
+    run(Setting::default(), &[&host[..], &[Step::Eof, refuse]].concat());
     let (hold, read, save) =
         (Step::Hold(true), Step::Job(0, Fault::None), Step::Job(0, Fault::None));
     let unnamed = [hold, read, Step::Grant(0, Grant::Unnamed), save];

@@ -43,6 +43,8 @@ struct Reachability {
 #[serde(rename_all = "camelCase")]
 struct Sandbox {
     works: bool,
+    /// Without, nothing can be made directly in a folder that may be written.
+    own_mounts: bool,
     problem: Option<String>,
 }
 
@@ -84,6 +86,7 @@ fn reach(found: &Examination) -> Result<Reachability, String> {
 /// Starts this program under the confinement that commands have when they may write.
 fn sandbox(setup: &Setup) -> Sandbox {
     let program = sandbox::this_program();
+    let own_mounts = sandbox::has_own_mounts(&program);
     let request = ProcessRequest {
         argv: vec![program.to_string_lossy().into_owned(), "--version".to_owned()],
         cwd: setup.cwd.clone(),
@@ -110,7 +113,7 @@ fn sandbox(setup: &Setup) -> Sandbox {
         Ok(Err(failure)) => Some(failure.text),
         Err(_) => Some("the sandbox does not answer".to_owned()),
     };
-    Sandbox { works: problem.is_none(), problem }
+    Sandbox { works: problem.is_none(), own_mounts, problem }
 }
 
 impl Report {
@@ -161,6 +164,8 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(out, "approvals    {}", found.approval_policy)?;
     if let Some(problem) = &report.sandbox.problem {
         writeln!(out, "  ! commands that need a sandbox do not run: {problem}")?;
+    } else if !report.sandbox.own_mounts {
+        writeln!(out, "  Landlock alone: commands make nothing directly in a writable folder")?;
     }
     if !found.mcp_servers.is_empty() {
         writeln!(out, "\nMCP servers")?;

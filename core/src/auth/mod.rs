@@ -24,6 +24,9 @@ mod store;
 #[cfg(test)]
 pub(crate) mod tables;
 
+#[cfg(test)]
+pub(crate) use id_token::unsigned_jwt;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -140,6 +143,8 @@ pub(crate) struct Auth {
     /// Requests for the account's usage that may be made now.
     usage: VecDeque<Ticket>,
     woken: VecDeque<(Waiter, Woken)>,
+    /// No refresh is begun any more: nobody would answer it, or it would outlast the server.
+    is_closing: bool,
 }
 
 /// How the server introduces itself to the token authority (auth.md §7.1).
@@ -170,6 +175,7 @@ impl Auth {
             next_waiting: 0,
             usage: VecDeque::new(),
             woken: VecDeque::new(),
+            is_closing: false,
         }
     }
 
@@ -213,8 +219,9 @@ impl Auth {
     /// The server is about to end: nothing is begun any more. What is half way, and would be lost,
     /// goes on: tokens that the authority has in hand, a record that the store has.
     pub(crate) fn close(&mut self, out: &mut Outside) {
+        self.is_closing = true;
         self.end_unsaved_login(out, &Ended::Canceled);
-        if self.refresh.as_ref().is_some_and(Refreshing::has_asked_nobody) {
+        if self.refresh.as_ref().is_some_and(Refreshing::loses_nothing) {
             let text = "auth refresh request canceled: the server is ending".to_owned();
             self.abandon_refresh(out, &Woken::Fail(text));
         }

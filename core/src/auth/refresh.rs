@@ -32,10 +32,10 @@ pub(super) struct Refreshing {
 }
 
 impl Refreshing {
-    /// Whether it can be left without losing anything.
-    pub(super) fn has_asked_nobody(&self) -> bool {
+    /// Whether it can be left without losing anything. The host's tokens are the host's to keep.
+    pub(super) fn loses_nothing(&self) -> bool {
         match &self.way {
-            Way::Host(_) => false,
+            Way::Host(_) => true,
             Way::Managed(managed) => managed.has_asked_nobody(),
         }
     }
@@ -97,6 +97,9 @@ impl Auth {
         if !matches!(self.credential, Credential::External(_) | Credential::Managed(_)) {
             return AfterUnauthorized::Fail(None);
         }
+        if self.is_closing {
+            return AfterUnauthorized::Fail(None);
+        }
         self.join_refresh(out, waiter, Need::Refused);
         AfterUnauthorized::Wait
     }
@@ -108,7 +111,7 @@ impl Auth {
             Credential::Managed(managed) => is_old(managed, out),
             Credential::None | Credential::ApiKey(_) | Credential::External(_) => false,
         };
-        if !is_old || self.is_refresh_futile(out) {
+        if !is_old || self.is_closing || self.is_refresh_futile(out) {
             return false;
         }
         self.join_refresh(out, waiter, Need::Old);
@@ -119,7 +122,7 @@ impl Auth {
     /// refreshed that way (auth.md §13.1 I24).
     pub(super) fn refresh_on_demand(&mut self, out: &mut Outside, waiter: Waiter) -> bool {
         let is_dead = self.dead.as_ref().is_some_and(|dead| dead.generation == self.generation);
-        if is_dead || !matches!(self.credential, Credential::Managed(_)) {
+        if is_dead || self.is_closing || !matches!(self.credential, Credential::Managed(_)) {
             return false;
         }
         self.join_refresh(out, waiter, Need::Old);

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::credential::{Credential, Managed};
 use super::record::{self, NewRecord};
-use crate::files::{Access, Disk, Files, KeyringError};
+use crate::files::{Access, Disk, FileLock, Files, KeyringError};
 use crate::limits;
 use crate::secret::Secret;
 
@@ -155,14 +155,25 @@ impl Place {
         disk.keyring.get(SERVICE, &self.account(disk.files)).map_err(|err| unread(&err))
     }
 
+    /// Held around whatever changes the record, wherever it is kept: what was looked at before a
+    /// write must still be so when it is written (auth.md §13.1 I7).
+    fn lock(&self, files: &dyn Files) -> Result<Box<dyn FileLock>, String> {
+        files.lock(&self.path).map_err(|err| err.text)
+    }
+
     fn save(&self, disk: Disk<'_>, record: &NewRecord) -> Result<(), String> {
-        let lock = || disk.files.lock(&self.path).map_err(|err| err.text);
+        if self.kind == StoreKind::Ephemeral {
+            return Ok(());
+        }
+        let _lock = self.lock(disk.files)?;
+        self.write(disk, record)
+    }
+
+    /// Writes under the lock that the caller holds.
+    fn write(&self, disk: Disk<'_>, record: &NewRecord) -> Result<(), String> {
         match self.kind {
             StoreKind::Ephemeral => Ok(()),
-            StoreKind::File => {
-                let _lock = lock()?;
-                self.save_file(disk.files, record)
-            }
+            StoreKind::File => self.save_file(disk.files, record),
             StoreKind::Keyring => {
                 self.save_keyring(disk, record)?;
                 self.forget_file(disk.files)
@@ -171,7 +182,6 @@ impl Place {
                 Ok(()) => self.forget_file(disk.files),
                 Err(error) => {
                     tracing::warn!(%error, "the keyring cannot be written; the file is used");
-                    let _lock = lock()?;
                     self.save_file(disk.files, record)
                 }
             },
@@ -213,6 +223,7 @@ impl Place {
         if self.kind == StoreKind::Ephemeral {
             return Ok(());
         }
+        let _lock = self.lock(disk.files).map_err(SaveError::Store)?;
         let found = self.read(disk).map_err(SaveError::Store)?;
         let text = found.ok_or(SaveError::NotTheirs)?;
         let stored = record::decode(text.expose().as_bytes()).map_err(SaveError::Store)?;
@@ -221,12 +232,17 @@ impl Place {
             _ => return Err(SaveError::NotTheirs),
         }
         let key = record::stored_key(text.expose().as_bytes());
-        self.save(disk, &NewRecord::Managed(fresh, key)).map_err(SaveError::Store)
+        self.write(disk, &NewRecord::Managed(fresh, key)).map_err(SaveError::Store)
     }
 
     /// Removes credentials from every place they may be (auth.md §12 G14). A keyring is asked only
     /// where it is the configured store: elsewhere it would make a person unlock it for nothing.
     fn delete(&self, disk: Disk<'_>) -> Result<(), String> {
+        // Without the lock a refresh might put the record back; it must go all the same.
+        let lock = self.lock(disk.files);
+        if let Err(error) = &lock {
+            tracing::warn!(%error, "removing credentials without their lock");
+        }
         let mut left = Vec::new();
         match disk.files.remove(&self.path) {
             Err(err) if !err.is_not_found() => left.push(err.text),
@@ -261,5 +277,115 @@ fn compact(bytes: &[u8]) -> Secret {
     match serde_json::from_slice::<serde_json::Value>(bytes) {
         Ok(value) => Secret::new(value.to_string()),
         Err(_) => Secret::new(String::from_utf8_lossy(bytes)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex, MutexGuard};
+
+    use super::{Place, SERVICE, StoreKind};
+    use crate::auth::credential::{Credential, Managed};
+    use crate::auth::id_token::{Claims, unsigned_jwt};
+    use crate::auth::record::{self, NewRecord};
+    use crate::files::{Disk, FileOp, Files, Keyring, KeyringError, MemoryFiles, NoKeyring};
+    use crate::secret::Secret;
+
+    const PATH: &str = "/h/auth.json";
+
+    fn place(kind: StoreKind) -> Place {
+        Place { kind, path: PATH.into() }
+    }
+
+    fn login(refresh: &str) -> Managed {
+        let id_token = unsigned_jwt("{}");
+        Managed {
+            claims: Claims::parse(&id_token).expect("claims"),
+            id_token: Secret::new(id_token),
+            access: Secret::new("a"),
+            refresh: Secret::new(refresh),
+            account_id: Some("org-1".to_owned()),
+            last_refresh: None,
+        }
+    }
+
+    fn stored() -> String {
+        String::from_utf8(NewRecord::Managed(login("old"), None).encode(None)).expect("text")
+    }
+
+    /// A keyring that counts how often somebody else could have written between two of its calls.
+    struct Watched<'a> {
+        files: &'a MemoryFiles,
+        kept: Mutex<Option<Secret>>,
+        gaps: AtomicUsize,
+    }
+
+    impl Watched<'_> {
+        fn kept(&self) -> MutexGuard<'_, Option<Secret>> {
+            if self.files.lock(Path::new(PATH)).is_ok() {
+                self.gaps.fetch_add(1, Ordering::Relaxed);
+            }
+            self.kept.lock().expect("no test panics in it")
+        }
+    }
+
+    impl Keyring for Watched<'_> {
+        fn get(&self, _: &str, _: &str) -> Result<Option<Secret>, KeyringError> {
+            Ok(self.kept().clone())
+        }
+
+        fn set(&self, _: &str, _: &str, secret: &Secret) -> Result<(), KeyringError> {
+            *self.kept() = Some(secret.clone());
+            Ok(())
+        }
+
+        fn delete(&self, _: &str, _: &str) -> Result<bool, KeyringError> {
+            Ok(self.kept().take().is_some())
+        }
+    }
+
+    fn refresh_token(text: &[u8]) -> String {
+        match record::decode(text) {
+            Ok(Credential::Managed(found)) => found.refresh.expose().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Nobody comes between the look at a record and the write over it (auth.md §13.1 I7).
+    #[test]
+    fn a_keyring_is_read_and_written_under_one_lock() {
+        for kind in [StoreKind::Keyring, StoreKind::Auto] {
+            let files = MemoryFiles::new();
+            let kept = Mutex::new(Some(Secret::new(stored())));
+            let keyring = Watched { files: &files, kept, gaps: AtomicUsize::new(0) };
+            let disk = Disk { files: &files, keyring: &keyring };
+            assert_eq!(place(kind).save_refreshed(disk, &login("old"), login("new")), Ok(()));
+            assert_eq!(place(kind).delete(disk), Ok(()));
+            assert_eq!(place(kind).save(disk, &NewRecord::ApiKey(Secret::new("k"))), Ok(()));
+            assert_eq!(keyring.gaps.load(Ordering::Relaxed), 0, "{kind:?}");
+            let key = keyring.get(SERVICE, "").expect("reads").expect("is kept");
+            assert!(key.expose().contains("apikey"), "{kind:?}");
+            assert_eq!(keyring.gaps.load(Ordering::Relaxed), 1, "the lock is free again");
+        }
+    }
+
+    /// The same for a file: one lock, taken before anything is read.
+    #[test]
+    fn a_file_is_read_and_written_under_one_lock() {
+        let files = MemoryFiles::new().with(PATH, stored());
+        let ops = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&ops);
+        files.inject(move |op, _| {
+            seen.lock().expect("no test panics in it").push(op);
+            None
+        });
+        let disk = Disk { files: &files, keyring: &NoKeyring };
+        let place = place(StoreKind::File);
+        assert_eq!(place.save_refreshed(disk, &login("old"), login("new")), Ok(()));
+        let want = [FileOp::Lock, FileOp::Read, FileOp::Read, FileOp::Write];
+        assert_eq!(*ops.lock().expect("no test panics in it"), want);
+        assert_eq!(refresh_token(&files.content(PATH).expect("is there")), "new");
     }
 }

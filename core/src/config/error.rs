@@ -14,6 +14,7 @@ pub struct ConfigError {
     message: String,
     place: Option<Place>,
     culprit: Option<LayerSource>,
+    is_unread: bool,
 }
 
 /// Where in a file.
@@ -26,7 +27,7 @@ struct Place {
 impl ConfigError {
     /// An error without a place.
     pub fn plain(message: impl Into<String>) -> Self {
-        Self { message: message.into(), place: None, culprit: None }
+        Self { message: message.into(), place: None, culprit: None, is_unread: false }
     }
 
     /// An error at bytes `span` of the file `path`, whose text is `text`. The message is
@@ -38,7 +39,25 @@ impl ConfigError {
             message: format!("{}:{line}:{column}: {message}", path.display()),
             place: Some(Place { path: path.to_owned(), range }),
             culprit: None,
+            is_unread: false,
         }
+    }
+
+    /// The same error, of a file whose settings count and are not known.
+    pub(super) fn unread(mut self) -> Self {
+        self.is_unread = true;
+        self
+    }
+
+    /// The same error, of a file whose settings do not count.
+    pub(super) fn uncounted(mut self) -> Self {
+        self.is_unread = false;
+        self
+    }
+
+    /// Whether a file that counts could not be read, so that nobody knows what it says.
+    pub fn is_unread(&self) -> bool {
+        self.is_unread
     }
 
     /// The same error with other words before it.

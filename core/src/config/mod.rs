@@ -197,12 +197,12 @@ pub fn startup(files: &dyn Files, ask: &ConfigAsk) -> Startup {
         Ok(loaded) => return Startup::new(loaded, None),
         Err(first) => first,
     };
-    let flags = match recover(files, ask, &first) {
+    let flags = match recover(files, ask, &first, Unread::PutAside) {
         Ok(loaded) => return Startup::new(loaded, None),
         Err(flags) => flags,
     };
     let plain = ask.without_request().without_flags();
-    let loaded = recover(files, &plain, &first).unwrap_or_else(|_| {
+    let loaded = recover(files, &plain, &first, Unread::PutAside).unwrap_or_else(|_| {
         let (requirements, _) = requirements::read(files, &plain);
         let config = Arc::new(derive::bare(&plain, requirements));
         let warnings = vec![ConfigWarning::invalid(&first)];
@@ -213,22 +213,41 @@ pub fn startup(files: &dyn Files, ask: &ConfigAsk) -> Startup {
 
 /// Loads the configuration for a thread. What is wrong with a file or with the command line is
 /// warned about and left out, as at the start of the process; what is wrong with the request is an
-/// error.
+/// error. So is a file that is there and cannot be read, for nobody knows what it would have
+/// forbidden.
 pub fn load_or_default(files: &dyn Files, ask: &ConfigAsk) -> Result<Loaded, ConfigError> {
     let first = match load(files, ask) {
         Ok(loaded) => return Ok(loaded),
         Err(first) => first,
     };
+    if first.is_unread() {
+        return Err(first);
+    }
     let asks_nothing = ask.request.is_empty() && ask.choices == Choices::default();
     if !asks_nothing && load(files, &ask.without_request()).is_ok() {
         return Err(first);
     }
-    recover(files, ask, &first).or_else(|_| recover(files, &ask.without_flags(), &first))
+    recover(files, ask, &first, Unread::Refuse)
+        .or_else(|_| recover(files, &ask.without_flags(), &first, Unread::Refuse))
+}
+
+/// What to do about a file that is there and cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    /// As about one that is wrong.
+    PutAside,
+    /// Fail.
+    Refuse,
 }
 
 /// Loads what can be loaded when `first` is wrong, by leaving out one layer after the other. Fails
 /// when what is left is the session's own fault.
-fn recover(files: &dyn Files, ask: &ConfigAsk, first: &ConfigError) -> Result<Loaded, ConfigError> {
+fn recover(
+    files: &dyn Files,
+    ask: &ConfigAsk,
+    first: &ConfigError,
+    unread: Unread,
+) -> Result<Loaded, ConfigError> {
     let mut aside = Aside::default();
     loop {
         let found = Stack::gather(files, ask, &Mode::Without(&aside))
@@ -238,6 +257,7 @@ fn recover(files: &dyn Files, ask: &ConfigAsk, first: &ConfigError) -> Result<Lo
                 let warnings = vec![ConfigWarning::invalid(first)];
                 return Ok(Loaded { config: Arc::new(config), layers, warnings });
             }
+            Err(error) if unread == Unread::Refuse && error.is_unread() => return Err(error),
             Err(error) if aside.blame(&error) => {}
             Err(error) => return Err(error),
         }

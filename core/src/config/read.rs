@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use toml::Table;
 
 use super::error::ConfigError;
-use crate::files::Files;
+use crate::files::{FileError, Files};
 use crate::limits;
 
 /// A file of settings, as read.
@@ -34,37 +34,49 @@ impl Source {
     }
 }
 
-/// The text of a file, if there is one. The error is the operating system's text.
-pub(super) fn text(files: &dyn Files, path: &Path) -> Result<Option<String>, String> {
-    match files.read(path, limits::SMALL_FILE_BYTES_MAX) {
-        Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => Ok(Some(text)),
-            Err(_) => Err("stream did not contain valid UTF-8".to_owned()),
-        },
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error.to_string()),
+/// Why a file that is there has no text for us.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TextError {
+    /// What the operating system says.
+    #[error("{0}")]
+    Unread(FileError),
+    /// It was read.
+    #[error("stream did not contain valid UTF-8")]
+    NotText,
+}
+
+impl TextError {
+    /// The error about the settings in the file, in these words and those of the reason.
+    fn of_settings(self, what: &str, path: &Path) -> ConfigError {
+        let error = ConfigError::plain(format!("Failed to read {what} {}: {self}", path.display()));
+        match self {
+            Self::Unread(_) => error.unread(),
+            Self::NotText => error,
+        }
     }
 }
 
-/// The settings of the system's or the user's file.
-pub(super) fn settings(files: &dyn Files, path: &Path) -> Result<Option<Source>, ConfigError> {
-    let text = text(files, path).map_err(|error| {
-        ConfigError::plain(format!("Failed to read config file {}: {error}", path.display()))
-    })?;
-    text.map(|text| parse(path, text)).transpose()
+/// The text of a file, if there is one.
+pub(super) fn text(files: &dyn Files, path: &Path) -> Result<Option<String>, TextError> {
+    match files.read(path, limits::SMALL_FILE_BYTES_MAX) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(TextError::NotText),
+        },
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(TextError::Unread(error)),
+    }
 }
 
-/// The settings of the managed file.
-pub(super) fn managed(files: &dyn Files, path: &Path) -> Result<Option<Source>, ConfigError> {
-    text(files, path).map_err(ConfigError::plain)?.map(|text| parse(path, text)).transpose()
+/// The settings of the system's, the user's or the managed file.
+pub(super) fn settings(files: &dyn Files, path: &Path) -> Result<Option<Source>, ConfigError> {
+    let text = text(files, path).map_err(|error| error.of_settings("config file", path))?;
+    text.map(|text| parse(path, text)).transpose()
 }
 
 /// The settings of a project's file.
 pub(super) fn project(files: &dyn Files, path: &Path) -> Result<ProjectFile, ConfigError> {
-    let text = text(files, path).map_err(|error| {
-        let path = path.display();
-        ConfigError::plain(format!("Failed to read project config file {path}: {error}"))
-    })?;
+    let text = text(files, path).map_err(|error| error.of_settings("project config file", path))?;
     let Some(text) = text else {
         return Ok(ProjectFile::Missing);
     };

@@ -239,7 +239,7 @@ fn from_file(files: &dyn Files, path: &Path) -> Result<Requirements, ConfigError
 fn from_managed(files: &dyn Files, path: &Path) -> Result<Requirements, ConfigError> {
     let file = path.to_owned();
     let by = |e: ConfigError| e.by(LayerSource::LegacyManagedConfigTomlFromFile { file });
-    let Some(table) = read::managed(files, path).map_err(by)? else {
+    let Some(table) = read::settings(files, path).map_err(by)? else {
         return Ok(Requirements::default());
     };
     let Ok(doc) = Table::try_into::<ManagedDocument>(table.value.clone()) else {

@@ -156,7 +156,7 @@ impl Gather<'_> {
     /// The managed file's layer, if there is such a file.
     fn managed(&mut self) -> Result<(), ConfigError> {
         let file = self.ask.managed_path();
-        let read = read::managed(self.files, &file);
+        let read = read::settings(self.files, &file);
         if !matches!(read, Ok(None)) {
             self.add(LayerSource::LegacyManagedConfigTomlFromFile { file }, read)?;
         }
@@ -250,7 +250,8 @@ impl Gather<'_> {
         let file = match (read::project(self.files, &path), &reason) {
             (Ok(file), _) => file,
             (Err(error), Some(_)) if !self.mode.is_strict() => ProjectFile::Broken(error),
-            (Err(error), _) => return Err(error.by(source)),
+            (Err(error), Some(_)) => return Err(error.uncounted().by(source)),
+            (Err(error), None) => return Err(error.by(source)),
         };
         match (file, reason) {
             (ProjectFile::Missing, _) => self.layers.push(Layer::new(source, Table::new())),

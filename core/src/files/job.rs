@@ -10,7 +10,9 @@ use crate::skills::{SkillTexts, SkillsRead};
 use crate::thread::open::{ForkJob, ThreadSetting, ThreadSettingJob};
 use crate::thread::question::{Answer as ThreadAnswer, Question as ThreadQuestion};
 use crate::thread::recorder::AppendJob;
-use crate::tools::{CheckedPatch, CommittedPatch, ImageJob, ImagesRead, PatchCheck, PatchCommit};
+use crate::tools::{
+    CheckedPatch, CommittedPatch, ImageJob, ImagesRead, LookJob, PatchCheck, PatchCommit,
+};
 
 /// One job on files. Data: made by core, run by a backend with [`FileJob::run`].
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub enum FileJob {
     Amend(Amendment),
     /// Reads pictures for a model.
     Images(ImageJob),
+    /// Looks at a file or a folder for a model.
+    Look(LookJob),
     /// Replaces one file.
     Write {
         /// The file.
@@ -71,6 +75,8 @@ pub enum FileAnswer {
     Written(Result<(), FileError>),
     /// Answer to [`FileJob::Images`].
     Images(ImagesRead),
+    /// Answer to [`FileJob::Look`]: what the model is told.
+    Looked(String),
     /// Answer to [`FileJob::Config`].
     Config(Box<ConfigFound>),
     /// Answer to [`FileJob::Skills`].
@@ -92,6 +98,7 @@ impl FileJob {
             FileJob::CommitPatch(job) => FileAnswer::PatchCommitted(Box::new(job.run(files))),
             FileJob::Amend(amendment) => FileAnswer::Amended(amendment.run(files)),
             FileJob::Images(job) => FileAnswer::Images(job.run(files)),
+            FileJob::Look(job) => FileAnswer::Looked(job.run(files)),
             FileJob::Write { path, bytes, access } => {
                 FileAnswer::Written(files.write_atomic(&path, &bytes, access))
             }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub use crate::auth::{StoreAnswer, StoreJob};
 pub use crate::machine::{ConfigFound, ConfigJob, StartupFound, StartupJob};
 pub use crate::tools::{
-    CheckedPatch, CommittedPatch, ImageJob, ImagesRead, PatchCheck, PatchCommit,
+    CheckedPatch, CommittedPatch, ImageJob, ImagesRead, LookJob, PatchCheck, PatchCommit,
 };
 pub use job::{FileAnswer, FileJob};
 pub use keyring::{Keyring, KeyringError, NoKeyring};

@@ -144,3 +144,63 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::auth::unsigned_jwt;
+    use crate::effect::{Call, CallId};
+    use crate::input::HttpHead;
+    use crate::machine::bench::Bench;
+    use crate::{Input, Outcome};
+
+    /// A host with tokens of its own that has asked for the account's usage.
+    fn asking() -> (Bench, CallId) {
+        let mut bench = Bench::new();
+        let claims = r#"{"https://api.openai.com/auth":{"chatgpt_account_id":"org-1"}}"#;
+        let jwt = unsigned_jwt(claims);
+        let tokens = json!({"type": "chatgptAuthTokens", "idToken": jwt, "accessToken": jwt});
+        bench.ask(1, "account/login/start", tokens);
+        bench.ask(2, "account/rateLimits/read", Value::Null);
+        bench.answered();
+        let (call, request) = bench.calls.pop().expect("a request");
+        assert!(matches!(request, Call::Http(_)), "{request:?}");
+        (bench, call)
+    }
+
+    fn refuse(bench: &mut Bench, call: CallId) {
+        let head = HttpHead { status: 401, headers: Vec::new() };
+        bench.input(Input::Done(call, Outcome::HttpHead(head)));
+        bench.input(Input::Done(call, Outcome::HttpEnd));
+    }
+
+    #[track_caller]
+    fn check_failed(said: &[Value]) {
+        let [reply] = said else { panic!("{said:?}") };
+        assert_eq!((&reply["id"], &reply["error"]["code"]), (&json!(2), &json!(-32603)));
+        let text = reply["error"]["message"].as_str().unwrap_or_default();
+        assert!(text.contains("401 Unauthorized"), "{text}");
+    }
+
+    /// Nobody answers what is asked after the end of input: the failure stands.
+    #[test]
+    fn a_401_after_the_end_of_input_is_final() {
+        let (mut bench, call) = asking();
+        bench.input(Input::Eof);
+        assert_eq!(bench.answered(), [] as [Value; 0]);
+        refuse(&mut bench, call);
+        check_failed(&bench.answered());
+    }
+
+    /// Nor what was asked before.
+    #[test]
+    fn the_end_of_input_ends_the_wait_for_the_hosts_tokens() {
+        let (mut bench, call) = asking();
+        refuse(&mut bench, call);
+        let said = bench.answered();
+        assert_eq!(said[0]["method"], "account/chatgptAuthTokens/refresh");
+        bench.input(Input::Eof);
+        check_failed(&bench.answered());
+    }
+}

@@ -477,6 +477,8 @@ impl Machine {
         match waiter {
             Waiter::Turn(thread) => {
                 self.with_turn(ThreadId(thread), |turn, out, conversation| match woken {
+                    // It was interrupted meanwhile, and only its file is waited for.
+                    _ if turn.is_ending() => Next::Wait,
                     Woken::Retry => Next::Send,
                     Woken::Adopted => {
                         turn.adopt_tokens();

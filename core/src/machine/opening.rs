@@ -319,3 +319,37 @@ fn say_started(voice: &Voice, out: &mut crate::outside::Outside) {
         EventMsg::McpStartupComplete { ready, failed, cancelled }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use crate::files::{FileError, FileErrorKind, FileOp, MemoryFiles};
+    use crate::machine::bench::Bench;
+
+    /// A thread has the settings of the files, or there is none.
+    #[test]
+    fn no_thread_is_opened_in_doubt_of_its_settings() {
+        let files = MemoryFiles::new().with("/h/config.toml", "model = 'm'");
+        let mut bench = Bench::with(files.clone());
+        files.inject(|op, path| {
+            let hit = op == FileOp::Read && path == Path::new("/h/config.toml");
+            let text = "Input/output error (os error 5)".to_owned();
+            hit.then_some(FileError { kind: FileErrorKind::Other, text })
+        });
+        let id = "00000000-0000-7000-8000-000000000000";
+        let item = json!({"type": "message", "role": "user", "content": []});
+        bench.ask(1, "thread/start", json!({}));
+        bench.ask(2, "thread/resume", json!({"threadId": id, "history": [item]}));
+        bench.ask(3, "newConversation", json!({}));
+        let message = "error deriving config: Failed to read config file /h/config.toml: \
+                       Input/output error (os error 5)";
+        let refused = |id| json!({"id": id, "error": {"code": -32600, "message": message}});
+        assert_eq!(bench.answered(), [refused(1), refused(2), refused(3)]);
+        files.heal();
+        bench.ask(4, "thread/start", json!({}));
+        assert_eq!(bench.answered()[0]["result"]["model"], "m");
+    }
+}

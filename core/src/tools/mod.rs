@@ -7,6 +7,7 @@ mod captured;
 pub mod command;
 pub(crate) mod dynamic;
 mod image;
+mod look;
 mod offer;
 mod patch;
 mod patch_job;
@@ -15,6 +16,8 @@ mod session;
 mod shell;
 mod truncate;
 
+use std::borrow::Cow;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +31,8 @@ pub(crate) use captured::{Captured, Decoder, Ends};
 pub(crate) use dynamic::DynamicCall;
 pub(crate) use image::ImageFault;
 pub use image::{ImageJob, ImagesRead};
+pub use look::LookJob;
+pub(crate) use look::{Look, found};
 pub(crate) use offer::{has_sessions, has_shell, offered, offers_freeform_patch};
 pub(crate) use patch::{BARE_PATCH, InCommand, Plan, TurnDiff, in_command};
 pub use patch_job::{CheckedPatch, CommittedPatch, PatchCheck, PatchCommit};
@@ -67,6 +72,8 @@ pub(crate) enum Work {
     Dynamic(DynamicCall),
     /// To show the model a picture, by its path.
     ViewImage(String),
+    /// To look at a file or a folder.
+    Look(Look),
     /// To ask MCP servers for resources.
     Resources(ResourceCall),
 }
@@ -78,6 +85,10 @@ pub(crate) struct ToolFacts<'a> {
     pub(crate) shell: Option<&'a str>,
     /// Whether it may leave programs running.
     pub(crate) has_sessions: bool,
+    /// The tools that the model has more than others.
+    pub(crate) more: &'a [Cow<'static, str>],
+    /// Where paths begin.
+    pub(crate) cwd: &'a Path,
     /// The tools of the client's own.
     pub(crate) dynamic: &'a [DynamicToolSpec],
 }
@@ -86,7 +97,7 @@ impl Work {
     /// Whether it may be done while others like it are (engine.md §3.2).
     pub(crate) fn is_shared(&self) -> bool {
         match self {
-            Self::Answer(_) | Self::ViewImage(_) | Self::Resources(_) => true,
+            Self::Answer(_) | Self::ViewImage(_) | Self::Look(_) | Self::Resources(_) => true,
             Self::Command(call) => call.is_read_only,
             Self::ShowPlan(_)
             | Self::Patch(_)
@@ -213,7 +224,12 @@ fn function(name: &str, arguments: &str, facts: ToolFacts<'_>) -> Work {
         }
         _ => match ResourceCall::parse(name, arguments) {
             Some(call) => call.map(Work::Resources),
-            None => return Work::Answer(format!("unsupported call: {name}")),
+            None => {
+                let is_more = facts.more.iter().any(|more| more == name);
+                let look = is_more.then(|| look::parse(name, arguments, facts.cwd)).flatten();
+                let unknown = || Work::Answer(format!("unsupported call: {name}"));
+                return look.unwrap_or_else(unknown);
+            }
         },
     };
     work.unwrap_or_else(|error| {

@@ -74,6 +74,7 @@ pub(crate) fn offered(model: &ModelRecord, config: &Config) -> Arc<str> {
         }
         None => {}
     }
+    tools.extend(look_tools(model));
     tools.push(view_image());
     Value::Array(tools).to_string().into()
 }
@@ -252,6 +253,40 @@ fn request_user_input() -> Value {
     let description = "Asks the user, and waits for the answers. Only in the modes Plan and Pair \
                        Programming.";
     function("request_user_input", description, &json!({ "questions": questions }), &["questions"])
+}
+
+/// Of the tools that look at files, those that the model is used to.
+fn look_tools(model: &ModelRecord) -> impl Iterator<Item = Value> {
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let grep = json!({
+        "include": text("Search only files whose paths fit this glob"),
+        "limit": number("How many files to name at most; 100 by default"),
+        "path": text("The file or folder to search; the working folder by default"),
+        "pattern": text("A regular expression"),
+    });
+    let read = json!({
+        "file_path": text("The file's absolute path"),
+        "limit": number("How many lines to read at most; 2000 by default"),
+        "offset": number("The number of the first line; 1 by default"),
+    });
+    let list = json!({
+        "depth": number("How many levels of folders to show; 2 by default"),
+        "dir_path": text("The folder's absolute path"),
+        "limit": number("How many entries to show at most; 25 by default"),
+        "offset": number("The number of the first entry; 1 by default"),
+    });
+    let grep_words = "Names the files in which a pattern is found, the latest first.";
+    let read_words = "Reads lines of a file; each has its number before it.";
+    let list_words = "Lists a folder and the folders below it. Folders end in `/`, links in `@`.";
+    let all = [
+        ("grep_files", grep_words, grep, "pattern"),
+        ("read_file", read_words, read, "file_path"),
+        ("list_dir", list_words, list, "dir_path"),
+    ];
+    let has = |name: &str| model.experimental_supported_tools.iter().any(|tool| tool == name);
+    let offered = all.into_iter().filter(move |(name, ..)| has(name));
+    offered
+        .map(|(name, words, properties, required)| function(name, words, &properties, &[required]))
 }
 
 fn view_image() -> Value {

@@ -44,6 +44,8 @@ pub(crate) struct ShellCall {
 pub(crate) enum OutputForm {
     /// As lines of text.
     Text,
+    /// As so many of the paths that it printed; where it failed, as lines of text.
+    Paths(usize),
     /// As JSON, unless the model is offered patches as free text (engine.md §1.9).
     Structured,
 }
@@ -173,7 +175,7 @@ impl Report<'_> {
     /// What the model is told.
     pub(crate) fn output(&self, form: OutputForm, policy: Truncation) -> String {
         match form {
-            OutputForm::Text => self.as_text(policy),
+            OutputForm::Text | OutputForm::Paths(_) => self.as_text(policy),
             OutputForm::Structured => self.structured(policy),
         }
     }

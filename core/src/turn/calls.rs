@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use super::asking::Asking;
 use super::commanding::Commanding;
 use super::patching::Patching;
-use super::reading::Reading;
+use super::reading::{Reading, look_at};
 use super::sessions::Looking;
 use super::{Next, Phase, Turn};
 use crate::effect::{AskId, CallId, TimerId};
@@ -252,6 +252,7 @@ impl Turn {
             Work::AskUser(questions) => self.ask_user(out, conversation, begun, questions),
             Work::Dynamic(call) => self.call_dynamic(out, conversation, begun, call),
             Work::ViewImage(path) => self.view_image(out, conversation, &path),
+            Work::Look(look) => look_at(out, conversation, look),
             Work::Resources(call) => self.answer_resources(out, begun, call),
         }
     }
@@ -281,7 +282,7 @@ impl Turn {
                 self.on_command_input(out, conversation, &begun, command, input)
             }
             (Doing::Read(reading), ToolInput::Outcome(_, outcome)) => {
-                self.on_read(out, &begun, &reading, outcome)
+                self.on_read(out, conversation, &begun, &reading, outcome)
             }
             (doing @ Doing::Ask(_), ToolInput::Outcome(..))
             | (doing @ Doing::Read(_), ToolInput::Answer(..))

@@ -1,17 +1,17 @@
-//! Calls that look at files and change nothing: pictures, folders, texts (engine.md §3.6).
+//! Calls that look at files and run nothing: pictures, folders, texts (engine.md §3.6).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Turn;
 use super::calls::{Begun, Doing, Progress};
 use crate::effect::{Call, CallId};
-use crate::files::{FileAnswer, FileJob};
+use crate::files::{FileAnswer, FileError, FileJob};
 use crate::input::Outcome;
 use crate::model::context;
 use crate::outside::Outside;
 use crate::owner::CallOwner;
 use crate::thread::Conversation;
-use crate::tools::{ImageFault, ImageJob};
+use crate::tools::{ImageFault, ImageJob, ImagesRead, Look, LookJob, truncate};
 use crate::wire::v2::item::ThreadItem;
 
 /// What the model is told of a picture that comes to it.
@@ -21,7 +21,8 @@ const ATTACHED: &str = "attached local image path";
 #[derive(Debug)]
 pub(super) struct Reading {
     call: CallId,
-    path: PathBuf,
+    /// The picture, if it is one.
+    picture: Option<PathBuf>,
 }
 
 impl Reading {
@@ -46,25 +47,45 @@ impl Turn {
         let path = conversation.settings.cwd.join(path);
         let job = FileJob::Images(ImageJob { paths: vec![path.clone()] });
         let call = out.start(Call::Files(job), CallOwner::Look(conversation.id));
-        Progress::Open(Doing::Read(Reading { call, path }))
+        Progress::Open(Doing::Read(Reading { call, picture: Some(path) }))
     }
 
-    /// The picture was read. It follows the outputs of the response as a message of its own.
+    /// Something was looked at.
     pub(super) fn on_read(
         &mut self,
         out: &mut Outside,
+        conversation: &Conversation,
         begun: &Begun,
         reading: &Reading,
         outcome: Outcome<'_>,
     ) -> Progress {
-        let read = match outcome {
-            Outcome::Files(answer) => match *answer {
-                FileAnswer::Images(mut read) => read.0.pop(),
-                _ => None,
-            },
+        let answer = match outcome {
+            Outcome::Files(answer) => Some(*answer),
             _ => None,
         };
-        let path = reading.path.to_string_lossy();
+        match (answer, &reading.picture) {
+            (Some(FileAnswer::Looked(text)), _) => {
+                Progress::Ended(truncate(&text, conversation.truncation()))
+            }
+            (Some(FileAnswer::Images(read)), Some(path)) => {
+                self.on_picture(out, begun, path, Some(read))
+            }
+            (_, Some(path)) => self.on_picture(out, begun, path, None),
+            (_, None) => Progress::Ended(FileError::lost().text),
+        }
+    }
+
+    /// A picture was read, or is lost. It follows the outputs of the response as a message of its
+    /// own.
+    fn on_picture(
+        &mut self,
+        out: &mut Outside,
+        begun: &Begun,
+        path: &Path,
+        read: Option<ImagesRead>,
+    ) -> Progress {
+        let path = path.to_string_lossy();
+        let read = read.and_then(|mut read| read.0.pop());
         let url = match read.unwrap_or_else(|| Err(ImageFault::lost())) {
             Ok(url) => url,
             Err(fault) => return Progress::Ended(fault.as_output(&path)),
@@ -76,4 +97,11 @@ impl Turn {
         self.steered.push_back(context::viewed_image_json(&url));
         Progress::Ended(ATTACHED.to_owned())
     }
+}
+
+/// Begins to look at a file or a folder.
+pub(super) fn look_at(out: &mut Outside, conversation: &Conversation, look: Look) -> Progress {
+    let job = FileJob::Look(LookJob(look));
+    let call = out.start(Call::Files(job), CallOwner::Look(conversation.id));
+    Progress::Open(Doing::Read(Reading { call, picture: None }))
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod compacting;
 mod hosted;
+mod looks;
 mod pictures;
 mod rights;
 mod sessions;
@@ -30,7 +31,7 @@ struct Bench {
     files: MemoryFiles,
     /// Model requests that run, with their bodies.
     requests: VecDeque<(CallId, Value)>,
-    /// Jobs that carry patches out or read pictures are kept here, if they are to be held back.
+    /// Jobs that carry patches out or look at files for the model are kept here, if they are to be held back.
     held: Option<Vec<(CallId, FileJob)>>,
     /// Programs that run.
     programs: VecDeque<(CallId, ProcessRequest)>,
@@ -160,7 +161,10 @@ impl Bench {
         }
         for (id, job) in jobs {
             match (&mut self.held, job) {
-                (Some(held), job @ (FileJob::CommitPatch(_) | FileJob::Images(_))) => {
+                (
+                    Some(held),
+                    job @ (FileJob::CommitPatch(_) | FileJob::Images(_) | FileJob::Look(_)),
+                ) => {
                     held.push((id, job));
                 }
                 (_, job) => self.run(id, job),

@@ -144,7 +144,7 @@ impl World {
             return;
         }
         match fault {
-            Fault::Op(op) => self.files.inject(failing(op)),
+            Fault::Op(op) => self.files.inject(failing(op, kind)),
             Fault::Keyring => self.keyring.set_failing(true),
             Fault::None | Fault::Lost => {}
         }
@@ -170,10 +170,12 @@ impl World {
     }
 }
 
-fn failing(op: FileOp) -> FaultHook {
+fn failing(op: FileOp, kind: Job) -> FaultHook {
     Box::new(move |asked, path| {
-        // Reading fails for secrets only: what a thread does without its settings is another story.
-        let is_meant = op != FileOp::Read || path.ends_with("auth.json");
+        // Reading fails for secrets and for what a thread must know. A process without its
+        // settings is another one than the scenario is about.
+        let needed = if kind == Job::Thread { "config.toml" } else { "auth.json" };
+        let is_meant = op != FileOp::Read || path.ends_with(needed);
         let text = "scripted fault (os error 5)".to_owned();
         (asked == op && is_meant).then_some(FileError { kind: FileErrorKind::Other, text })
     })

@@ -321,7 +321,8 @@ impl World {
                     | FileJob::CheckPatch(_)
                     | FileJob::CommitPatch(_)
                     | FileJob::Amend(_)
-                    | FileJob::Images(_) => {
+                    | FileJob::Images(_)
+                    | FileJob::Look(_) => {
                         let disk = Disk { files: &self.files, keyring: &self.keyring };
                         let answer = Box::new(job.run(disk));
                         return self.instant.push_back((call, Outcome::Files(answer)));

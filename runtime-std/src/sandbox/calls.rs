@@ -69,6 +69,19 @@ const ATTRIBUTES: &[i64] = &[
 const SETXATTRAT: i64 = 463;
 const REMOVEXATTRAT: i64 = 466;
 
+/// Requests that make, remove or unlock a whole tree of files (Btrfs, bcachefs), unseen by Landlock:
+/// the part of their numbers that is compared, and that part.
+const TREES: &[(u64, u64)] = &[
+    (0xffff, 0x9401), // a snapshot
+    (0xffff, 0x9417),
+    (0xffff, 0x940e), // a subvolume
+    (0xffff, 0x9418),
+    (0xffff, 0x940f), // its removal
+    (0xffff, 0x943f),
+    (0xffff, 0x941a), // its flags
+    (0xff00, 0xbc00), // all of bcachefs
+];
+
 /// Of a socket's type, without the flags beside it.
 const TYPE_MASK: u64 = 0xf;
 
@@ -84,6 +97,8 @@ const X32_NETWORK: &[i64] = &[
     X32_BIT | 539, // process_vm_readv
     X32_BIT | 540, // process_vm_writev
 ];
+#[cfg(target_arch = "x86_64")]
+const X32_IOCTL: i64 = X32_BIT | 514;
 
 /// What is refused.
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,6 +107,8 @@ pub(super) struct Refused {
     pub(super) network: bool,
     /// Changing the attributes of any file.
     pub(super) attributes: bool,
+    /// Making and removing whole trees of files at once.
+    pub(super) trees: bool,
 }
 
 /// Refuses calls with `EPERM`, for this thread and all that it starts.
@@ -104,6 +121,11 @@ pub(super) fn refuse(what: Refused) -> Result<(), Box<dyn Error>> {
     }
     if what.attributes {
         rules.extend(ATTRIBUTES.iter().map(|call| (*call, Vec::new())));
+    }
+    if what.trees {
+        rules.insert(libc::SYS_ioctl, trees()?);
+        #[cfg(target_arch = "x86_64")]
+        rules.insert(X32_IOCTL, trees()?);
     }
     if rules.is_empty() {
         return Ok(());
@@ -121,6 +143,15 @@ pub(super) fn refuse(what: Refused) -> Result<(), Box<dyn Error>> {
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, arch)?;
     let program: BpfProgram = filter.try_into()?;
     Ok(apply_filter(&program)?)
+}
+
+fn trees() -> Result<Vec<SeccompRule>, Box<dyn Error>> {
+    let rule = |(mask, value): &(u64, u64)| {
+        let is = SeccompCmpOp::MaskedEq(*mask);
+        let request = SeccompCondition::new(1, SeccompCmpArgLen::Dword, is, *value)?;
+        Ok(SeccompRule::new(vec![request])?)
+    };
+    TREES.iter().map(rule).collect()
 }
 
 /// All but `AF_UNIX` streams.

@@ -8,15 +8,23 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{self, Command};
 
-use landlock::ABI;
 use rustix::stdio::{dup2_stdin, stdin, stdout};
 use understudy_core::{ProcessFailure, ProcessFailureKind as Kind};
 
 use super::calls::{self, Refused};
 use super::order::Order;
+use super::rights::{self, Guard};
 use super::view::View;
-use super::{mounts, rights, start};
+use super::{mounts, start};
 use crate::program::{failure, start_failure_kind};
+
+/// What a failure calls the sandbox that holds best.
+const MOUNTS: &str = "mounts of its own, to protect .git and .codex";
+
+/// Says by its status whether there can be mounts of its own.
+pub(super) fn try_mounts() -> ! {
+    process::exit(i32::from(mounts::are_allowed().is_err()))
+}
 
 /// Does what the other end of standard input says. Its end without a word means that the program
 /// runs.
@@ -40,17 +48,14 @@ fn become_program(link: &mut UnixStream) -> Result<Infallible, ProcessFailure> {
     let mounts = order.view.as_ref().map(see).transpose()?;
     // By its path, and after the mounts: what the process is in so far is the old folder.
     std::env::set_current_dir(&order.cwd).map_err(|error| failure(Kind::Folder, &error))?;
+    let mut refused = Refused { network: !order.network, ..Refused::default() };
     if let Some((view, mounts)) = order.view.as_ref().zip(mounts) {
         rights::drop_privileges().map_err(|error| no_sandbox("to give up privileges", &error))?;
-        let least = match mounts {
-            Mounts::Own => ABI::V1,
-            // The first that knows of truncating.
-            Mounts::Shared => ABI::V3,
-        };
-        rights::restrict(view, least).map_err(|error| no_sandbox("Landlock", &error))?;
+        hold(view, &mounts)?;
+        refused.trees = mounts.is_err();
+        // Whoever builds something needs them.
+        refused.attributes = mounts.is_err() && view.writable.is_empty();
     }
-    let attributes = mounts == Some(Mounts::Shared);
-    let refused = Refused { network: !order.network, attributes };
     calls::refuse(refused).map_err(|error| no_sandbox("seccomp", &error))?;
     let Some((program, args)) = order.argv.split_first() else {
         return Err(failure(Kind::Program, &"there is no program to run"));
@@ -60,21 +65,25 @@ fn become_program(link: &mut UnixStream) -> Result<Infallible, ProcessFailure> {
     Err(failure(start_failure_kind(&error), &error))
 }
 
-/// Whose mounts the program sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mounts {
-    Own,
-    /// Those of the server. Then nothing but Landlock and seccomp keeps it from writing.
-    Shared,
+/// Gives the process its own view of the files, or says why that is not to be had. Then nothing but
+/// Landlock and seccomp keeps the program from writing.
+fn see(view: &View) -> Result<io::Result<()>, ProcessFailure> {
+    if let Err(why) = mounts::are_allowed() {
+        return Ok(Err(why));
+    }
+    mounts::enter(view).map(Ok).map_err(|error| no_sandbox(MOUNTS, &error))
 }
 
-/// Gives the process its own view of the files, if it can be had.
-fn see(view: &View) -> Result<Mounts, ProcessFailure> {
-    match mounts::enter(view) {
-        Ok(()) => Ok(Mounts::Own),
-        // Nothing in it has to be told apart from writable folders around it.
-        Err(_) if view.writable.is_empty() => Ok(Mounts::Shared),
-        Err(error) => Err(no_sandbox("mounts of its own, to protect .git and .codex", &error)),
+fn hold(view: &View, mounts: &io::Result<()>) -> Result<(), ProcessFailure> {
+    match mounts {
+        Ok(()) => rights::restrict(view, Guard::Mounts).map_err(|e| no_sandbox("Landlock", &e)),
+        Err(why) => rights::restrict(view, Guard::Landlock).map_err(|error| {
+            let text = format!(
+                "no sandbox: without {MOUNTS} ({why}), only Landlock is left, and \
+                that does not do either: {error}"
+            );
+            failure(Kind::NoSandbox, &text)
+        }),
     }
 }
 

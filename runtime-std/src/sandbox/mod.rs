@@ -12,14 +12,20 @@
 //!    mounts, tracing processes outside, and, where the kernel can, signals and abstract sockets.
 //! 4. Without network, seccomp refuses what makes or connects sockets.
 //!
-//! Reading is never restricted. A kernel that cannot do what a plan needs gets no program to run:
-//! with writable roots both mounts and Landlock are needed, since Landlock cannot take a folder within
-//! a root away again. Without any, Landlock will do if it knows of truncating (since Linux 6.2), with
-//! seccomp against what it knows nothing of, such as `chmod`.
+//! Reading is never restricted. Where mounts are not to be had (in most containers; where user
+//! namespaces are kept from those without privilege) Landlock has to do alone, which it can if it
+//! knows of truncating (since Linux 6.2). It cannot take a folder within a root away again, so what
+//! lies in a root is opened one by one (`entries`): existing files can be written, and anything be
+//! made in existing folders, but directly in a root, `/tmp` included, nothing can be made, removed
+//! or renamed. The server does not know beforehand which of the two it will be, so missing protected
+//! places have their stand-ins in both. A kernel that can do neither gets no program to run.
 //!
 //! Not covered: a program with network may talk to local sockets in the file system before Linux
 //! 7.0; one that leaves its process group is not killed with it, and no longer kept from creating
-//! the protected places that did not exist.
+//! the protected places that did not exist. With Landlock alone and a writable root, the attributes
+//! (mode, times and the like, not content or name) of all files that are the user's can be changed, a
+//! superuser's of all files, in protected places too: builds need those calls, and seccomp cannot
+//! tell the files apart. Without a writable root it refuses them.
 //!
 //! Elsewhere there is no sandbox yet, and programs that need one are not started.
 
@@ -27,6 +33,8 @@
 mod calls;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
+#[cfg(target_os = "linux")]
+mod entries;
 #[cfg(target_os = "linux")]
 mod helper;
 #[cfg(target_os = "linux")]
@@ -42,7 +50,7 @@ mod start;
 #[cfg(target_os = "linux")]
 mod view;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use elsewhere::{Confined, StandIn};
@@ -54,6 +62,10 @@ pub(crate) use start::Confined;
 /// The name that the helper is started under.
 #[cfg(target_os = "linux")]
 const HELPER_NAME: &str = "understudy-sandbox";
+
+/// Its argument when it is to try what can be had, and nothing else.
+#[cfg(target_os = "linux")]
+const TRY_MOUNTS: &str = "try-mounts";
 
 /// Becomes a confined program, if that is what this process was started for; else does nothing.
 ///
@@ -70,8 +82,33 @@ const HELPER_NAME: &str = "understudy-sandbox";
 /// ```
 pub fn run_if_asked() {
     #[cfg(target_os = "linux")]
-    if std::env::args_os().next().is_some_and(|name| name == HELPER_NAME) {
-        helper::run();
+    {
+        let mut args = std::env::args_os();
+        if args.next().is_some_and(|name| name == HELPER_NAME) {
+            match args.next() {
+                Some(word) if word == TRY_MOUNTS => helper::try_mounts(),
+                _ => helper::run(),
+            }
+        }
+    }
+}
+
+/// Whether confined programs get mounts of their own, tried with a helper. Without them nothing can
+/// be made directly in a writable root, only changed, and made in folders that are there.
+pub fn has_own_mounts(helper: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::process::CommandExt;
+        use std::process::{Command, Stdio};
+        let mut command = Command::new(helper);
+        command.arg0(HELPER_NAME).arg(TRY_MOUNTS).env_clear();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _none = helper;
+        false
     }
 }
 

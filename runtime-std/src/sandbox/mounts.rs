@@ -4,16 +4,37 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::process;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::mount::{
     MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount_change, move_mount, open_tree,
 };
-use rustix::process::{getegid, geteuid};
+use rustix::process::{Pid, WaitOptions, getegid, geteuid, waitpid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::view::View;
+
+/// Whether such mounts are to be had, which a process of its own finds out: one that failed half way
+/// may be in a user namespace where it is nobody, and does not come back.
+pub(super) fn are_allowed() -> io::Result<()> {
+    // SAFETY: the helper has one thread, so the new process has all that there is.
+    let child = match unsafe { libc::fork() } {
+        -1 => return Err(io::Error::last_os_error()),
+        0 => process::exit(match enter(&View::default()) {
+            Ok(()) => 0,
+            Err(error) => error.raw_os_error().unwrap_or(libc::EIO),
+        }),
+        child => Pid::from_raw(child),
+    };
+    let ended = retry_on_intr(|| waitpid(child, WaitOptions::empty()))?;
+    match ended.and_then(|(_, status)| status.exit_status()) {
+        Some(0) => Ok(()),
+        Some(code) => Err(io::Error::from_raw_os_error(code)),
+        None => Err(io::ErrorKind::Interrupted.into()),
+    }
+}
 
 /// Makes everything read-only but what the view lets be written. The folder that the process is in
 /// is the old one until it changes to another.

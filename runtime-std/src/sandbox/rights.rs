@@ -3,18 +3,21 @@
 use std::error::Error;
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
+use rustix::fs::{FileType, fstat};
 use rustix::process::geteuid;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
 
+use super::entries;
 use super::view::View;
 
 /// The newest rights that are known; older kernels do without some.
@@ -35,9 +38,22 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::SETGID)
     .union(CapabilitySet::SETUID);
 
-/// Forbids to write anywhere but beneath the writable roots, whatever the mounts say. `least` is
-/// the oldest Landlock that will do.
-pub(super) fn restrict(view: &View, least: ABI) -> Result<(), Box<dyn Error>> {
+/// What keeps a program from writing in protected places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// Mounts of its own. Landlock keeps it from what lies outside of the roots.
+    Mounts,
+    /// Nothing but Landlock.
+    Landlock,
+}
+
+/// Forbids to write anywhere but beneath the writable roots, whatever the mounts say.
+pub(super) fn restrict(view: &View, guard: Guard) -> Result<(), Box<dyn Error>> {
+    let least = match guard {
+        Guard::Mounts => ABI::V1,
+        // The first that knows of truncating; those before it know when files are moved.
+        Guard::Landlock => ABI::V3,
+    };
     let rules = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_write(least))?
@@ -47,12 +63,19 @@ pub(super) fn restrict(view: &View, least: ABI) -> Result<(), Box<dyn Error>> {
     let mut rules = rules.create()?;
     // A superuser could make a device in a root and write through it to a disk.
     let in_root = AccessFs::from_write(NEWEST) & !(AccessFs::MakeChar | AccessFs::MakeBlock);
-    for root in &view.writable {
-        rules = allow(rules, root, in_root)?;
+    match guard {
+        Guard::Mounts => {
+            for root in &view.writable {
+                allow(&mut rules, PathFd::new(root)?, in_root)?;
+            }
+        }
+        Guard::Landlock => {
+            entries::each(view, &mut |entry| allow(&mut rules, entry, in_root))?;
+        }
     }
     for device in DEVICES.map(Path::new) {
         if device.exists() {
-            rules = allow(rules, device, AccessFs::from_write(NEWEST))?;
+            allow(&mut rules, PathFd::new(device)?, AccessFs::from_write(NEWEST))?;
         }
     }
     // Its own terminal, under its name.
@@ -60,7 +83,7 @@ pub(super) fn restrict(view: &View, least: ABI) -> Result<(), Box<dyn Error>> {
         && own.starts_with("/dev/pts")
         && own.exists()
     {
-        rules = allow(rules, &own, AccessFs::from_write(NEWEST))?;
+        allow(&mut rules, PathFd::new(&own)?, AccessFs::from_write(NEWEST))?;
     }
     match rules.restrict_self()?.ruleset {
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
@@ -69,12 +92,14 @@ pub(super) fn restrict(view: &View, least: ABI) -> Result<(), Box<dyn Error>> {
 }
 
 fn allow(
-    rules: RulesetCreated,
-    path: &Path,
+    rules: &mut RulesetCreated,
+    place: impl AsFd,
     rights: BitFlags<AccessFs>,
-) -> Result<RulesetCreated, Box<dyn Error>> {
-    let rights = if path.is_dir() { rights } else { rights & AccessFs::from_file(NEWEST) };
-    Ok(rules.add_rule(PathBeneath::new(PathFd::new(path)?, rights))?)
+) -> Result<(), Box<dyn Error>> {
+    let is_folder = FileType::from_raw_mode(fstat(&place)?.st_mode).is_dir();
+    let rights = if is_folder { rights } else { rights & AccessFs::from_file(NEWEST) };
+    rules.add_rule(PathBeneath::new(place, rights))?;
+    Ok(())
 }
 
 /// Gives up what could undo the sandbox, and that any program gives it back.

@@ -84,10 +84,28 @@ impl Reply {
 
     /// A whole answer that calls a tool and says nothing; the call is `call-n`.
     pub fn call(n: u32, tool: &str, arguments: &Value) -> Self {
-        let item = json!({
-            "type": "function_call", "call_id": format!("call-{n}"), "name": tool,
-            "arguments": arguments.to_string(),
-        });
+        Self::item(
+            n,
+            &json!({
+                "type": "function_call", "call_id": format!("call-{n}"), "name": tool,
+                "arguments": arguments.to_string(),
+            }),
+        )
+    }
+
+    /// The same for a tool that takes text in a form of its own, as `apply_patch` does.
+    pub fn call_freeform(n: u32, tool: &str, input: &str) -> Self {
+        Self::item(
+            n,
+            &json!({
+                "type": "custom_tool_call", "call_id": format!("call-{n}"), "name": tool,
+                "input": input,
+            }),
+        )
+    }
+
+    /// A whole answer of one item.
+    fn item(n: u32, item: &Value) -> Self {
         let done = json!({"type": "response.output_item.done", "item": item});
         let whole = json!({"type": "response.completed", "response": {"id": format!("resp-{n}")}});
         let steps = [done, whole].map(Step::Event).into();

@@ -138,6 +138,7 @@ fn the_doctor_says_what_is_wrong_and_nothing_secret() {
     let json: Value = serde_json::from_slice(&report.stdout).expect("JSON");
     assert_eq!((&json["login"]["mode"], &json["homeExists"]), (&json!("apikey"), &json!(true)));
     assert!(json["reachability"]["problem"].is_string() && json["sandbox"]["works"].is_boolean());
+    assert!(json["sandbox"]["ownMounts"].is_boolean());
     let all = text + &json.to_string();
     assert!(!all.contains(&api_key()) && !all.contains("hidden"), "{all}");
 }

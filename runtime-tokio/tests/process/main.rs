@@ -5,6 +5,7 @@
 mod administration;
 mod browser;
 mod chromium;
+mod coding;
 mod commands;
 mod compacting;
 mod crash;

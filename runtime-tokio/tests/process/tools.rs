@@ -5,6 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use understudy_tokio::demo::reply::Reply;
+use understudy_tokio::demo::seen::Trouble;
 
 use crate::stage::{Scene, Stage, tokens};
 
@@ -71,4 +72,37 @@ fn what_never_ends_is_no_picture() {
         assert!(output.as_str().is_some_and(|text| text.contains("could not be read")), "{output}");
         Ok(())
     });
+}
+
+#[test]
+fn a_model_that_has_tools_for_it_looks_at_files_with_them() -> Result<(), Trouble> {
+    let folder = tempfile::tempdir()?;
+    let at = folder.path().canonicalize()?;
+    fs::write(at.join("a.txt"), "one\ntwo\n")?;
+    fs::create_dir(at.join("sub"))?;
+    fs::write(at.join("sub/b.txt"), "three\n")?;
+    std::os::unix::fs::symlink("sub", at.join("link"))?;
+    std::os::unix::fs::symlink("nowhere", at.join("broken"))?;
+    let read = Reply::call(1, "read_file", &json!({"file_path": at.join("a.txt"), "offset": 2}));
+    let list = Reply::call(2, "list_dir", &json!({"dir_path": at}));
+    let grep = Reply::call(3, "grep_files", &json!({"pattern": "thre+", "path": at}));
+    Scene::replies([read, list, grep, Reply::say(4, "done")]).play(|stage| {
+        stage.sign_in(&tokens(1))?;
+        let params = json!({"cwd": at, "model": "test-gpt-5"});
+        let thread = crate::stage::text(&stage.host.ask("thread/start", params)?, "/thread/id")?;
+        assert_eq!(stage.turn(&thread, "look")?["status"], "completed");
+        let body = stage.backend.model_requests().pop().and_then(|request| request.body);
+        let items = body.as_ref().and_then(|body| body["input"].as_array()).into_iter().flatten();
+        let outputs = items.filter(|item| item["type"] == "function_call_output");
+        let outputs: Vec<_> = outputs.filter_map(|item| item["output"].as_str()).collect();
+        let [read, list, grep] = outputs[..] else { panic!("{outputs:?}") };
+        assert_eq!(read, "L2: two");
+        let listed = "a.txt\nbroken@\nlink@\nsub/\n  b.txt";
+        assert_eq!(list, format!("Absolute path: {}\n{listed}", at.display()));
+        // ripgrep is not everywhere, nor is a sandbox.
+        let found = at.join("sub/b.txt").to_string_lossy().into_owned();
+        assert!(grep == found || grep.starts_with("execution error: "), "{grep}");
+        Ok(())
+    });
+    Ok(())
 }

@@ -7,6 +7,7 @@
 #![cfg(target_os = "linux")]
 
 mod ending;
+mod landlock_alone;
 mod output;
 mod sandbox;
 mod stage;

@@ -26,14 +26,14 @@ fn confined_port() -> TestPort {
 }
 
 /// A folder that is in no temporary one, with `work` and `outside` in it.
-struct Place {
+pub(crate) struct Place {
     _folder: TempDir,
-    work: PathBuf,
-    outside: PathBuf,
+    pub(crate) work: PathBuf,
+    pub(crate) outside: PathBuf,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let at = folder.path().canonicalize().expect("resolved");
         let (work, outside) = (at.join("work"), at.join("outside"));
@@ -48,7 +48,11 @@ impl Place {
         self.ask(self.confined(policy, shell(script))).await
     }
 
-    fn confined(&self, policy: SandboxPolicy, request: ProcessRequest) -> ProcessRequest {
+    pub(crate) fn confined(
+        &self,
+        policy: SandboxPolicy,
+        request: ProcessRequest,
+    ) -> ProcessRequest {
         let env = Arc::new(Environment::default());
         let confinement = Confinement { policy, cwd: self.work.clone(), env };
         ProcessRequest { cwd: self.work.clone(), confinement: Some(confinement), ..request }
@@ -59,7 +63,7 @@ impl Place {
         self.ask_of(&mut port, request).await
     }
 
-    async fn ask_of(&self, port: &mut TestPort, request: ProcessRequest) -> Run {
+    pub(crate) async fn ask_of(&self, port: &mut TestPort, request: ProcessRequest) -> Run {
         start(port, 1, request);
         let ran = finish(port, 1).await;
         if let Some(failure) = &ran.failure
@@ -71,7 +75,7 @@ impl Place {
     }
 
     /// What is in `work`, by name.
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.work).expect("a folder");
         let mut names: Vec<_> = entries
             .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
@@ -82,11 +86,11 @@ impl Place {
 }
 
 /// Writing in the working folder, and nowhere else.
-fn here() -> SandboxPolicy {
+pub(crate) fn here() -> SandboxPolicy {
     roots(&[])
 }
 
-fn roots(paths: &[&Path]) -> SandboxPolicy {
+pub(crate) fn roots(paths: &[&Path]) -> SandboxPolicy {
     let root = |path: &&Path| {
         let text = path.to_str().expect("text").to_owned();
         AbsolutePathBuf::try_from(text).expect("absolute")
@@ -100,7 +104,7 @@ fn roots(paths: &[&Path]) -> SandboxPolicy {
 }
 
 /// Each line of a script is tried on its own, and says whether it worked.
-fn tries(lines: &[&str]) -> String {
+pub(crate) fn tries(lines: &[&str]) -> String {
     lines
         .iter()
         .map(|line| format!("if ( {line} ) 2>/dev/null; then echo y; else echo n; fi;"))
@@ -112,7 +116,7 @@ async fn all_fail(place: &Place, policy: SandboxPolicy, lines: &[&str]) {
     check_all_failed(&ran, lines);
 }
 
-fn check_all_failed(ran: &Run, lines: &[&str]) {
+pub(crate) fn check_all_failed(ran: &Run, lines: &[&str]) {
     let said: Vec<_> = ran.stdout().lines().collect();
     assert_eq!(said.len(), lines.len(), "{ran:?}");
     for (line, said) in lines.iter().zip(said) {
@@ -196,50 +200,6 @@ async fn a_read_only_program_writes_nowhere() {
     all_fail(&place, SandboxPolicy::ReadOnly, &lines).await;
     let ran = place.run(SandboxPolicy::ReadOnly, "cat file; echo x >/dev/null").await;
     assert_eq!((ran.stdout(), ran.exit), ("kept", Some(ProcessExit::Code(0))), "{ran:?}");
-}
-
-/// A port whose helper cannot have mounts of its own: no privilege, and no user namespaces.
-fn port_without_mounts(place: &Place) -> TestPort {
-    let helper = place.outside.join("helper");
-    let script = format!(
-        "#!/bin/bash\nexec unshare -Ur /bin/bash -c '
-        echo 0 >/proc/sys/user/max_user_namespaces
-        exec setpriv --bounding-set=-all --inh-caps=-all /bin/bash -c \"
-            exec -a understudy-sandbox {}\"'\n",
-        env!("CARGO_BIN_EXE_understudy"),
-    );
-    fs::write(&helper, script).expect("written");
-    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).expect("changed");
-    port_with(Programs::with_helper(helper))
-}
-
-#[tokio::test]
-async fn where_mounts_are_not_to_be_had_reading_is_all_that_is_left() {
-    let place = Place::new();
-    fs::write(place.work.join("file"), "kept").expect("written");
-    let mut port = port_without_mounts(&place);
-    let lines = [
-        "echo x >new",
-        "echo x >>file",
-        ": >file",
-        "truncate -s 1 file",
-        "rm file",
-        "mkdir d",
-        "chmod 777 file",
-        "touch file",
-        "setfattr -n user.a -v b file",
-        "exec 3<>/dev/tcp/127.0.0.1/1",
-    ];
-    let asked = place.confined(SandboxPolicy::ReadOnly, shell(&tries(&lines)));
-    check_all_failed(&place.ask_of(&mut port, asked).await, &lines);
-    let asked = place.confined(SandboxPolicy::ReadOnly, shell("cat file"));
-    assert_eq!(place.ask_of(&mut port, asked).await.stdout(), "kept");
-
-    start(&mut port, 2, place.confined(here(), shell("echo x >new")));
-    let failure = finish(&mut port, 2).await.failure.expect("no sandbox");
-    assert_eq!(failure.kind, ProcessFailureKind::NoSandbox, "{failure:?}");
-    assert!(failure.text.contains("mounts of its own"), "{failure:?}");
-    until("the folder is as it was", || place.names() == ["file"]).await;
 }
 
 #[tokio::test]

@@ -119,3 +119,42 @@ fn settings_nested_without_end_do_no_harm() {
     assert_eq!(refused.as_deref(), Some("config key has too many segments"));
     assert!(Overrides::parse(&[format!("{key}=1")]).is_err());
 }
+
+/// Lets every read of this file fail.
+fn unreadable(files: MemoryFiles, file: &'static str) -> MemoryFiles {
+    files.inject(move |op, path| {
+        let hit = op == FileOp::Read && path == Path::new(file);
+        hit.then(|| FileError { kind: FileErrorKind::Denied, text: "denied".to_owned() })
+    });
+    files
+}
+
+#[test]
+fn no_thread_starts_without_a_file_that_cannot_be_read() {
+    const PROJECT: &str = "/w/.codex/config.toml";
+    let trusting = || user(TRUST_W).with(PROJECT, "");
+    let cases = [
+        (user("model = 'm'"), USER, "config file /h/config.toml"),
+        (user(""), MANAGED, "config file /etc/codex/managed_config.toml"),
+        (user(""), SYSTEM, "config file /etc/codex/config.toml"),
+        (trusting(), PROJECT, "project config file /w/.codex/config.toml"),
+        // Other faults do not hide it.
+        (user("").with(MANAGED, "x="), USER, "config file /h/config.toml"),
+        (user("x=").with(PROJECT, ""), MANAGED, "config file /etc/codex/managed_config.toml"),
+    ];
+    for (files, file, named) in cases {
+        let files = unreadable(files, file);
+        for ask in [ask(), flags(&["model=3"]), request("model", "m".into())] {
+            let refused = load_or_default(&files, &ask).map_err(|error| error.to_string());
+            let expected = format!("Failed to read {named}: denied");
+            assert_eq!(refused.err().as_deref(), Some(expected.as_str()));
+        }
+        assert_eq!(startup(&files, &ask()).warnings.len(), 1, "the process goes on");
+    }
+    // A project that is not trusted has no say, and what is no text is read and found at fault.
+    let files = unreadable(user("model = 'm'").with(PROJECT, ""), PROJECT);
+    let served = load_or_default(&files, &ask()).expect("what is left");
+    assert_eq!((served.config.model.slug.as_deref(), served.warnings.len()), (Some("m"), 1));
+    let served = load_or_default(&MemoryFiles::new().with(USER, b"\xff"), &ask());
+    assert_eq!(served.expect("defaults").warnings.len(), 1);
+}

@@ -20,6 +20,7 @@ mod write;
 
 const USER: &str = "/h/config.toml";
 const REQUIREMENTS: &str = "/etc/codex/requirements.toml";
+const SYSTEM: &str = "/etc/codex/config.toml";
 const MANAGED: &str = "/etc/codex/managed_config.toml";
 const TRUST_W: &str = "projects.'/w'.trust_level = 'trusted'\n";
 

@@ -24,6 +24,8 @@ impl Conversation {
         ToolFacts {
             shell: has_shell.then_some(&*self.shell_path),
             has_sessions: has_sessions(&self.model, self.config.features),
+            more: &self.model.experimental_supported_tools,
+            cwd: &self.settings.cwd,
             dynamic: &self.dynamic_tools,
         }
     }

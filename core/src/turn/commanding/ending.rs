@@ -7,7 +7,7 @@ use crate::approval::COMMAND_DECLINED;
 use crate::model::catalogue::Truncation;
 use crate::outside::Outside;
 use crate::thread::Conversation;
-use crate::tools::{Report, SessionReport, timed_out_text, truncate};
+use crate::tools::{OutputForm, Report, SessionReport, found, timed_out_text, truncate};
 use crate::turn::Turn;
 use crate::turn::calls::{Begun, Progress};
 use crate::turn::sessions::chunk;
@@ -128,6 +128,11 @@ impl Turn {
         let ending = Ending::ran(running, exit_code, out.now.mono, policy);
         self.end_command(out, conversation, &begun.slot.call_id, command, ending);
         let took = out.now.mono.saturating_sub(running.since);
+        if let OutputForm::Paths(limit) = command.call.form
+            && let Some(paths) = found(exit_code, &running.captured.stdout(), limit)
+        {
+            return Progress::Ended(truncate(&paths, policy));
+        }
         let text = running.text();
         Progress::Ended(match command.call.session {
             None => {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use super::login::Ended;
-use super::{Busy, Completion, Model, Notice, Who};
+use super::{Busy, Completion, Model, Notice, Stage, Who};
 use crate::auth::said::{Line, parse_refusal};
 use crate::auth::seen::Verdict;
 use crate::auth::setting::{Forced, Keeping, WORKSPACE};
@@ -64,7 +64,9 @@ impl Model {
                 return self.cancel_login(id, &line, &named);
             }
             Line::ReadAccount { refresh: true } | Line::Status { refresh: true, .. }
-                if self.login.kind == Kind::Managed && !self.is_dead() =>
+                if self.login.kind == Kind::Managed
+                    && !self.is_dead()
+                    && self.stage < Stage::Closing =>
             {
                 self.mark("on demand: waits for tokens");
                 let again = line.without_refresh();

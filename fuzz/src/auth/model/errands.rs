@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use understudy_core::{CallId, limits};
 
+use super::turns::ENDED;
 use super::{Model, Who};
 use crate::auth::said::Line;
 use crate::auth::seen::Verdict;
@@ -159,6 +160,9 @@ impl Model {
         let verdict = self.verdict(used, bearer.as_deref(), has_waited, refused, true);
         if verdict.starts_with("401: fail") {
             self.mark("errand: 401 is final");
+            if verdict == ENDED {
+                self.mark("errand: 401 after the end of input");
+            }
             self.finish_errand(at, false);
         } else if verdict.starts_with("401: retry") {
             self.mark("errand: the login has changed");

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use understudy_core::{CallId, TimerId, limits};
 
 use super::store::{Record, Saved, Unread};
-use super::{Model, Phase, Refreshing, TimerFor, Waiter, Who, Work};
+use super::{Model, Phase, Refreshing, Stage, TimerFor, Waiter, Who, Work};
 use crate::auth::grant::{Fresh, Issued};
 use crate::auth::seen::Seen;
 use crate::auth::setting::{Keeping, WORKSPACE};
@@ -109,7 +109,7 @@ impl Model {
     pub(super) fn should_freshen(&self) -> bool {
         let is_futile = self.refresh.is_none()
             && (self.is_dead() || self.not_before.is_some_and(|moment| self.now < moment));
-        self.login.is_old(self.wall()) && !is_futile
+        self.login.is_old(self.wall()) && !is_futile && self.stage < Stage::Closing
     }
 
     /// Whether the authority has refused to renew the login in force.
@@ -366,8 +366,15 @@ impl Model {
     }
 
     /// At the end of input nothing is begun any more, but what the authority has in hand goes on.
-    pub(super) fn close_managed(&mut self) {
-        let Some(managed) = self.step() else { return };
+    /// A host is not waited for: nothing that it says would be read.
+    pub(super) fn close_refresh(&mut self) {
+        let Some(managed) = self.step() else {
+            if let Some(refresh) = self.refresh.take() {
+                self.mark("refresh: overtaken by the end of input");
+                self.release(&refresh, "the server is ending");
+            }
+            return;
+        };
         let is_idle = match managed.step {
             Step::MustHold
             | Step::Holding(_)

@@ -19,6 +19,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use understudy_core::files::FileOp;
 use understudy_core::{AskId, CallId, ExitStatus, TimerId};
 
 use crate::auth::grant::Issued;
@@ -629,7 +630,7 @@ impl Model {
                     self.end_turn(&thread, Ending::Interrupted);
                 }
                 self.end_unsaved_login(Ended::Canceled);
-                self.close_managed();
+                self.close_refresh();
                 self.mark("end of input");
             }
             Stage::Closing | Stage::Gone => {}
@@ -713,8 +714,11 @@ impl Model {
                     self.on_stored(fault, done);
                 }
             }
-            Job::Thread if fault != Fault::Lost => self.want_models(),
-            Job::Thread | Job::Write => {}
+            Job::Thread if matches!(fault, Fault::Lost | Fault::Op(FileOp::Read)) => {
+                self.mark("thread/start: its settings are not known");
+            }
+            Job::Thread => self.want_models(),
+            Job::Write => {}
         }
     }
 

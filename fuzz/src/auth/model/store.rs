@@ -158,7 +158,7 @@ impl Stores {
     /// Saves a login; whether it was done.
     pub fn save(&mut self, login: Rc<Login>, fault: Fault) -> bool {
         let record = Record::Of(login);
-        if fault == Fault::Lost {
+        if fault == Fault::Lost || self.is_locked_out(fault) {
             return false;
         }
         match self.keeping {
@@ -171,8 +171,13 @@ impl Stores {
         }
     }
 
+    /// The lock around every change cannot be had.
+    fn is_locked_out(&self, fault: Fault) -> bool {
+        self.keeping != Keeping::Memory && fault == Fault::Op(FileOp::Lock)
+    }
+
     fn write_file(&mut self, record: Record, fault: Fault) -> bool {
-        if matches!(fault, Fault::Op(FileOp::Lock | FileOp::Write)) {
+        if fault == Fault::Op(FileOp::Write) {
             return false;
         }
         self.file = record;
@@ -193,6 +198,9 @@ impl Stores {
 
     /// Saves what became of an older login by a refresh.
     pub fn save_refreshed(&mut self, origin: &Login, fresh: Rc<Login>, fault: Fault) -> Saved {
+        if self.is_locked_out(fault) {
+            return Saved::Failed;
+        }
         let is_theirs = match self.find(fault) {
             Err(Unread) | Ok(Record::Broken) => return Saved::Failed,
             Ok(Record::Nothing) => false,

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use understudy_core::CallId;
 
-use super::{Model, Overtaken, Phase, Turn, Who};
+use super::{Model, Overtaken, Phase, Stage, Turn, Who};
 use crate::auth::said::Line;
 use crate::auth::seen::{Ending, Seen, Verdict};
 use crate::auth::setting::PROVIDER_KEY;
@@ -13,6 +13,9 @@ use crate::world::fact::{Part, Sent};
 
 /// The authority has said before that it will not renew the tokens.
 const DEAD: &str = "401: fail, refused for good before";
+
+/// Nobody would answer a question for tokens any more.
+pub(super) const ENDED: &str = "401: fail, the input has ended";
 
 impl Model {
     pub(super) fn start_turn(
@@ -183,6 +186,7 @@ impl Model {
             _ if used < self.generation => "401: retry, the login has changed",
             _ if self.is_dead() => DEAD,
             Kind::Key => "401: fail, nothing to refresh",
+            _ if self.stage >= Stage::Closing => ENDED,
             Kind::Managed if self.refresh.is_some() => "401: wait, a renewal runs",
             Kind::Managed => "401: wait, a renewal begins",
             Kind::External if self.refresh.is_some() => "401: wait, a refresh runs",
