@@ -22,7 +22,8 @@
 //!
 //! Not covered: a program with network may talk to local sockets in the file system before Linux
 //! 7.0; one that leaves its process group is not killed with it, and no longer kept from creating
-//! the protected places that did not exist. With Landlock alone and a writable root, the attributes
+//! the protected places that did not exist. A root whose mode keeps its own user from writing gets no
+//! stand-ins, and a program may change that mode. With Landlock alone and a writable root, the attributes
 //! (mode, times and the like, not content or name) of all files that are the user's can be changed, a
 //! superuser's of all files, in protected places too: builds need those calls, and seccomp cannot
 //! tell the files apart. Without a writable root it refuses them.
