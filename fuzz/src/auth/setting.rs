@@ -282,7 +282,9 @@ impl Setting {
     }
 
     fn config(&self) -> String {
-        let mut text = String::new();
+        // The model of the world knows one kind of request of a turn. A backend that says that the
+        // window is full would else have the next turn ask for a shorter history first.
+        let mut text = "model_auto_compact_token_limit = 1000000000\n".to_owned();
         match self.forced_method {
             Some(Forced::Api) => text.push_str("forced_login_method = 'api'\n"),
             Some(Forced::ChatGpt) => text.push_str("forced_login_method = 'chatgpt'\n"),
