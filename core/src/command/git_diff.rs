@@ -188,7 +188,10 @@ impl GitDiff {
         if stdout.is_cut() || self.diff.len() + stdout.bytes().len() > limits::GIT_DIFF_BYTES_MAX {
             return None;
         }
-        self.diff.push_str(std::str::from_utf8(stdout.bytes()).unwrap_or_default());
+        match std::str::from_utf8(stdout.bytes()) {
+            Ok(text) => self.diff.push_str(text),
+            Err(_) => tracing::warn!("a new file that is no text is left out of a difference"),
+        }
         Some(())
     }
 

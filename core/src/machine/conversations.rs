@@ -26,24 +26,6 @@ use crate::wire::v2::item::UserInput;
 use crate::wire::v2::thread::ThreadSortKey;
 use crate::wire::v2::turn::TurnStartParams;
 
-impl From<NewConversationParams> for Wishes {
-    fn from(params: NewConversationParams) -> Self {
-        Self {
-            model: params.model,
-            model_provider: params.model_provider,
-            profile: params.profile,
-            cwd: params.cwd,
-            approval_policy: params.approval_policy,
-            sandbox: params.sandbox,
-            config: params.config.into_iter().flatten().collect(),
-            base_instructions: params.base_instructions,
-            developer_instructions: params.developer_instructions,
-            personality: None,
-            include_apply_patch_tool: params.include_apply_patch_tool,
-        }
-    }
-}
-
 impl Machine {
     // --- opening ---
 

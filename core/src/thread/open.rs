@@ -34,7 +34,7 @@ use crate::rules::{LoadedRules, RuleSet, RulesFolder, RulesJob};
 use crate::setup::Setup;
 use crate::skills::{self, Skill, SkillPlace};
 use crate::wire::PROTOCOL_VERSION;
-use crate::wire::legacy::conversation::SessionSource;
+use crate::wire::legacy::conversation::{NewConversationParams, SessionSource};
 use crate::wire::legacy::event::EventMsg;
 use crate::wire::refusal::Refusal;
 use crate::wire::response_item::ResponseItem;
@@ -178,6 +178,7 @@ wishes_from! {
     ThreadStartParams { personality }
     ThreadResumeParams { personality }
     ThreadForkParams {}
+    NewConversationParams { profile, include_apply_patch_tool }
 }
 
 impl ThreadSettingJob {

@@ -192,16 +192,7 @@ impl Turn {
         });
         self.show_command(out, begun, &command);
         match asks {
-            Err(text) => {
-                self.end_command(
-                    out,
-                    conversation,
-                    &begun.slot.call_id,
-                    &command,
-                    Ending::refused(&text),
-                );
-                Progress::Ended(text)
-            }
+            Err(text) => self.refuse_command(out, conversation, begun, &command, text),
             Ok((rights, None)) => run(out, conversation, command, rights),
             Ok((rights, Some(_))) if conversation.approvals.has_command(&command.key(rights)) => {
                 run(out, conversation, command, rights)
@@ -413,17 +404,24 @@ impl Turn {
         match exit_code {
             Err(failure) => {
                 let text = format!("execution error: {}", failure.text);
-                self.end_command(
-                    out,
-                    conversation,
-                    &begun.slot.call_id,
-                    &command,
-                    Ending::refused(&text),
-                );
-                Progress::Ended(text)
+                self.refuse_command(out, conversation, begun, &command, text)
             }
             Ok(code) => self.on_exit(out, conversation, begun, &command, &running, code),
         }
+    }
+
+    /// The command does not run: its item fails, and the model is told why.
+    fn refuse_command(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        begun: &Begun,
+        command: &Command,
+        text: String,
+    ) -> Progress {
+        let call_id = &begun.slot.call_id;
+        self.end_command(out, conversation, call_id, command, Ending::refused(&text));
+        Progress::Ended(text)
     }
 
     /// Tells and keeps some output.
