@@ -77,14 +77,20 @@ class Server:
 
     def close(self):
         """Ends the server by ending its input, and returns its exit status."""
-        self._process.stdin.close()
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass  # It has gone on its own; the status tells how.
         return self._process.wait(timeout=WAIT_S)
 
     def _send(self, message):
         # One write a message, and one at a time: answers come from the reading thread.
         with self._writing:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-            self._process.stdin.flush()
+            try:
+                self._process.stdin.write(json.dumps(message).encode() + b"\n")
+                self._process.stdin.flush()
+            except BrokenPipeError:
+                raise ServerError("the server has gone") from None
 
     def _read(self):
         for line in self._process.stdout:
@@ -174,9 +180,14 @@ def talk(server, work, backend, asked):
 
 
 def main(server_program, backend_program):
-    pretended = subprocess.Popen(
-        [backend_program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    # Leaving the block closes its input, which ends it.
+    with subprocess.Popen([backend_program], **pipes) as pretended:
+        play(server_program, pretended)
+    print("ok: tokens were renewed in the middle of a turn, and a command was approved")
+
+
+def play(server_program, pretended):
     backend = json.loads(pretended.stdout.readline())
     asked = []
 
@@ -208,7 +219,6 @@ def main(server_program, backend_program):
     last, _ = pretended.communicate()
     bearers = json.loads(last)["bearers"]
     check(bearers[:2] == [OLD_TOKEN, backend["goodToken"]], f"the right tokens went: {bearers}")
-    print("ok: tokens were renewed in the middle of a turn, and a command was approved")
 
 
 if __name__ == "__main__":

@@ -71,6 +71,8 @@ class Server {
     // Lines are always read: a host that stops reading stops the model.
     const lines = createInterface({ input: this.child.stdout, crlfDelay: Infinity });
     lines.on("line", (line) => this.onLine(line));
+    // A server that has gone is noticed by the end of its output.
+    this.child.stdin.on("error", () => {});
     this.ended = new Promise((resolve, reject) => {
       this.child.on("error", reject);
       this.child.on("close", (status) => {

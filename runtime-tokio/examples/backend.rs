@@ -9,7 +9,7 @@
 #[path = "../../examples/pretended/backend.rs"]
 mod backend;
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 
 use serde_json::json;
 
@@ -20,6 +20,7 @@ fn main() -> io::Result<()> {
     let says = PIECES.concat();
     println!("{}", json!({"config": backend.config(), "goodToken": GOOD_TOKEN, "says": says}));
     io::stdin().read_to_end(&mut Vec::new())?;
-    println!("{}", json!({"bearers": backend.bearers()}));
+    // A host that failed does not wait for it.
+    let _gone = writeln!(io::stdout(), "{}", json!({"bearers": backend.bearers()}));
     Ok(())
 }
