@@ -25,6 +25,10 @@ use crate::machine::Machine;
 /// Most bytes of the host handled between two writes.
 pub const READ_CHUNK_BYTES: usize = 64 << 10;
 
+/// What is read at first, and again after a read that was smaller: one process may have thousands
+/// of drivers, and most hosts are silent most of the time.
+const READ_FIRST_BYTES: usize = 4 << 10;
+
 /// Answers handled between two writes, so that neither the host's bytes nor the output starve
 /// beside a fast stream. The rest is taken in the next turn.
 pub const OUTCOMES_PER_TURN: usize = 64;
@@ -149,6 +153,7 @@ impl Verbs for Machine {
 struct Loop<M, P> {
     machine: M,
     port: P,
+    /// As large as the host's last bytes make it seem useful.
     buffer: Box<[u8]>,
     input: Flow,
     output: Flow,
@@ -164,7 +169,7 @@ enum Flow {
 
 impl<M: Verbs, P: Port> Loop<M, P> {
     fn new(machine: M, port: P) -> Self {
-        let buffer = vec![0; READ_CHUNK_BYTES].into_boxed_slice();
+        let buffer = vec![0; READ_FIRST_BYTES].into_boxed_slice();
         Self { machine, port, buffer, input: Flow::Open, output: Flow::Open, exit: None }
     }
 
@@ -261,7 +266,22 @@ impl<M: Verbs, P: Port> Loop<M, P> {
             }
         }
         self.carry_out();
+        self.fit_buffer(n);
         true
+    }
+
+    fn fit_buffer(&mut self, read: usize) {
+        let len = self.buffer.len();
+        let wanted = if read == len {
+            READ_CHUNK_BYTES
+        } else if read < READ_FIRST_BYTES {
+            READ_FIRST_BYTES
+        } else {
+            len
+        };
+        if wanted != len {
+            self.buffer = vec![0; wanted].into_boxed_slice();
+        }
     }
 
     /// Gives up on pending output when the time for it is over; says whether it is.
@@ -423,8 +443,12 @@ mod tests {
         }
         fn poll_read(&mut self, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<usize> {
             ready(self.reads.pop_front()).map(|bytes| {
-                buffer[..bytes.len()].copy_from_slice(&bytes);
-                bytes.len()
+                let n = bytes.len().min(buffer.len());
+                buffer[..n].copy_from_slice(&bytes[..n]);
+                if n < bytes.len() {
+                    self.reads.push_front(bytes[n..].to_vec());
+                }
+                n
             })
         }
         fn poll_write(&mut self, _: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize, Closed>> {
@@ -575,8 +599,31 @@ mod tests {
         });
         assert_eq!(poll(&mut driver), Poll::Pending);
         assert_eq!(driver.machine.seen.len(), TURNS_PER_POLL);
-        assert_eq!(driver.port.reads.len(), 1);
-        assert_eq!(driver.port.written.len(), TURNS_PER_POLL * READ_CHUNK_BYTES);
+        let (first, second) = (READ_FIRST_BYTES, READ_CHUNK_BYTES - READ_FIRST_BYTES);
+        let sizes = [first, second].into_iter().chain(std::iter::repeat(READ_CHUNK_BYTES));
+        let sizes: Vec<usize> = sizes.take(TURNS_PER_POLL).collect();
+        let seen: Vec<String> = sizes.iter().map(|n| format!("bytes {n}")).collect();
+        assert_eq!(driver.machine.seen, seen);
+        assert_eq!(driver.port.reads.len(), 2);
+        assert_eq!(driver.port.written.len(), sizes.iter().sum::<usize>());
+    }
+
+    #[test]
+    fn a_silent_host_costs_no_large_buffer() {
+        let mut driver = echo(Fake {
+            room: std::iter::repeat_with(|| Room::For(usize::MAX)).take(1000).collect(),
+            ..Fake::default()
+        });
+        let mut buffer_after = |reads: Vec<Vec<u8>>| {
+            driver.port.reads = reads.into();
+            assert_eq!(poll(&mut driver), Poll::Pending);
+            driver.buffer.len()
+        };
+        assert_eq!(buffer_after(vec![vec![b'x'; 100]]), READ_FIRST_BYTES);
+        assert_eq!(buffer_after(vec![vec![b'x'; READ_FIRST_BYTES]]), READ_CHUNK_BYTES);
+        assert_eq!(buffer_after(vec![vec![b'x'; READ_CHUNK_BYTES]]), READ_CHUNK_BYTES);
+        assert_eq!(buffer_after(vec![vec![b'x'; READ_FIRST_BYTES]]), READ_CHUNK_BYTES);
+        assert_eq!(buffer_after(vec![vec![b'x'; 100]]), READ_FIRST_BYTES);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const DOCUMENTS: [&str; 3] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
+const DOCUMENTS: [&str; 5] =
+    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/embedding.md", "examples/README.md"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -66,8 +67,13 @@ fn links_and_paths_lead_somewhere() {
         let is_path = |name: &&str| {
             folders.iter().any(|folder| name.starts_with(folder)) && !name.contains(' ')
         };
-        for path in links.chain(quoted(&text).into_iter().filter(is_path)) {
-            assert!(root().join(path).exists(), "{document}: {path} is not there");
+        // A link is seen from its page, a path in the text from the root.
+        let page = root().join(document);
+        let beside = page.parent().unwrap();
+        let links = links.map(|link| beside.join(link));
+        let paths = quoted(&text).into_iter().filter(is_path).map(|path| root().join(path));
+        for path in links.chain(paths) {
+            assert!(path.exists(), "{document}: {} is not there", path.display());
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Owns: the calls of one session that run, and their answers.
 //!
 //! Invariants: every call that was started is answered, also when its task panics, unless it was
-//! cancelled. Answers wait in a bounded queue: when nobody polls, sockets and pipes are not read.
+//! cancelled. When nobody polls, sockets and pipes are not read. No thread that sessions share waits
+//! for one of them.
 //! When it is dropped, no program that it started runs on.
 //! Never: decides what to send where, or whether to try again.
 
@@ -30,7 +31,8 @@ use crate::recent_logs::RecentLogs;
 use crate::rest::{Rest, Unfinished, rest};
 use crate::search::Search;
 
-/// Answers that wait to be polled for; a call that has one more waits with its socket unread.
+/// Answers of connections that wait to be polled for; one that has one more waits with its socket
+/// unread.
 const ANSWERS_WAITING_MAX: usize = 16;
 
 /// An answer on its way from a task to the port.
@@ -100,6 +102,10 @@ pub(crate) struct Backend {
     lane: Lane,
     sender: mpsc::Sender<(CallId, Answer)>,
     answers: mpsc::Receiver<(CallId, Answer)>,
+    /// For work on threads that all sessions share: a thread that waited until one host reads would
+    /// be missed by the others. There is one answer to each, so it needs no bound of its own.
+    finished: mpsc::UnboundedSender<(CallId, Answer)>,
+    results: mpsc::UnboundedReceiver<(CallId, Answer)>,
     /// Answers that were known when their call was started.
     ready: VecDeque<(CallId, Answer)>,
     /// Calls whose last answer was not handed out yet.
@@ -131,15 +137,18 @@ impl Backend {
         logs: RecentLogs,
     ) -> (Self, Rest) {
         let (sender, answers) = mpsc::channel(ANSWERS_WAITING_MAX);
+        let (finished, results) = mpsc::unbounded_channel();
         let (unfinished, rest) = rest();
         let backend = Self {
             http,
             logs,
-            lane: Lane::new(Arc::clone(&files), keyring, sender.clone()),
+            lane: Lane::new(Arc::clone(&files), keyring, finished.clone()),
             files,
             programs,
             sender,
             answers,
+            finished,
+            results,
             ready: VecDeque::new(),
             running: BTreeMap::new(),
             left: Vec::new(),
@@ -163,7 +172,7 @@ impl Backend {
             Call::Listen(listen) => self.listen(id, listen),
             Call::Hold(path) => {
                 let files = Arc::clone(&self.files);
-                Running::Hold { _hold: Hold::start(id, path, files, self.sender.clone()) }
+                Running::Hold { _hold: Hold::start(id, path, files, self.finished.clone()) }
             }
             Call::Logs => {
                 let text = self.logs.text();
@@ -171,7 +180,7 @@ impl Backend {
                 Running::Ended
             }
             Call::Search(request) => {
-                Running::Search { _search: Search::start(id, *request, self.sender.clone()) }
+                Running::Search { _search: Search::start(id, *request, self.finished.clone()) }
             }
             Call::Process(request) => {
                 if self.output.is_empty() {
@@ -317,6 +326,20 @@ impl Backend {
         Poll::Ready((id, told))
     }
 
+    /// The next answer of any kind. The backend holds senders itself, so no queue ends.
+    fn poll_queues(&mut self, cx: &mut Context<'_>) -> Poll<(CallId, Answer)> {
+        if let Some(ready) = self.ready.pop_front() {
+            return Poll::Ready(ready);
+        }
+        if let Poll::Ready(Some(result)) = self.results.poll_recv(cx) {
+            return Poll::Ready(result);
+        }
+        match ready!(self.answers.poll_recv(cx)) {
+            Some(answer) => Poll::Ready(answer),
+            None => Poll::Pending,
+        }
+    }
+
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<(CallId, Answer)> {
         for running in self.running.values_mut() {
             if let Running::Listener(listener) = running {
@@ -324,14 +347,7 @@ impl Backend {
             }
         }
         loop {
-            let (id, answer) = match self.ready.pop_front() {
-                Some(ready) => ready,
-                None => match ready!(self.answers.poll_recv(cx)) {
-                    Some(answer) => answer,
-                    // The backend holds a sender itself, so the queue does not end.
-                    None => return Poll::Pending,
-                },
-            };
+            let (id, answer) = ready!(self.poll_queues(cx));
             let runs = if answer.is_last() {
                 self.running.remove(&id).is_some()
             } else {

@@ -28,7 +28,7 @@ impl Hold {
         id: CallId,
         path: PathBuf,
         files: Arc<dyn Files>,
-        answers: mpsc::Sender<(CallId, Answer)>,
+        answers: mpsc::UnboundedSender<(CallId, Answer)>,
     ) -> Self {
         let state = Arc::new(Mutex::new(State::Wanted));
         let shared = Arc::clone(&state);
@@ -47,7 +47,7 @@ impl Hold {
                 Err(_) => Answer::Lost,
             };
             // Nobody listens when the session is over.
-            let _over = answers.blocking_send((id, answer));
+            let _over = answers.send((id, answer));
         });
         Self { state }
     }

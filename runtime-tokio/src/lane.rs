@@ -19,7 +19,7 @@ use crate::backend::Answer;
 pub(crate) struct Lane {
     files: Arc<dyn Files>,
     keyring: Arc<dyn Keyring>,
-    answers: mpsc::Sender<(CallId, Answer)>,
+    answers: mpsc::UnboundedSender<(CallId, Answer)>,
     queue: Arc<Mutex<Queue>>,
 }
 
@@ -33,7 +33,7 @@ impl Lane {
     pub(crate) fn new(
         files: Arc<dyn Files>,
         keyring: Arc<dyn Keyring>,
-        answers: mpsc::Sender<(CallId, Answer)>,
+        answers: mpsc::UnboundedSender<(CallId, Answer)>,
     ) -> Self {
         Self { files, keyring, answers, queue: Arc::default() }
     }
@@ -54,7 +54,7 @@ impl Lane {
                 let disk = Disk { files: files.as_ref(), keyring: keyring.as_ref() };
                 let answer = run(job, disk);
                 // Nobody listens when the session is over; the jobs are done all the same.
-                let _over = answers.blocking_send((id, answer));
+                let _over = answers.send((id, answer));
             }
         });
     }

@@ -27,3 +27,8 @@ pub use http::Http;
 pub use port::{Refresher, TokioPort};
 pub use recent_logs::RecentLogs;
 pub use serve::{Services, Streams, serve, serve_with};
+
+/// The page about embedding, so that its code is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+struct Embedding;

@@ -20,7 +20,7 @@ impl Search {
     pub(crate) fn start(
         id: CallId,
         request: SearchRequest,
-        answers: mpsc::Sender<(CallId, Answer)>,
+        answers: mpsc::UnboundedSender<(CallId, Answer)>,
     ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let shared = Arc::clone(&stop);
@@ -29,7 +29,7 @@ impl Search {
                 catch_unwind(AssertUnwindSafe(|| understudy_std::search(&request, &shared)));
             let answer = found.map_or(Answer::Lost, Answer::Found);
             // Nobody listens when the session is over.
-            let _over = answers.blocking_send((id, answer));
+            let _over = answers.send((id, answer));
         });
         Self { stop }
     }

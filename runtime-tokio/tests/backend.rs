@@ -233,6 +233,33 @@ async fn file_jobs_run_in_the_order_they_started() {
     assert_eq!(std::fs::read(&path).expect("the file"), b"49");
 }
 
+/// One thread for the files of all sessions, and one session whose host does not read: its answers
+/// are not polled for. The other session must not wait for it.
+#[test]
+fn a_session_that_is_not_polled_does_not_keep_the_threads_of_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let write = |port: &mut TestPort, n| {
+            let path = folder.path().join("x");
+            let job = FileJob::Write { path, bytes: Vec::new(), access: Access::Shared };
+            port.start(CallId(n), Call::Files(job));
+        };
+        let (mut asleep, mut awake) = (plain(), plain());
+        // Many more than any queue between the two holds.
+        (0..200).for_each(|n| write(&mut asleep, n));
+        write(&mut awake, 1);
+        assert_eq!(next(&mut awake).await, (CallId(1), Said::Written(true)));
+        for n in 0..200 {
+            assert_eq!(next(&mut asleep).await, (CallId(n), Said::Written(true)));
+        }
+    });
+}
+
 struct Broken;
 
 impl Files for Broken {

@@ -260,7 +260,7 @@ impl Machine {
             view.turns = Vec::new();
             self.out.notify("thread/started", ThreadStartedNotification { thread: &view });
             thread.starts.push_back(Start::Review(opening.ticket, order));
-            self.threads.insert(id, thread);
+            self.threads.insert(id, Box::new(thread));
             return self.begin_waiting(id);
         }
         match opening.dialect {
@@ -280,7 +280,7 @@ impl Machine {
         }
         let voice = Voice::new(&thread.conversation, NO_TURN.into());
         voice.raw_items(&mut self.out, &mut thread.conversation);
-        self.threads.insert(id, thread);
+        self.threads.insert(id, Box::new(thread));
         self.refresh_catalogue();
     }
 

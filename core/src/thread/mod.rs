@@ -48,8 +48,9 @@ pub(crate) use recorder::Recorder;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ThreadId(pub(crate) Uuid);
 
-/// The threads that are open, by id.
-pub(crate) type Threads = BTreeMap<ThreadId, Thread>;
+/// The threads that are open, by id. Boxed, because a node of the map has room for eleven of them,
+/// and most sessions have one.
+pub(crate) type Threads = BTreeMap<ThreadId, Box<Thread>>;
 
 /// A thread that is open.
 #[derive(Debug)]
@@ -180,5 +181,6 @@ pub(crate) fn parse_id(text: &str) -> Result<ThreadId, Refusal> {
 /// The thread that a client names, which must be open.
 pub(crate) fn find<'a>(threads: &'a mut Threads, text: &str) -> Result<&'a mut Thread, Refusal> {
     let id = parse_id(text)?;
-    threads.get_mut(&id).ok_or_else(|| Refusal::invalid(format!("thread not found: {}", id.0)))
+    let found = threads.get_mut(&id).map(Box::as_mut);
+    found.ok_or_else(|| Refusal::invalid(format!("thread not found: {}", id.0)))
 }
