@@ -10,7 +10,6 @@ use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tokio::io::{Empty, Sink, empty, sink};
 use understudy_core::driver::Port;
 use understudy_core::files::{
     Access, Entry, FileAnswer, FileError, FileJob, FileLock, Files, Stat,
@@ -19,14 +18,12 @@ use understudy_core::{
     AskId, Call, CallId, FreshTokens, HeaderText, HttpFailureKind, HttpRequest, Method, Outcome,
     RefreshAuth, Secret,
 };
-use understudy_std::OsFiles;
-use understudy_tokio::{Refresher, Services, Streams, TokioPort};
+use understudy_std::{OsFiles, Refresher};
 
-type TestPort = TokioPort<Empty, Sink>;
+use crate::subject::{Services, TestPort, port_of};
 
 fn port(files: impl Files + 'static, refresher: Option<Refresher>) -> TestPort {
-    let services = Services { files: Arc::new(files), refresher, ..Services::default() };
-    TokioPort::new(Streams { reader: empty(), writer: sink() }, services)
+    port_of(Services { files: Arc::new(files), refresher, ..Services::default() })
 }
 
 fn plain() -> TestPort {
