@@ -4,6 +4,7 @@
 use std::io::{IsTerminal, stderr};
 use std::process::ExitCode;
 
+use async_global_executor::GlobalExecutorConfig;
 use async_std::task;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::Layer;
@@ -53,6 +54,9 @@ fn main() -> ExitCode {
 
 fn serve(flags: &Flags, logs: RecentLogs) -> Result<ExitStatus, String> {
     let setup = flags.setup()?;
+    // For the connections of the HTTP client; otherwise there is one for each processor.
+    let one_thread = GlobalExecutorConfig::default().with_min_threads(1).with_max_threads(1);
+    async_global_executor::init_with_config(one_thread);
     let served = task::block_on(async {
         let programs = Programs::with_helper(sandbox::this_program());
         let watchdog = Watchdog::new(programs.clone());

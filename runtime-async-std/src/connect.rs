@@ -13,7 +13,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_io::{Async, Timer};
-use async_std::task;
 use futures_lite::{AsyncRead, AsyncWrite, FutureExt};
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
@@ -163,7 +162,7 @@ async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         return Ok(vec![(address, port).into()]);
     }
     let host = host.to_owned();
-    task::spawn_blocking(move || Ok((host, port).to_socket_addrs()?.collect())).await
+    blocking::unblock(move || Ok((host, port).to_socket_addrs()?.collect())).await
 }
 
 /// The two kinds of addresses in turns, so that a network without one of them is noticed early.
@@ -271,6 +270,8 @@ impl Write for Connection {
 mod tests {
     use std::net::TcpListener;
     use std::time::Instant;
+
+    use async_std::task;
 
     use super::*;
 

@@ -79,7 +79,7 @@ impl Http {
             return Ok(built.clone());
         }
         let shared = Arc::clone(&self.shared);
-        task::spawn_blocking(move || shared.build()).await.map_err(|text| {
+        blocking::unblock(move || shared.build()).await.map_err(|text| {
             tracing::error!("{text}");
             failure(HttpFailureKind::Request, text)
         })
@@ -104,7 +104,7 @@ impl Shared {
     }
 }
 
-/// Connections are tasks of async-std.
+/// Connections are tasks of async-std, whose threads are started with the first one.
 #[derive(Clone)]
 struct Tasks;
 

@@ -3,8 +3,7 @@
 //!
 //! **async-std is discontinued upstream (RUSTSEC-2025-0052).** This crate is for hosts that are
 //! built on it already; a new one takes `understudy-tokio`. It is used here and nowhere else, and
-//! for two things alone: tasks and threads that may block. The crate's README shows the few lines
-//! that go over to smol.
+//! for its tasks alone. The crate's README shows the few lines that go over to smol.
 //!
 //! [`serve`] is the whole of it for a program that embeds the server; the example `app_server` does
 //! the same over its standard streams. [`Services`] says what a session shares with others (one

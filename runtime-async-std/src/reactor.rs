@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use async_io::{Async, Timer};
-use async_std::task;
 use understudy_std::runtime::{Alarm, Duty, Runtime, Watched};
 
 use crate::http::Http;
@@ -23,8 +22,9 @@ impl Runtime for AsyncStd {
     type Http = Http;
 
     fn run_blocking(work: impl FnOnce() + Send + 'static) {
-        // It goes on when its handle is dropped.
-        drop(task::spawn_blocking(work));
+        // Not by way of `async_std::task`, which has a task of its pool wait for the thread: each
+        // piece of work would pass through three threads.
+        blocking::unblock(work).detach();
     }
 }
 
@@ -138,6 +138,7 @@ mod tests {
     use std::future::poll_fn;
     use std::time::Duration;
 
+    use async_std::task;
     use futures_lite::FutureExt;
     use understudy_core::TimerId;
     use understudy_std::Timers;

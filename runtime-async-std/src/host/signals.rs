@@ -2,20 +2,18 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use async_io::Timer;
-use async_signal::{Signal as Unix, Signals as Arrivals};
-use async_std::task;
-use futures_lite::StreamExt;
+use async_signal::Signals as Arrivals;
+use futures_lite::Stream;
 use understudy_core::Signal;
 use understudy_std::runtime::{Duty, Watched};
 use understudy_std::{PARENT_POLL, Parent, Watchdog};
 
 use crate::reactor::AsyncFd;
 use crate::serve::Signals;
-
-/// Signals that can wait: one to terminate, one for the parent.
-const WAITING_MAX: usize = 2;
 
 /// Begins to watch. The first SIGINT or SIGTERM is handed on and arms the watchdog; a second one
 /// ends the process at once. SIGPIPE stays ignored, as Rust starts every program.
@@ -26,37 +24,47 @@ const WAITING_MAX: usize = 2;
 pub fn signals(watchdog: &Watchdog) -> io::Result<Signals> {
     // A host that ignores it would have the kernel throw away how our programs end. The handler
     // stays when this is dropped.
-    drop(Arrivals::new([Unix::Child])?);
-    let (sender, receiver) = async_channel::bounded(WAITING_MAX);
-    let mut arrivals = Arrivals::new([Unix::Int, Unix::Term])?;
-    task::spawn({
-        let (sender, watchdog) = (sender.clone(), watchdog.clone());
-        async move {
-            if next(&mut arrivals).await.is_none() {
-                return;
-            }
-            watchdog.arm();
-            // Full means that another signal ends the process already.
-            let _full = sender.try_send(Signal::Terminate);
-            if let Some(again) = next(&mut arrivals).await {
-                watchdog.exit(128 + again as i32);
-            }
-        }
-    });
-    let watchdog = watchdog.clone();
-    task::spawn(async move {
-        let Some(parent) = Parent::of_this_process() else { return };
-        death_of(parent).await;
-        tracing::debug!("the process that started this one is gone");
-        watchdog.arm();
-        let _full = sender.try_send(Signal::ParentGone);
-    });
-    Ok(Box::pin(receiver))
+    drop(Arrivals::new([async_signal::Signal::Child])?);
+    let arrivals = Arrivals::new([async_signal::Signal::Int, async_signal::Signal::Term])?;
+    let parent = Parent::of_this_process();
+    let death = parent.map(|parent| Box::pin(death_of(parent)) as Death);
+    Ok(Box::pin(Ends { arrivals, is_ending: false, death, watchdog: watchdog.clone() }))
 }
 
-/// The next signal; none when they cannot be heard any more.
-async fn next(arrivals: &mut Arrivals) -> Option<Unix> {
-    arrivals.next().await?.ok()
+type Death = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What ends the process, as it comes.
+struct Ends {
+    arrivals: Arrivals,
+    /// Whether there was a signal already.
+    is_ending: bool,
+    /// None if there is no parent to be seen, or when its death was told.
+    death: Option<Death>,
+    watchdog: Watchdog,
+}
+
+impl Stream for Ends {
+    type Item = Signal;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Signal>> {
+        if let Poll::Ready(Some(Ok(number))) = Pin::new(&mut self.arrivals).poll_next(cx) {
+            if self.is_ending {
+                self.watchdog.exit(128 + number as i32);
+            }
+            self.is_ending = true;
+            self.watchdog.arm();
+            return Poll::Ready(Some(Signal::Terminate));
+        }
+        if let Some(death) = &mut self.death
+            && death.as_mut().poll(cx).is_ready()
+        {
+            tracing::debug!("the process that started this one is gone");
+            self.death = None;
+            self.watchdog.arm();
+            return Poll::Ready(Some(Signal::ParentGone));
+        }
+        Poll::Pending
+    }
 }
 
 async fn death_of(parent: Parent) {

@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -17,6 +17,12 @@ use crate::runtime::{Alarm, Body, Http, Runtime, Sending};
 
 /// What a body that broke off is called; clients of the reference know this text.
 const BODY_BROKE_OFF: &str = "error decoding response body";
+
+/// A limit that is noticed so late passed while nobody polled, because the host does not read: then
+/// the exchange gets [`GRACE`] for what has come meanwhile. An answer that is lost for a pause could
+/// be the only one with a new token.
+const LATE: Duration = Duration::from_millis(100);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// An exchange that runs.
 pub(super) struct Exchange<R: Runtime> {
@@ -66,23 +72,28 @@ impl<R: Runtime> Exchange<R> {
     }
 
     fn poll_stage(&mut self, cx: &mut Context<'_>) -> Poll<Told> {
-        let moment = match &mut self.stage {
+        let limit = match &mut self.stage {
             Stage::Sending(sending) => match sending.as_mut().poll(cx) {
                 Poll::Ready(Ok((head, body))) => {
                     self.stage = Stage::Reading(body);
                     return Poll::Ready(Told::Head(head));
                 }
                 Poll::Ready(Err(failure)) => return Poll::Ready(Told::Failed(failure)),
-                Poll::Pending => self.head,
+                Poll::Pending => &mut self.head,
             },
             Stage::Reading(body) => match poll_some(body, cx) {
                 Poll::Ready(told) => return Poll::Ready(told),
-                Poll::Pending => self.end,
+                Poll::Pending => &mut self.end,
             },
-            Stage::Over => None,
+            Stage::Over => return Poll::Pending,
         };
-        let Some(moment) = moment else { return Poll::Pending };
-        ready!(self.alarm.poll(cx, moment));
+        let Some(moment) = limit else { return Poll::Pending };
+        ready!(self.alarm.poll(cx, *moment));
+        let now = R::Alarm::now();
+        if now.saturating_duration_since(*moment) > LATE {
+            *moment = now + GRACE;
+            ready!(self.alarm.poll(cx, *moment));
+        }
         Poll::Ready(Told::Failed(failure(HttpFailureKind::Timeout, "operation timed out")))
     }
 }

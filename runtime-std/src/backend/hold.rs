@@ -46,7 +46,7 @@ impl Hold {
                 Err(_) => Outcome::Lost,
             };
             // Nobody listens when the session is over.
-            let _over = answers.send_blocking((id, answer));
+            let _over = answers.unbounded_send((id, answer));
         });
         Self { state }
     }

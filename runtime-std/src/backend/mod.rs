@@ -1,11 +1,11 @@
 //! Owns: the calls of one session that run, and their answers.
 //!
 //! Requests, programs and listeners are polled in place; what blocks has a thread and puts its
-//! answer into a bounded queue.
+//! answer into a queue.
 //!
 //! Invariants: every call that was started is answered, also when its work panics, unless it was
-//! cancelled. When nobody polls, sockets and pipes are not read. When it is dropped, no program that
-//! it started runs on.
+//! cancelled. When nobody polls, sockets and pipes are not read. No thread that sessions share waits
+//! for one of them. When it is dropped, no program that it started runs on.
 //! Never: decides what to send where, or whether to try again.
 
 mod exchange;
@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_channel::mpsc;
 use futures_core::Stream;
 use understudy_core::driver::EXIT_FLUSH_LIMIT;
 use understudy_core::files::{Files, Keyring};
@@ -42,11 +43,9 @@ use process::Process;
 pub use rest::Rest;
 use searching::Searching;
 
-/// Answers of threads that wait to be polled for; a thread that has one more waits with it.
-const ANSWERS_WAITING_MAX: usize = 16;
-
-/// Where threads put their answers.
-type Answers = async_channel::Sender<(CallId, Outcome<'static>)>;
+/// Where threads put their answers. There is one answer to each piece of work, so the queue needs no
+/// bound of its own; a thread that waited until one host reads would be missed by the others.
+type Answers = mpsc::UnboundedSender<(CallId, Outcome<'static>)>;
 
 /// What the calls of a session work with.
 pub struct Means<R: Runtime> {
@@ -84,7 +83,7 @@ pub struct Backend<R: Runtime> {
     means: Means<R>,
     lane: Lane,
     sender: Answers,
-    answers: Pin<Box<async_channel::Receiver<(CallId, Outcome<'static>)>>>,
+    answers: mpsc::UnboundedReceiver<(CallId, Outcome<'static>)>,
     /// Answers that were known when their call was started.
     ready: VecDeque<(CallId, Outcome<'static>)>,
     /// Calls whose last answer was not handed out yet.
@@ -112,13 +111,13 @@ enum Heard {
 impl<R: Runtime> Backend<R> {
     /// A backend without calls.
     pub fn new(means: Means<R>) -> Self {
-        let (sender, answers) = async_channel::bounded(ANSWERS_WAITING_MAX);
+        let (sender, answers) = mpsc::unbounded();
         let (files, keyring) = (Arc::clone(&means.files), Arc::clone(&means.keyring));
         Self {
             lane: Lane::new(files, keyring, sender.clone()),
             means,
             sender,
-            answers: Box::pin(answers),
+            answers,
             ready: VecDeque::new(),
             running: BTreeMap::new(),
             left: Vec::new(),
@@ -277,7 +276,7 @@ impl<R: Runtime> Backend<R> {
         loop {
             let (id, outcome) = match self.ready.pop_front() {
                 Some(ready) => ready,
-                None => match ready!(self.answers.as_mut().poll_next(cx)) {
+                None => match ready!(Pin::new(&mut self.answers).poll_next(cx)) {
                     Some(answer) => answer,
                     // The backend holds a sender itself, so the queue does not end.
                     None => return Poll::Pending,

@@ -24,7 +24,7 @@ impl Searching {
             let found = catch_unwind(AssertUnwindSafe(|| search(&request, &shared)));
             let answer = found.map_or(Outcome::Lost, Outcome::Found);
             // Nobody listens when the session is over.
-            let _over = answers.send_blocking((id, answer));
+            let _over = answers.unbounded_send((id, answer));
         });
         Self { stop }
     }

@@ -43,7 +43,7 @@ fn request(url: String) -> HttpRequest {
 
 /// What an outcome says, without what it borrows.
 #[derive(Debug, PartialEq)]
-enum Said {
+pub(crate) enum Said {
     Head(u16, Option<String>),
     Bytes(Vec<u8>),
     End,
@@ -52,7 +52,7 @@ enum Said {
     Lost,
 }
 
-async fn next(port: &mut TestPort) -> (CallId, Said) {
+pub(crate) async fn next(port: &mut TestPort) -> (CallId, Said) {
     let said = poll_fn(|cx| {
         port.poll_outcome(cx).map(|(id, outcome)| {
             let said = match outcome {
@@ -179,6 +179,50 @@ async fn limits_end_a_call() {
 }
 
 #[tokio::test]
+async fn a_limit_that_passes_while_nobody_polls_loses_no_answer() {
+    let limit = Some(Duration::from_millis(200));
+    let whole = |mut stream: TcpStream| {
+        read_request(&mut stream, "one,two");
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").expect("sent");
+    };
+    let silent = |mut stream: TcpStream| {
+        read_request(&mut stream, "one,two");
+        thread::sleep(Duration::from_millis(2500));
+    };
+    let (url, _whole) = server(whole);
+    let mut port = plain();
+    let started = |port: &mut TestPort, id, url| {
+        let limited = HttpRequest { head_limit: limit, total_limit: limit, ..request(url) };
+        port.start(CallId(id), Call::Http(limited));
+    };
+    started(&mut port, 1, url);
+    assert!(is_silent(&mut port).await);
+    // The host does not read for a while.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(next(&mut port).await.1, Said::Head(200, None));
+    assert_eq!(next(&mut port).await.1, Said::Bytes(b"hello".into()));
+    assert_eq!(next(&mut port).await.1, Said::End);
+
+    let (url, _silent) = server(silent);
+    started(&mut port, 2, url);
+    assert!(is_silent(&mut port).await);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let timeout = Said::Failed(HttpFailureKind::Timeout, "operation timed out".into());
+    assert_eq!(next(&mut port).await.1, timeout);
+}
+
+/// Nothing is there to be polled now.
+async fn is_silent(port: &mut TestPort) -> bool {
+    poll_fn(|cx| Poll::Ready(port.poll_outcome(cx).is_pending())).await
+}
+
+#[test]
+fn a_session_may_run_on_any_thread() {
+    fn may_go_to_another_thread(_: impl Send) {}
+    may_go_to_another_thread(plain());
+}
+
+#[tokio::test]
 async fn a_stream_that_nobody_polls_is_not_read() {
     let (url, server) = server(|mut stream| {
         read_request(&mut stream, "one,two");
@@ -209,8 +253,7 @@ async fn a_cancelled_call_is_silent_and_its_connection_closed() {
     port.cancel(CallId(1));
     port.cancel(CallId(1));
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let nothing = poll_fn(|cx| Poll::Ready(port.poll_outcome(cx).is_pending())).await;
-    assert!(nothing, "an answer after the cancel");
+    assert!(is_silent(&mut port).await, "an answer after the cancel");
     assert_eq!(server.join().expect("the server"), 0);
 }
 
@@ -228,6 +271,33 @@ async fn file_jobs_run_in_the_order_they_started() {
         assert_eq!(next(&mut port).await, (CallId(n), Said::Written(true)));
     }
     assert_eq!(std::fs::read(&path).expect("the file"), b"49");
+}
+
+/// One thread for the files of all sessions, and one session whose host does not read: its answers
+/// are not polled for. The other session must not wait for it.
+#[test]
+fn a_session_that_is_not_polled_does_not_keep_the_threads_of_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let write = |port: &mut TestPort, n| {
+            let path = folder.path().join("x");
+            let job = FileJob::Write { path, bytes: Vec::new(), access: Access::Shared };
+            port.start(CallId(n), Call::Files(job));
+        };
+        let (mut asleep, mut awake) = (plain(), plain());
+        // Many more than any queue between the two holds.
+        (0..200).for_each(|n| write(&mut asleep, n));
+        write(&mut awake, 1);
+        assert_eq!(next(&mut awake).await, (CallId(1), Said::Written(true)));
+        for n in 0..200 {
+            assert_eq!(next(&mut asleep).await, (CallId(n), Said::Written(true)));
+        }
+    });
 }
 
 struct Broken;

@@ -7,6 +7,7 @@
 mod backend;
 mod host;
 mod listener;
+mod network;
 mod stdio;
 
 mod subject {
