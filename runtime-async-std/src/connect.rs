@@ -53,10 +53,9 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new(proxies: Arc<Matcher>, tls: ClientConfig) -> Self {
-        let mut with_choice = tls.clone();
-        with_choice.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let tls_to_proxy = Arc::new(tls).into();
-        Self { proxies, tls: Arc::new(with_choice).into(), tls_to_proxy }
+        let mut tls_to_proxy = tls.clone();
+        tls_to_proxy.alpn_protocols.clear();
+        Self { proxies, tls: Arc::new(tls).into(), tls_to_proxy: Arc::new(tls_to_proxy).into() }
     }
 
     async fn connect(self, server: Uri) -> Result<Connection, Failure> {

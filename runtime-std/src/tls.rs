@@ -13,18 +13,20 @@ use rustls::{ClientConfig, RootCertStore};
 const SYSTEM_CA_VARIABLE: &str = "SSL_CERT_FILE";
 const EXTRA_CA_VARIABLES: [&str; 2] = ["CODEX_CA_CERTIFICATE", "UNDERSTUDY_CA_FILE"];
 
-/// What a client of TLS is made with.
+/// What a client of TLS is made with. It lets the server choose HTTP/2.
 ///
 /// # Errors
 ///
 /// A file that a variable names cannot be used; the text says which and why.
 pub fn tls() -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots()?)
-        .with_no_client_auth())
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 fn roots() -> Result<RootCertStore, String> {
