@@ -1,20 +1,40 @@
-//! What both runtimes of Understudy need from the operating system, blocking, on std: files,
-//! programs, the keyring, the search for files, and the facts that a machine is set up with.
+//! What both runtimes of Understudy are made of: what they need from the operating system,
+//! blocking, on std (files, programs, the keyring, the search for files, the facts that a machine
+//! is set up with), and the calls, timers and streams of a session, polled, over the little that a
+//! [`runtime`] has of its own.
 //!
-//! Nothing here knows a method, a rule or an async runtime.
+//! Nothing here knows a method, a rule, or which async runtime it runs on.
 
+pub mod backend;
 mod environment;
 mod files;
+mod flags;
 mod host;
 mod keyring;
+mod parent;
 pub mod program;
+mod recent_logs;
+mod refreshes;
+pub mod runtime;
 pub mod sandbox;
 mod search;
+mod stdio;
+mod timers;
+mod tls;
+mod watchdog;
 mod zone;
 
 pub use environment::{HomeError, codex_home, environment, seed};
 pub use files::OsFiles;
+pub use flags::{Flags, exit_code, fail};
 pub use host::host_facts;
 pub use keyring::OsKeyring;
+pub use parent::{PARENT_POLL, Parent};
+pub use recent_logs::RecentLogs;
+pub use refreshes::{Refresher, Refreshes};
 pub use search::search;
+pub use stdio::{HostInput, HostOutput};
+pub use timers::Timers;
+pub use tls::tls;
+pub use watchdog::Watchdog;
 pub use zone::zone;

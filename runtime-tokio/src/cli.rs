@@ -3,11 +3,11 @@
 use std::io::{IsTerminal, Write, stderr, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use understudy_core::{Overrides, Setup};
+use understudy_core::Setup;
+use understudy_std::{Flags, fail};
 
 use crate::logs::LogFormat;
 
@@ -50,19 +50,10 @@ struct Cli {
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (serves protocol 0.94.0)");
 
-// Not clap's global options: those given behind the subcommand would replace those before it
-// (config.md §1.2).
 #[derive(Debug, Args)]
 struct Settings {
-    /// Override a configuration value; the value is TOML, or else text.
-    #[arg(short = 'c', long = "config", value_name = "KEY=VALUE")]
-    config: Vec<String>,
-    /// Turn a feature on.
-    #[arg(long, value_name = "FEATURE")]
-    enable: Vec<String>,
-    /// Turn a feature off.
-    #[arg(long, value_name = "FEATURE")]
-    disable: Vec<String>,
+    #[command(flatten)]
+    flags: Flags,
     /// How the log on standard error is written.
     #[arg(long, value_name = "FORMAT", value_enum)]
     log_format: Option<LogFormat>,
@@ -139,12 +130,6 @@ pub(crate) fn request() -> Request {
     }
 }
 
-/// Says a fatal error the way the reference does (config.md §1.8).
-pub(crate) fn fail(text: &str) -> ExitCode {
-    let _closed = writeln!(stderr(), "Error: {text}");
-    ExitCode::FAILURE
-}
-
 /// Says something on standard output; nothing can be said to a closed one.
 pub(crate) fn say(text: &str) {
     let _closed = stdout().write_all(text.as_bytes());
@@ -203,9 +188,7 @@ impl Cli {
 impl Settings {
     /// These before the subcommand, `behind` it; the later ones are stronger.
     fn and(mut self, behind: Settings) -> Self {
-        self.config.extend(behind.config);
-        self.enable.extend(behind.enable);
-        self.disable.extend(behind.disable);
+        self.flags = self.flags.and(behind.flags);
         self.log_format = behind.log_format.or(self.log_format);
         self
     }
@@ -214,38 +197,18 @@ impl Settings {
 impl Start {
     /// Everything that the machine is told of this process.
     pub(crate) fn setup(&self) -> Result<Setup, String> {
-        let overrides = overrides(&self.settings)?;
-        let home = understudy_std::codex_home().map_err(|error| error.to_string())?;
-        let cwd = std::env::current_dir()
-            .map_err(|error| format!("the working folder cannot be used: {error}"))?;
-        let env = understudy_std::environment();
-        let host = understudy_std::host_facts(&env);
-        let zone = understudy_std::zone(&env);
-        Ok(Setup { env: Arc::new(env), overrides, host, zone, ..Setup::new(home, cwd) })
+        self.settings.flags.setup()
     }
-}
-
-/// Only what `-c` says is called a parse error (config.md §1.8).
-fn overrides(settings: &Settings) -> Result<Overrides, String> {
-    let mut overrides = Overrides::parse(&settings.config)
-        .map_err(|error| format!("error parsing -c overrides: {error}"))?;
-    for name in &settings.enable {
-        overrides = overrides.enable(name).map_err(|error| error.to_string())?;
-    }
-    for name in &settings.disable {
-        overrides = overrides.disable(name).map_err(|error| error.to_string())?;
-    }
-    Ok(overrides)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn settings(line: &str) -> Settings {
+    fn flags(line: &str) -> Flags {
         let cli = Cli::try_parse_from(line.split(' ')).expect("a good command line");
         match cli.request(false) {
-            Request::Serve(start) => start.settings,
+            Request::Serve(start) => start.settings.flags,
             Request::Demo { .. }
             | Request::Doctor { .. }
             | Request::Generate(_)
@@ -260,22 +223,12 @@ mod tests {
 
     #[test]
     fn settings_before_and_behind_the_command_are_merged() {
-        let all = settings("understudy -c a=1 --disable x app-server -c b=2 --enable y -c c=3");
+        let all = flags("understudy -c a=1 --disable x app-server -c b=2 --enable y -c c=3");
         assert_eq!(all.config, ["a=1", "b=2", "c=3"]);
         assert_eq!((all.enable, all.disable), (vec!["y".to_owned()], vec!["x".to_owned()]));
-        assert_eq!(settings("understudy --config a=1").config, ["a=1"]);
-        let plain = settings("understudy app-server --analytics-default-enabled");
+        assert_eq!(flags("understudy --config a=1").config, ["a=1"]);
+        let plain = flags("understudy app-server --analytics-default-enabled");
         assert!(plain.config.is_empty());
-    }
-
-    #[test]
-    fn settings_that_cannot_be_read_are_named() {
-        let said = |line| overrides(&settings(line)).err();
-        assert_eq!(said("understudy -c a=1 app-server"), None);
-        let missing = "error parsing -c overrides: Invalid override (missing '='): a";
-        assert_eq!(said("understudy -c a").as_deref(), Some(missing));
-        let unknown = "Unknown feature flag: nonsense";
-        assert_eq!(said("understudy --enable nonsense").as_deref(), Some(unknown));
     }
 
     #[test]

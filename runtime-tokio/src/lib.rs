@@ -6,27 +6,18 @@
 //! answer to token refreshes). A program whose sessions run confined commands calls
 //! [`understudy_std::sandbox::run_if_asked`] first thing in its `main`.
 
-mod backend;
-mod hold;
 mod http;
-mod lane;
-mod listener;
 mod port;
-mod process;
 mod reactor;
-mod recent_logs;
-mod rest;
-mod search;
 mod serve;
-mod timers;
 
 pub mod demo;
 pub mod host;
 
-pub use http::Http;
-pub use port::{Refresher, TokioPort};
-pub use recent_logs::RecentLogs;
+pub use http::{Http, HttpBody};
+pub use port::TokioPort;
 pub use serve::{Services, Streams, serve, serve_with};
+pub use understudy_std::{RecentLogs, Refresher};
 
 /// The page about embedding, so that its code is compiled.
 #[cfg(doctest)]

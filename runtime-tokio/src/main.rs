@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use cli::{Request, Start};
 use understudy_core::ExitStatus;
 use understudy_std::program::Programs;
-use understudy_std::sandbox;
+use understudy_std::{exit_code, fail, sandbox};
 use understudy_tokio::host::{HostInput, HostOutput, Watchdog, signals};
 use understudy_tokio::{RecentLogs, Services, Streams, demo, serve_with};
 
@@ -19,30 +19,17 @@ fn main() -> ExitCode {
     let request = cli::request();
     let logs = logs::init(request.log_format());
     match request {
-        Request::Serve(start) => end(serve(start, logs)),
+        Request::Serve(start) => exit_code(serve(start, logs)),
         Request::Demo { json } => demo::run(json),
         Request::Doctor { start, json } => {
             let report = start.setup().and_then(|setup| doctor::run(&setup, json));
-            report.unwrap_or_else(|text| cli::fail(&text))
+            report.unwrap_or_else(|text| fail(&text))
         }
         Request::Generate(wanted) => match generate::run(&wanted) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(text) => cli::fail(&text),
+            Err(text) => fail(&text),
         },
         Request::Done(code) => code,
-    }
-}
-
-/// Fatal errors are said the way the reference says them (config.md §1.8).
-fn end(served: Result<ExitStatus, String>) -> ExitCode {
-    match served {
-        Ok(ExitStatus::Clean) => ExitCode::SUCCESS,
-        Ok(ExitStatus::OutOfTime) => {
-            tracing::warn!("the time for ending was over");
-            ExitCode::SUCCESS
-        }
-        Ok(ExitStatus::Failed) => cli::fail("configuration and credentials could not be read"),
-        Err(text) => cli::fail(&text),
     }
 }
 

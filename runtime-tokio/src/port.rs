@@ -1,6 +1,5 @@
 //! Owns: what the driver of core sees of tokio.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,59 +8,43 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
-use tokio::task::{self, JoinSet};
 use understudy_core::driver::{Closed, Port, Refreshed};
-use understudy_core::{
-    AskId, Call, CallId, Feed, Now, Outcome, RefreshAuth, RefreshDenied, Signal, TimerId,
-};
+use understudy_core::{AskId, Call, CallId, Feed, Now, Outcome, RefreshAuth, Signal, TimerId};
+use understudy_std::backend::{Backend, Means, Rest};
+use understudy_std::{Refreshes, Timers};
 
-use crate::backend::Backend;
-use crate::rest::Rest;
+use crate::reactor::{Tokio, TokioAlarm};
 use crate::serve::{Services, Streams};
-use crate::timers::Timers;
-
-/// Answers an in-process host's token refreshes ([`understudy_core::Refresh::Embedder`]).
-pub type Refresher =
-    Box<dyn FnMut(RefreshAuth) -> Pin<Box<dyn Future<Output = Refreshed> + Send>> + Send>;
-
-/// The JSON-RPC code for a refresh that failed for an internal reason.
-const INTERNAL_ERROR: i64 = -32603;
 
 /// One host's streams, with the calls and timers of the machine that serves it.
 pub struct TokioPort<R, W> {
     reader: R,
     writer: W,
-    backend: Backend,
-    timers: Timers,
+    backend: Backend<Tokio>,
+    timers: Timers<TokioAlarm>,
     signals: Option<mpsc::Receiver<Signal>>,
-    refresher: Option<Refresher>,
-    refreshes: JoinSet<Refreshed>,
-    asks: BTreeMap<task::Id, AskId>,
+    refreshes: Refreshes<TokioAlarm>,
     epoch: Instant,
 }
 
 impl<R, W> TokioPort<R, W> {
     /// A port over two streams.
     pub fn new(streams: Streams<R, W>, services: Services) -> Self {
-        Self::with_rest(streams, services).0
-    }
-
-    /// The same, and what waits for what the session still does when the port is gone.
-    pub(crate) fn with_rest(streams: Streams<R, W>, services: Services) -> (Self, Rest) {
         let Services { http, files, keyring, programs, refresher, signals, logs } = services;
-        let (backend, rest) = Backend::new(http, files, keyring, programs, logs);
-        let port = Self {
+        Self {
             reader: streams.reader,
             writer: streams.writer,
-            backend,
+            backend: Backend::new(Means { http, files, keyring, programs, logs }),
             timers: Timers::default(),
             signals,
-            refresher,
-            refreshes: JoinSet::new(),
-            asks: BTreeMap::new(),
+            refreshes: Refreshes::new(refresher),
             epoch: Instant::now(),
-        };
-        (port, rest)
+        }
+    }
+
+    /// Waits for what the session still does when the port is gone.
+    pub(crate) fn rest(&self) -> Rest<Tokio> {
+        self.backend.rest()
     }
 }
 
@@ -105,18 +88,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Port for TokioPort<R, W> {
     }
 
     fn poll_refreshed(&mut self, cx: &mut Context<'_>) -> Poll<(AskId, Refreshed)> {
-        loop {
-            let Some(ended) = ready!(self.refreshes.poll_join_next_with_id(cx)) else {
-                return Poll::Pending;
-            };
-            let (task, answer) = match ended {
-                Ok(ended) => ended,
-                Err(failed) => (failed.id(), Err(denied("the refresh failed"))),
-            };
-            if let Some(id) = self.asks.remove(&task) {
-                return Poll::Ready((id, answer));
-            }
-        }
+        self.refreshes.poll(cx)
     }
 
     fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<Signal> {
@@ -153,19 +125,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Port for TokioPort<R, W> {
     }
 
     fn refresh_auth(&mut self, id: AskId, ask: RefreshAuth) {
-        let limit = ask.limit;
-        let answer = self.refresher.as_mut().map(|refresher| refresher(ask));
-        let task = self.refreshes.spawn(async move {
-            let Some(answer) = answer else {
-                return Err(denied("nobody gives tokens here"));
-            };
-            let late = |_| Err(denied("the refresh took too long"));
-            tokio::time::timeout(limit, answer).await.unwrap_or_else(late)
-        });
-        self.asks.insert(task.id(), id);
+        self.refreshes.ask(id, ask);
     }
-}
-
-fn denied(message: &str) -> RefreshDenied {
-    RefreshDenied { code: INTERNAL_ERROR, message: message.to_owned() }
 }

@@ -8,15 +8,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use understudy_core::driver::EXIT_FLUSH_LIMIT;
 use understudy_core::files::{Files, Keyring};
 use understudy_core::{Driver, ExitStatus, Machine, Now, Setup, Signal};
 use understudy_std::program::Programs;
-use understudy_std::{OsFiles, OsKeyring};
+use understudy_std::{OsFiles, OsKeyring, RecentLogs, Refresher};
 
 use crate::http::Http;
-use crate::port::{Refresher, TokioPort};
-use crate::recent_logs::RecentLogs;
+use crate::port::TokioPort;
 
 /// The two directions of a host's connection.
 #[derive(Debug)]
@@ -93,10 +91,11 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let (port, rest) = TokioPort::with_rest(streams, services);
+    let port = TokioPort::new(streams, services);
+    let rest = port.rest();
     let now = Now::new(Duration::ZERO, Timestamp::now());
     let machine = Machine::new(setup, understudy_std::seed()?, now);
     let status = Driver::new(machine, port).await;
-    rest.finished(EXIT_FLUSH_LIMIT).await;
+    rest.await;
     Ok(status)
 }

@@ -4,9 +4,7 @@
 
 mod signals;
 mod stdio;
-mod watchdog;
-mod worker;
 
 pub use signals::signals;
 pub use stdio::{HostInput, HostOutput};
-pub use watchdog::Watchdog;
+pub use understudy_std::Watchdog;

@@ -3,17 +3,14 @@
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
-use std::time::Duration;
 
-use rustix::process::{Pid, getppid};
 use tokio::signal::unix::{Signal as Unix, SignalKind, signal};
 use tokio::sync::mpsc;
 use understudy_core::Signal;
+use understudy_std::runtime::{Duty, Watched};
+use understudy_std::{PARENT_POLL, Parent, Watchdog};
 
-use super::watchdog::Watchdog;
-
-/// Where the kernel cannot tell of the parent's death, this is how often we look.
-const PARENT_POLL: Duration = Duration::from_secs(1);
+use crate::reactor::TokioFd;
 
 /// Signals that can wait: one to terminate, one for the parent.
 const WAITING_MAX: usize = 2;
@@ -44,13 +41,8 @@ pub fn signals(watchdog: &Watchdog) -> io::Result<mpsc::Receiver<Signal>> {
     });
     let watchdog = watchdog.clone();
     tokio::spawn(async move {
-        // Without one in our view (another pid namespace) there is nothing to watch.
-        let Some(parent) = getppid() else { return };
-        if death_of(parent).await.is_err() {
-            while getppid() == Some(parent) {
-                tokio::time::sleep(PARENT_POLL).await;
-            }
-        }
+        let Some(parent) = Parent::of_this_process() else { return };
+        death_of(parent).await;
         tracing::debug!("the process that started this one is gone");
         watchdog.arm();
         let _full = sender.try_send(Signal::ParentGone);
@@ -82,25 +74,15 @@ impl Arrivals {
     }
 }
 
-/// Waits for the end of the process `parent`. PDEATHSIG would tell of the end of the thread that
-/// started us instead, and hosts start us from threads that they then give back.
-#[cfg(target_os = "linux")]
-async fn death_of(parent: Pid) -> io::Result<()> {
-    use rustix::process::{PidfdFlags, pidfd_open};
-    use tokio::io::Interest;
-
-    use crate::reactor::watched;
-
-    let pidfd = pidfd_open(parent, PidfdFlags::empty())?;
-    let pidfd = watched(pidfd, Interest::READABLE)?;
-    // A parent that went before the descriptor was open could have left its number to another.
-    if getppid() == Some(parent) {
-        pidfd.readable().await?.retain_ready();
+async fn death_of(parent: Parent) {
+    let death = parent.death().and_then(|fd| TokioFd::new(fd, Duty::Read));
+    // One that went before the descriptor was open could have left its number to another.
+    if let Ok(mut death) = death
+        && parent.is_there()
+    {
+        poll_fn(|cx| death.poll_readable(cx)).await;
     }
-    Ok(())
-}
-
-#[cfg(not(target_os = "linux"))]
-async fn death_of(_: Pid) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+    while parent.is_there() {
+        tokio::time::sleep(PARENT_POLL).await;
+    }
 }

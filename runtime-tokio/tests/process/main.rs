@@ -1,5 +1,6 @@
 //! The server as a host meets it: a process with pipes, and a backend on the network.
 //!
+//! Both runtimes are tested with this file, each with the program that its `tests/subject` names.
 //! `UNDERSTUDY_TEST_SERVER` names another server's command line, for trying the tests on it.
 
 mod administration;
@@ -9,7 +10,6 @@ mod coding;
 mod commands;
 mod compacting;
 mod crash;
-mod demo;
 mod ending;
 mod external_tokens;
 mod handshake;
@@ -26,3 +26,7 @@ mod stores;
 mod tools;
 mod turn;
 mod two_servers;
+
+mod program {
+    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/subject/program.rs"));
+}

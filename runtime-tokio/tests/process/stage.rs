@@ -19,6 +19,7 @@ use understudy_tokio::demo::seen::{Request, Seen, Trouble};
 use understudy_tokio::demo::tokens::{self, Tokens};
 
 use crate::invariants;
+use crate::program::program;
 
 pub(crate) const REFRESH: &str = "account/chatgptAuthTokens/refresh";
 pub(crate) const LOGIN: &str = "account/login/start";
@@ -145,7 +146,7 @@ pub(crate) struct Stage {
 pub(crate) fn server() -> Vec<String> {
     match std::env::var("UNDERSTUDY_TEST_SERVER") {
         Ok(command) => command.split_whitespace().map(str::to_owned).collect(),
-        Err(_) => vec![env!("CARGO_BIN_EXE_understudy").to_owned(), "app-server".to_owned()],
+        Err(_) => vec![program().to_owned(), "app-server".to_owned()],
     }
 }
 

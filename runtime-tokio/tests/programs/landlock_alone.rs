@@ -9,6 +9,7 @@ use understudy_core::{ProcessExit, ProcessFailureKind};
 use understudy_std::program::Programs;
 use understudy_std::sandbox::has_own_mounts;
 
+use crate::program::program;
 use crate::sandbox::{Place, check_all_failed, here, roots, tries};
 use crate::stage::{TestPort, finish, port_with, shell, start, until};
 
@@ -20,7 +21,7 @@ fn helper_without_mounts(place: &Place) -> PathBuf {
         echo 0 >/proc/sys/user/max_user_namespaces
         exec setpriv --bounding-set=-all --inh-caps=-all /bin/bash -c \"
             exec -a understudy-sandbox {} $1\"' - $1\n",
-        env!("CARGO_BIN_EXE_understudy"),
+        program(),
     );
     fs::write(&helper, script).expect("written");
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).expect("changed");
@@ -52,7 +53,7 @@ const NEW_TREE: &str = "perl -e 'sysopen D, \".\", 0 or exit 0; my $b = \"x\" x 
 #[tokio::test]
 async fn it_is_told_apart_from_one_with_mounts() {
     let place = Place::new();
-    assert!(has_own_mounts(env!("CARGO_BIN_EXE_understudy").as_ref()));
+    assert!(has_own_mounts(program().as_ref()));
     assert!(!has_own_mounts(&helper_without_mounts(&place)));
 }
 

@@ -17,12 +17,13 @@ use understudy_core::{
 };
 use understudy_std::program::Programs;
 
+use crate::program::program;
 use crate::stage::{
     Run, TestPort, exists, finish, pids, port_with, request, runs, shell, start, until,
 };
 
 fn confined_port() -> TestPort {
-    port_with(Programs::with_helper(env!("CARGO_BIN_EXE_understudy")))
+    port_with(Programs::with_helper(program()))
 }
 
 /// A folder that is in no temporary one, with `work` and `outside` in it.

@@ -7,16 +7,16 @@ use std::path::Path;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::io::{Empty, Sink, empty, sink};
 use understudy_core::driver::Port;
 use understudy_core::{
     Call, CallId, ChildEnv, Outcome, OutputStream, ProcessExit, ProcessFailure, ProcessRequest,
     Stdio,
 };
 use understudy_std::program::Programs;
-use understudy_tokio::{Services, Streams, TokioPort};
 
-pub(crate) type TestPort = TokioPort<Empty, Sink>;
+use crate::subject::{Services, port_of};
+
+pub(crate) use crate::subject::TestPort;
 
 /// More than any of these programs takes on a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
@@ -26,8 +26,7 @@ pub(crate) fn port() -> TestPort {
 }
 
 pub(crate) fn port_with(programs: Programs) -> TestPort {
-    let services = Services { programs, ..Services::default() };
-    TokioPort::new(Streams { reader: empty(), writer: sink() }, services)
+    port_of(Services { programs, ..Services::default() })
 }
 
 pub(crate) fn request(argv: &[&str]) -> ProcessRequest {

@@ -4,23 +4,22 @@
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::pin::Pin;
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tokio::io::{Empty, Sink, empty, sink};
 use understudy_core::driver::Port;
 use understudy_core::files::{Access, FileJob};
 use understudy_core::{Call, CallId, Feed, Listen, Outcome, PageAnswer, VisitId};
-use understudy_tokio::{Services, Streams, TokioPort};
 
-type TestPort = TokioPort<Empty, Sink>;
+use crate::subject::{Services, TestPort, port_of};
 
 const CALL: CallId = CallId(1);
 const LIMIT: Duration = Duration::from_secs(5);
 
 fn port() -> TestPort {
-    TokioPort::new(Streams { reader: empty(), writer: sink() }, Services::default())
+    port_of(Services::default())
 }
 
 /// A port that was free a moment ago.
@@ -107,10 +106,14 @@ fn answer(port: &mut TestPort, visit: VisitId, body: &str) {
     port.feed(CALL, Feed::Answer(visit, page(body)));
 }
 
-/// Lets the connections' tasks run to their end.
-async fn joined<T: Send + 'static>(thread: JoinHandle<T>) -> T {
-    let join = tokio::task::spawn_blocking(move || thread.join().expect("the browser"));
-    join.await.expect("the browser")
+/// Polls the port until the browser has what it wants; it may not ask for more.
+async fn joined<T: Send + 'static>(port: &mut TestPort, thread: JoinHandle<T>) -> T {
+    let mut join = tokio::task::spawn_blocking(move || thread.join().expect("the browser"));
+    let joined = poll_fn(|cx| {
+        assert!(port.poll_outcome(cx).is_pending(), "nobody asked");
+        Pin::new(&mut join).poll(cx)
+    });
+    joined.await.expect("the browser")
 }
 
 #[tokio::test]
@@ -128,13 +131,13 @@ async fn visits_are_answered_in_any_order_and_the_connection_is_closed() {
     answer(&mut port, two, "second");
     let start = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 6\r\n\
                  connection: close\r\n\r\n";
-    assert_eq!(joined(second).await, format!("{start}second"));
+    assert_eq!(joined(&mut port, second).await, format!("{start}second"));
     answer(&mut port, three, "silent");
-    assert_eq!(joined(third).await, start);
+    assert_eq!(joined(&mut port, third).await, start);
     answer(&mut port, one, "first!");
     answer(&mut port, one, "again");
     answer(&mut port, VisitId(99), "nobody");
-    assert_eq!(joined(first).await, format!("{start}first!"));
+    assert_eq!(joined(&mut port, first).await, format!("{start}first!"));
 }
 
 #[tokio::test]
@@ -157,7 +160,7 @@ async fn what_is_no_request_is_answered_and_not_passed_on() {
     ] {
         let browser = browser(number, pieces);
         silence(&mut port, Duration::from_millis(60)).await;
-        let said = joined(browser).await;
+        let said = joined(&mut port, browser).await;
         assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{pieces:?}: {said}");
         assert!(said.contains("connection: close\r\n"), "{said}");
     }
@@ -177,7 +180,7 @@ async fn a_port_that_is_taken_is_said_so_and_a_cancelled_one_is_free_at_once() {
         port.cancel(CALL);
         port.start(CALL, Call::Listen(listen));
         assert_eq!(next(&mut port).await, (CALL, Said::Listening));
-        assert!(joined(browser).await.ends_with("fine"));
+        assert!(joined(&mut port, browser).await.ends_with("fine"));
     }
     port.cancel(CALL);
     drop(TcpListener::bind(("127.0.0.1", number)).expect("free"));
@@ -215,7 +218,7 @@ async fn connections_that_say_nothing_make_room() {
     let browser = browser(number, &["GET / HTTP/1.1\r\n\r\n"]);
     let (id, _) = visit(&mut port).await;
     answer(&mut port, id, "fine");
-    assert!(joined(browser).await.ends_with("fine"));
+    assert!(joined(&mut port, browser).await.ends_with("fine"));
     let mut first = silent.remove(0);
     assert!(!matches!(first.read(&mut [0]), Ok(1..)), "the oldest one was closed");
 }

@@ -6,25 +6,22 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
-use rustix::io::{Errno, ioctl_fionread, read, write};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::sync::oneshot;
-use tokio::time::{Sleep, sleep};
+use futures_channel::oneshot;
+use rustix::io::{ioctl_fionread, read, write};
 use understudy_core::{
     OutputStream, ProcessExit, ProcessFailure, ProcessFailureKind, ProcessRequest, limits,
 };
-use understudy_std::program::{Child, LeftBehind, Programs, Started, Streams};
 
-use crate::reactor::watched;
+use crate::program::{Child, LeftBehind, Programs, Started, Streams};
+use crate::runtime::{Alarm, Duty, Runtime, Watched};
 
 /// What a program has to tell.
 #[derive(Debug)]
-pub(crate) enum Told {
+pub(super) enum Told {
     /// So many bytes of the buffer that was polled with.
     Output(OutputStream, usize),
     /// It has ended, but for this.
@@ -35,27 +32,28 @@ pub(crate) enum Told {
 }
 
 /// A program that is started, runs, or has ended.
-pub(crate) struct Process {
-    stage: Stage,
+pub(super) struct Process<R: Runtime> {
+    stage: Stage<R>,
     /// Killed before it ran.
     is_killed: bool,
     /// For its terminal, when that takes it.
     input: VecDeque<u8>,
 }
 
-enum Stage {
+enum Stage<R: Runtime> {
     Starting(oneshot::Receiver<Result<Started, ProcessFailure>>),
-    Running(Box<Run>),
+    Running(Box<Run<R>>),
     Over,
 }
 
-struct Run {
+struct Run<R: Runtime> {
     /// None while it is being reaped, and after.
     child: Option<Child>,
-    ended: AsyncFd<OwnedFd>,
+    ended: R::Watched,
     /// Those that have not ended.
-    streams: Vec<Stream>,
+    streams: Vec<Stream<R::Watched>>,
     drain: Drain,
+    alarm: R::Alarm,
 }
 
 /// How much longer output is read.
@@ -63,21 +61,21 @@ enum Drain {
     /// The program runs.
     NotYet,
     /// It has ended; until then something else may still write.
-    Until(Pin<Box<Sleep>>),
+    Until(Instant),
     /// What was in the pipes when the time was over, and no more.
     Rest,
 }
 
-struct Stream {
+struct Stream<W> {
     from: OutputStream,
-    fd: AsyncFd<OwnedFd>,
+    fd: W,
     /// What is still read of it; no limit before [`Drain::Rest`].
     rest: Option<u64>,
 }
 
-impl Process {
-    /// Has the program started. Must be called on a tokio runtime with IO and time.
-    pub(crate) fn start(programs: &Programs, request: ProcessRequest) -> Self {
+impl<R: Runtime> Process<R> {
+    /// Has the program started. Must be called where the reactor is at hand.
+    pub(super) fn start(programs: &Programs, request: ProcessRequest) -> Self {
         let (sender, started) = oneshot::channel();
         programs.start(request, |answer| {
             // Nobody waits for a program that was cancelled: dropping it kills it.
@@ -87,7 +85,7 @@ impl Process {
     }
 
     /// Kills the program's whole group, now or as soon as there is one.
-    pub(crate) fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.is_killed = true;
         if let Stage::Running(run) = &self.stage
             && let Some(child) = &run.child
@@ -98,7 +96,7 @@ impl Process {
 
     /// Takes bytes for the program's terminal. What is beyond
     /// [`limits::PROCESS_INPUT_BYTES_MAX`] is dropped.
-    pub(crate) fn write(&mut self, bytes: &[u8]) {
+    pub(super) fn write(&mut self, bytes: &[u8]) {
         let room = limits::PROCESS_INPUT_BYTES_MAX.saturating_sub(self.input.len());
         if bytes.len() > room {
             tracing::debug!(dropped = bytes.len() - room, "a terminal takes no more");
@@ -107,7 +105,7 @@ impl Process {
     }
 
     /// The next that it has to tell; output is read into `buffer`. Not to be polled after the last.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Told> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Told> {
         if let Stage::Starting(started) = &mut self.stage {
             let started = match ready!(Pin::new(started).poll(cx)) {
                 Ok(Ok(started)) => Run::new(started).map_err(|error| {
@@ -138,39 +136,35 @@ impl Process {
     }
 }
 
-impl Run {
+impl<R: Runtime> Run<R> {
     fn new(started: Started) -> io::Result<Self> {
         let Started { child, streams, ended } = started;
-        let stream = |from, fd, interest| {
-            let fd = watched(fd, interest)?;
+        let stream = |from, fd, duty| {
+            let fd = R::Watched::new(fd, duty)?;
             Ok::<_, io::Error>(Stream { from, fd, rest: None })
         };
-        let readable = Interest::READABLE;
         let streams = match streams {
             Streams::Pipes { stdout, stderr } => vec![
-                stream(OutputStream::Stdout, stdout, readable)?,
-                stream(OutputStream::Stderr, stderr, readable)?,
+                stream(OutputStream::Stdout, stdout, Duty::Read)?,
+                stream(OutputStream::Stderr, stderr, Duty::Read)?,
             ],
-            Streams::Terminal(master) => {
-                vec![stream(OutputStream::Stdout, master, readable | Interest::WRITABLE)?]
-            }
+            Streams::Terminal(master) => vec![stream(OutputStream::Stdout, master, Duty::Both)?],
         };
-        let ended = watched(ended, readable)?;
-        Ok(Self { child: Some(child), ended, streams, drain: Drain::NotYet })
+        let ended = R::Watched::new(ended, Duty::Read)?;
+        let (drain, alarm) = (Drain::NotYet, R::Alarm::default());
+        Ok(Self { child: Some(child), ended, streams, drain, alarm })
     }
 
     /// Writes what the terminal takes. Only a terminal is ever writable.
-    fn poll_input(&self, cx: &mut Context<'_>, input: &mut VecDeque<u8>) {
-        let Some(stream) = self.streams.first() else { return input.clear() };
+    fn poll_input(&mut self, cx: &mut Context<'_>, input: &mut VecDeque<u8>) {
+        let Some(stream) = self.streams.first_mut() else { return input.clear() };
         while !input.is_empty() {
-            let Poll::Ready(Ok(mut ready)) = stream.fd.poll_write_ready(cx) else { return };
-            match write(stream.fd.get_ref(), input.as_slices().0) {
-                Ok(n) => drop(input.drain(..n)),
-                Err(Errno::INTR) => {}
-                // The reactor never forgets that the other side has closed.
-                Err(Errno::AGAIN) if !ready.ready().is_write_closed() => ready.clear_ready(),
+            let bytes = input.as_slices().0;
+            match stream.fd.poll_write(cx, |fd| Ok(write(fd, bytes)?)) {
+                Poll::Ready(Ok(n)) => drop(input.drain(..n)),
                 // Nobody reads it any more.
-                Err(_) => input.clear(),
+                Poll::Ready(Err(_)) => input.clear(),
+                Poll::Pending => return,
             }
         }
     }
@@ -208,26 +202,22 @@ impl Run {
     /// Notices the program's end, and the end of the time for what it may have left in the pipes.
     fn poll_end(&mut self, cx: &mut Context<'_>) {
         if let Drain::NotYet = self.drain
-            && let Poll::Ready(ended) = self.ended.poll_read_ready(cx)
+            && self.ended.poll_readable(cx).is_ready()
         {
-            // An error means that the reactor is gone, and with it the session.
-            if let Ok(mut ended) = ended {
-                ended.retain_ready();
-            }
-            self.drain = Drain::Until(Box::pin(sleep(limits::PROCESS_DRAIN)));
+            self.drain = Drain::Until(R::Alarm::now() + limits::PROCESS_DRAIN);
         }
-        if let Drain::Until(over) = &mut self.drain
-            && over.as_mut().poll(cx).is_ready()
+        if let Drain::Until(moment) = self.drain
+            && self.alarm.poll(cx, moment).is_ready()
         {
             for stream in &mut self.streams {
-                stream.rest = Some(ioctl_fionread(stream.fd.get_ref()).unwrap_or(0));
+                stream.rest = Some(ioctl_fionread(&stream.fd).unwrap_or(0));
             }
             self.drain = Drain::Rest;
         }
     }
 }
 
-impl Stream {
+impl<W: Watched> Stream<W> {
     /// Zero at the end.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<usize> {
         let rest = self.rest.map_or(usize::MAX, |rest| usize::try_from(rest).unwrap_or(usize::MAX));
@@ -235,20 +225,9 @@ impl Stream {
         let Some(space) = buffer.get_mut(..room).filter(|space| !space.is_empty()) else {
             return Poll::Ready(0);
         };
-        loop {
-            let Ok(mut ready) = ready!(self.fd.poll_read_ready(cx)) else {
-                return Poll::Ready(0);
-            };
-            match read(self.fd.get_ref(), &mut *space) {
-                Ok(n) => {
-                    self.rest = self.rest.map(|rest| rest.saturating_sub(n as u64));
-                    return Poll::Ready(n);
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) if !ready.ready().is_read_closed() => ready.clear_ready(),
-                // A terminal ends with EIO.
-                Err(_) => return Poll::Ready(0),
-            }
-        }
+        // A terminal ends with EIO.
+        let read = ready!(self.fd.poll_read(cx, |fd| Ok(read(fd, &mut *space)?))).unwrap_or(0);
+        self.rest = self.rest.map(|rest| rest.saturating_sub(read as u64));
+        Poll::Ready(read)
     }
 }

@@ -4,15 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
-use understudy_core::CallId;
 use understudy_core::files::{FileLock, Files};
+use understudy_core::{CallId, Outcome};
 
-use crate::backend::Answer;
+use super::Answers;
+use crate::runtime::Runtime;
 
 /// A lock that is waited for or held; dropping it lets go, now or as soon as it is had.
-pub(crate) struct Hold {
+pub(super) struct Hold {
     state: Arc<Mutex<State>>,
 }
 
@@ -24,15 +23,15 @@ enum State {
 
 impl Hold {
     /// Waits for the lock on a thread of its own, so that no file job waits behind it.
-    pub(crate) fn start(
+    pub(super) fn start<R: Runtime>(
         id: CallId,
         path: PathBuf,
         files: Arc<dyn Files>,
-        answers: mpsc::UnboundedSender<(CallId, Answer)>,
+        answers: Answers,
     ) -> Self {
         let state = Arc::new(Mutex::new(State::Wanted));
         let shared = Arc::clone(&state);
-        spawn_blocking(move || {
+        R::run_blocking(move || {
             let locked_now = catch_unwind(AssertUnwindSafe(|| files.lock(&path)));
             let answer = match locked_now {
                 Ok(Ok(lock)) => {
@@ -41,13 +40,13 @@ impl Hold {
                         State::Wanted => *state = State::Held { _lock: lock },
                         State::Held { .. } | State::Over => return,
                     }
-                    Answer::Held(Ok(()))
+                    Outcome::Held(Ok(()))
                 }
-                Ok(Err(error)) => Answer::Held(Err(error)),
-                Err(_) => Answer::Lost,
+                Ok(Err(error)) => Outcome::Held(Err(error)),
+                Err(_) => Outcome::Lost,
             };
             // Nobody listens when the session is over.
-            let _over = answers.send((id, answer));
+            let _over = answers.unbounded_send((id, answer));
         });
         Self { state }
     }

@@ -8,18 +8,17 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
-use understudy_core::CallId;
 use understudy_core::files::{Disk, FileJob, Files, Keyring};
+use understudy_core::{CallId, Outcome};
 
-use crate::backend::Answer;
+use super::Answers;
+use crate::runtime::Runtime;
 
 /// One session's queue of file jobs.
-pub(crate) struct Lane {
+pub(super) struct Lane {
     files: Arc<dyn Files>,
     keyring: Arc<dyn Keyring>,
-    answers: mpsc::UnboundedSender<(CallId, Answer)>,
+    answers: Answers,
     queue: Arc<Mutex<Queue>>,
 }
 
@@ -30,16 +29,12 @@ struct Queue {
 }
 
 impl Lane {
-    pub(crate) fn new(
-        files: Arc<dyn Files>,
-        keyring: Arc<dyn Keyring>,
-        answers: mpsc::UnboundedSender<(CallId, Answer)>,
-    ) -> Self {
+    pub(super) fn new(files: Arc<dyn Files>, keyring: Arc<dyn Keyring>, answers: Answers) -> Self {
         Self { files, keyring, answers, queue: Arc::default() }
     }
 
     /// Queues a job, and finds it a thread if none is at work.
-    pub(crate) fn start(&self, id: CallId, job: FileJob) {
+    pub(super) fn start<R: Runtime>(&self, id: CallId, job: FileJob) {
         let mut queue = lock(&self.queue);
         queue.jobs.push_back((id, job));
         if queue.running {
@@ -49,12 +44,12 @@ impl Lane {
         let (files, keyring) = (Arc::clone(&self.files), Arc::clone(&self.keyring));
         let answers = self.answers.clone();
         let shared = Arc::clone(&self.queue);
-        spawn_blocking(move || {
+        R::run_blocking(move || {
             while let Some((id, job)) = next(&shared) {
                 let disk = Disk { files: files.as_ref(), keyring: keyring.as_ref() };
                 let answer = run(job, disk);
                 // Nobody listens when the session is over; the jobs are done all the same.
-                let _over = answers.send((id, answer));
+                let _over = answers.unbounded_send((id, answer));
             }
         });
     }
@@ -74,9 +69,9 @@ fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
 }
 
 /// Runs one job. One that panics, which is our mistake, fails like any other call.
-fn run(job: FileJob, disk: Disk<'_>) -> Answer {
+fn run(job: FileJob, disk: Disk<'_>) -> Outcome<'static> {
     match catch_unwind(AssertUnwindSafe(|| job.run(disk))) {
-        Ok(answer) => Answer::Files(Box::new(answer)),
-        Err(_) => Answer::Lost,
+        Ok(answer) => Outcome::Files(Box::new(answer)),
+        Err(_) => Outcome::Lost,
     }
 }

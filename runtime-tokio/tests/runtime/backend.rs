@@ -10,7 +10,6 @@ use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tokio::io::{Empty, Sink, empty, sink};
 use understudy_core::driver::Port;
 use understudy_core::files::{
     Access, Entry, FileAnswer, FileError, FileJob, FileLock, Files, Stat,
@@ -19,14 +18,12 @@ use understudy_core::{
     AskId, Call, CallId, FreshTokens, HeaderText, HttpFailureKind, HttpRequest, Method, Outcome,
     RefreshAuth, Secret,
 };
-use understudy_std::OsFiles;
-use understudy_tokio::{Refresher, Services, Streams, TokioPort};
+use understudy_std::{OsFiles, Refresher};
 
-type TestPort = TokioPort<Empty, Sink>;
+use crate::subject::{Services, TestPort, port_of};
 
 fn port(files: impl Files + 'static, refresher: Option<Refresher>) -> TestPort {
-    let services = Services { files: Arc::new(files), refresher, ..Services::default() };
-    TokioPort::new(Streams { reader: empty(), writer: sink() }, services)
+    port_of(Services { files: Arc::new(files), refresher, ..Services::default() })
 }
 
 fn plain() -> TestPort {
@@ -46,7 +43,7 @@ fn request(url: String) -> HttpRequest {
 
 /// What an outcome says, without what it borrows.
 #[derive(Debug, PartialEq)]
-enum Said {
+pub(crate) enum Said {
     Head(u16, Option<String>),
     Bytes(Vec<u8>),
     End,
@@ -55,7 +52,7 @@ enum Said {
     Lost,
 }
 
-async fn next(port: &mut TestPort) -> (CallId, Said) {
+pub(crate) async fn next(port: &mut TestPort) -> (CallId, Said) {
     let said = poll_fn(|cx| {
         port.poll_outcome(cx).map(|(id, outcome)| {
             let said = match outcome {
@@ -182,6 +179,50 @@ async fn limits_end_a_call() {
 }
 
 #[tokio::test]
+async fn a_limit_that_passes_while_nobody_polls_loses_no_answer() {
+    let limit = Some(Duration::from_millis(200));
+    let whole = |mut stream: TcpStream| {
+        read_request(&mut stream, "one,two");
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").expect("sent");
+    };
+    let silent = |mut stream: TcpStream| {
+        read_request(&mut stream, "one,two");
+        thread::sleep(Duration::from_millis(2500));
+    };
+    let (url, _whole) = server(whole);
+    let mut port = plain();
+    let started = |port: &mut TestPort, id, url| {
+        let limited = HttpRequest { head_limit: limit, total_limit: limit, ..request(url) };
+        port.start(CallId(id), Call::Http(limited));
+    };
+    started(&mut port, 1, url);
+    assert!(is_silent(&mut port).await);
+    // The host does not read for a while.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(next(&mut port).await.1, Said::Head(200, None));
+    assert_eq!(next(&mut port).await.1, Said::Bytes(b"hello".into()));
+    assert_eq!(next(&mut port).await.1, Said::End);
+
+    let (url, _silent) = server(silent);
+    started(&mut port, 2, url);
+    assert!(is_silent(&mut port).await);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let timeout = Said::Failed(HttpFailureKind::Timeout, "operation timed out".into());
+    assert_eq!(next(&mut port).await.1, timeout);
+}
+
+/// Nothing is there to be polled now.
+async fn is_silent(port: &mut TestPort) -> bool {
+    poll_fn(|cx| Poll::Ready(port.poll_outcome(cx).is_pending())).await
+}
+
+#[test]
+fn a_session_may_run_on_any_thread() {
+    fn may_go_to_another_thread(_: impl Send) {}
+    may_go_to_another_thread(plain());
+}
+
+#[tokio::test]
 async fn a_stream_that_nobody_polls_is_not_read() {
     let (url, server) = server(|mut stream| {
         read_request(&mut stream, "one,two");
@@ -212,8 +253,7 @@ async fn a_cancelled_call_is_silent_and_its_connection_closed() {
     port.cancel(CallId(1));
     port.cancel(CallId(1));
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let nothing = poll_fn(|cx| Poll::Ready(port.poll_outcome(cx).is_pending())).await;
-    assert!(nothing, "an answer after the cancel");
+    assert!(is_silent(&mut port).await, "an answer after the cancel");
     assert_eq!(server.join().expect("the server"), 0);
 }
 

@@ -5,28 +5,28 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc as blocking;
+use std::pin::Pin;
+use std::sync::mpsc;
 use std::task::{Context, Poll, ready};
 use std::thread;
 
+use futures_channel::oneshot;
 use rustix::io::{Errno, read, retry_on_intr, write};
-use tokio::io::ReadBuf;
-use tokio::sync::mpsc;
+
+use crate::runtime::Duty;
 
 /// Most bytes that one turn of the thread moves.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// What the thread does with a buffer.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Duty {
-    Read,
-    Write,
-}
+/// A buffer, and where it goes when the thread is done with it.
+type Work = (Vec<u8>, oneshot::Sender<Done>);
+type Done = (Vec<u8>, io::Result<usize>);
 
 #[derive(Debug)]
 pub(super) struct Worker {
-    to_thread: blocking::Sender<Vec<u8>>,
-    from_thread: mpsc::Receiver<(Vec<u8>, io::Result<usize>)>,
+    to_thread: mpsc::Sender<Work>,
+    /// There while the thread is at work.
+    from_thread: Option<oneshot::Receiver<Done>>,
     /// Here while the thread has nothing to do.
     idle: Option<Vec<u8>>,
     /// What was read and not yet handed on: the bytes of `idle` from here to there.
@@ -36,18 +36,17 @@ pub(super) struct Worker {
 impl Worker {
     /// A thread for `fd`, idle.
     pub(super) fn new(fd: OwnedFd, duty: Duty) -> io::Result<Self> {
-        let (to_thread, work) = blocking::channel();
-        let (done, from_thread) = mpsc::channel(1);
+        let (to_thread, work) = mpsc::channel();
         let name = format!("host-{duty:?}").to_lowercase();
-        thread::Builder::new().name(name).spawn(move || run(&fd, duty, &work, &done))?;
-        Ok(Self { to_thread, from_thread, idle: Some(Vec::new()), left: 0..0 })
+        thread::Builder::new().name(name).spawn(move || run(&fd, duty, &work))?;
+        Ok(Self { to_thread, from_thread: None, idle: Some(Vec::new()), left: 0..0 })
     }
 
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         if self.left.is_empty() {
             if let Some(mut chunk) = self.idle.take() {
                 chunk.resize(CHUNK_BYTES, 0);
@@ -56,13 +55,15 @@ impl Worker {
             let n = ready!(self.poll_done(cx))?;
             self.left = 0..n;
         }
-        let n = self.left.len().min(buffer.remaining());
+        let n = self.left.len().min(buffer.len());
         let from = self.left.start;
-        if let Some(bytes) = self.idle.as_ref().and_then(|chunk| chunk.get(from..from + n)) {
-            buffer.put_slice(bytes);
-            self.left.start += n;
-        }
-        Poll::Ready(Ok(()))
+        let bytes = self.idle.as_ref().and_then(|chunk| chunk.get(from..from + n));
+        let (Some(bytes), Some(space)) = (bytes, buffer.get_mut(..n)) else {
+            return Poll::Ready(Ok(0));
+        };
+        space.copy_from_slice(bytes);
+        self.left.start += n;
+        Poll::Ready(Ok(n))
     }
 
     /// Ready when the thread has written, so that what counts as written has left the process.
@@ -79,33 +80,37 @@ impl Worker {
         self.poll_done(cx)
     }
 
-    fn ask(&self, chunk: Vec<u8>) -> io::Result<()> {
-        self.to_thread.send(chunk).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    fn ask(&mut self, chunk: Vec<u8>) -> io::Result<()> {
+        let (done, from_thread) = oneshot::channel();
+        self.to_thread.send((chunk, done)).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        self.from_thread = Some(from_thread);
+        Ok(())
     }
 
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Some((chunk, result)) = ready!(self.from_thread.poll_recv(cx)) else {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        };
+        let Some(from_thread) = &mut self.from_thread else { return broken() };
+        let done = ready!(Pin::new(from_thread).poll(cx));
+        self.from_thread = None;
+        let Ok((chunk, result)) = done else { return broken() };
         self.idle = Some(chunk);
         Poll::Ready(result)
     }
 }
 
-fn run(
-    fd: &OwnedFd,
-    duty: Duty,
-    work: &blocking::Receiver<Vec<u8>>,
-    done: &mpsc::Sender<(Vec<u8>, io::Result<usize>)>,
-) {
-    while let Ok(mut chunk) = work.recv() {
+/// The thread is gone.
+fn broken() -> Poll<io::Result<usize>> {
+    Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+}
+
+fn run(fd: &OwnedFd, duty: Duty, work: &mpsc::Receiver<Work>) {
+    while let Ok((mut chunk, done)) = work.recv() {
         let result = match duty {
             Duty::Read => retry_on_intr(|| read(fd, chunk.as_mut_slice())),
-            Duty::Write => retry_on_intr(|| write(fd, &chunk)),
+            Duty::Write | Duty::Both => retry_on_intr(|| write(fd, &chunk)),
         };
         // A terminal whose user turned non-blocking mode on is as good as gone.
         let result = result.map_err(|errno: Errno| errno.into());
-        if done.blocking_send((chunk, result)).is_err() {
+        if done.send((chunk, result)).is_err() {
             return;
         }
     }

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
+use crate::program::program;
+
 /// The watchdog's two seconds and some for a loaded machine.
 const END: Duration = Duration::from_millis(3500);
 
 fn understudy(home: &tempfile::TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
+    let mut command = Command::new(program());
     command.env("CODEX_HOME", home.path()).env_remove("RUST_LOG");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -110,7 +112,7 @@ fn the_death_of_the_parent_is_the_end() {
     let (input, mut held) = std::io::pipe().expect("a pipe");
     let script = "exec 3<&0; \"$0\" app-server <&3 >/dev/null & echo $!; sleep 0.3";
     let output = Command::new("sh")
-        .args(["-c", script, env!("CARGO_BIN_EXE_understudy")])
+        .args(["-c", script, program()])
         .env("CODEX_HOME", home.path())
         .stdin(input)
         .output()
@@ -134,7 +136,7 @@ fn is_zombie(pid: Pid) -> bool {
 #[test]
 fn a_host_that_ignores_the_end_of_its_children_hears_of_the_end_of_commands() {
     let home = home();
-    let line = format!("trap '' CHLD; exec {} app-server", env!("CARGO_BIN_EXE_understudy"));
+    let line = format!("trap '' CHLD; exec {} app-server", program());
     let mut command = Command::new("/bin/sh");
     command.args(["-c", &line]).env("CODEX_HOME", home.path());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("started");

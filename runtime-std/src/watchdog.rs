@@ -5,7 +5,7 @@ use std::sync::{Arc, Once};
 use std::thread;
 use std::time::Duration;
 
-use understudy_std::program::Programs;
+use crate::program::Programs;
 
 /// From the end of input, or a signal, to the end of the process; more than the machine's own
 /// grace and the driver's last flush together.
@@ -28,7 +28,7 @@ impl Watchdog {
     }
 
     /// Ends the process, and with it the programs that it started.
-    pub(super) fn exit(&self, status: i32) -> ! {
+    pub fn exit(&self, status: i32) -> ! {
         self.programs.kill_all();
         process::exit(status)
     }
@@ -48,9 +48,8 @@ impl Watchdog {
         });
     }
 
-    /// One that never bites, for tests of what arms it.
-    #[cfg(test)]
-    pub(super) fn tame() -> Self {
+    /// One that never bites, for a program that has more to do than to serve one host.
+    pub fn tame() -> Self {
         let tame = Self::new(Programs::new());
         tame.once.call_once(|| {});
         tame
