@@ -24,6 +24,7 @@ pub struct AskId(pub i64);
 
 /// One thing to do. Carried out in order; drained to `None` before the next input.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub enum Effect {
     /// Bytes for the host lie in [`Machine::pending_output`](crate::Machine::pending_output).
     Send,
@@ -67,6 +68,7 @@ pub struct RefreshAuth {
 
 /// Work for a backend. It moves bytes; what to send where, when and how often is decided here.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub enum Call {
     /// One HTTP exchange.
     Http(HttpRequest),
@@ -105,6 +107,7 @@ pub struct Listen {
 
 /// What [`Effect::Feed`] hands to a call.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub enum Feed {
     /// The answer to a request of the browser; the connection is closed after it.
     Answer(VisitId, PageAnswer),
@@ -130,6 +133,7 @@ pub struct PageAnswer {
 }
 
 /// One HTTP request. No redirects are followed and nothing is retried by the backend.
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub struct HttpRequest {
     /// `GET` or `POST`.
     pub method: Method,

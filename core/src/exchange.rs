@@ -7,6 +7,7 @@ use crate::owner::CallOwner;
 
 /// An exchange that runs.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Exchange {
     call: CallId,
     head: Option<HttpHead>,
@@ -19,6 +20,7 @@ pub(crate) type Reply = Result<Response, HttpFailure>;
 
 /// A whole response.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Response {
     pub(crate) head: HttpHead,
     pub(crate) body: Vec<u8>,

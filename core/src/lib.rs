@@ -111,7 +111,7 @@ pub use input::{
 };
 pub use machine::Machine;
 #[cfg(feature = "sim")]
-pub use machine::OpenWork;
+pub use machine::{OpenWork, State};
 pub use process::{
     ChildEnv, Confinement, OutputStream, ProcessExit, ProcessFailure, ProcessFailureKind,
     ProcessRequest, Stdio,

@@ -23,6 +23,7 @@ use crate::wire::reply::Output;
 
 /// What was said of a thread before anybody listened.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Unheard {
     lines: Vec<u8>,
     is_full: bool,
@@ -46,6 +47,7 @@ impl Unheard {
 
 /// Everything that leaves the machine goes through here.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Outside {
     pub(crate) now: Now,
     pub(crate) rng: Rng,
@@ -301,6 +303,15 @@ impl Outside {
         while let Some((id, limit)) = self.asks.next_written(self.output.written()) {
             self.start_ask_timer(id, limit);
         }
+    }
+
+    /// What is open, and what waits for the host; for [`Machine::state`](crate::Machine::state).
+    #[cfg(feature = "sim")]
+    pub(crate) fn state(&self) -> impl std::fmt::Debug + '_ {
+        let Self { requests, asks, opt_outs, unheard, calls, timers, .. } = self;
+        let pending = String::from_utf8_lossy(self.output.pending());
+        let flags = (self.send_said, self.was_backed_up, self.effects.len());
+        (pending, requests, asks.state(), opt_outs, unheard, calls, timers, flags)
     }
 
     /// How many questions, calls and timers are open; for tests of "nothing is left".

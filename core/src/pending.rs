@@ -15,6 +15,7 @@ use crate::wire::methods;
 /// The duty to answer one request.
 #[derive(Debug)]
 #[must_use = "every request gets exactly one reply"]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Ticket {
     id: RequestId,
     /// Lasts until the reply.
@@ -30,6 +31,7 @@ impl Ticket {
 
 /// The host's requests that were read and not answered.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Requests {
     open: usize,
 }
@@ -65,6 +67,7 @@ pub(crate) enum AskOwner {
 
 /// One question that has no answer yet.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Ask {
     owner: AskOwner,
     /// Time for the answer, counted from when the question was written (auth.md §13.1 I25).
@@ -74,6 +77,7 @@ struct Ask {
 
 /// Questions to the host.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Asks {
     next: i64,
     open: BTreeMap<AskId, Ask>,
@@ -119,6 +123,13 @@ impl Asks {
     /// never was: the answer is late, a duplicate, or nobody's.
     pub(crate) fn close(&mut self, id: AskId) -> Option<(AskOwner, Option<TimerId>)> {
         self.open.remove(&id).map(|ask| (ask.owner, ask.timer))
+    }
+
+    /// What is open, without its place in the output.
+    #[cfg(feature = "sim")]
+    pub(crate) fn state(&self) -> impl std::fmt::Debug + '_ {
+        let unwritten: Vec<AskId> = self.unwritten.iter().map(|(_, id)| *id).collect();
+        (&self.open, unwritten)
     }
 
     #[cfg(feature = "sim")]

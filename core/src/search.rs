@@ -28,6 +28,7 @@ pub struct SearchRequest {
 
 /// A search of the host.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Search {
     ticket: Ticket,
     token: Option<String>,
@@ -35,6 +36,7 @@ struct Search {
 
 /// The searches that are not answered.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Searches {
     running: BTreeMap<CallId, Search>,
     waiting: VecDeque<(Search, SearchRequest)>,

@@ -10,6 +10,7 @@ use crate::wire::v2::initialize::InitializeParams;
 
 /// How far the connection is.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 enum Stage {
     /// Nothing but `initialize` is served.
     Fresh,
@@ -19,6 +20,7 @@ enum Stage {
 
 /// The host on the other end.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Session {
     stage: Stage,
     /// Who this server speaks for (auth.md §10.3).
@@ -72,6 +74,7 @@ impl Session {
 
 /// Notifications that the host does not want (protocol.md §9 G5).
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct OptOuts {
     names: BTreeSet<String>,
     /// Beginnings of names, given with a trailing `*`.

@@ -2,8 +2,11 @@
 //!
 //! * [`choose`]: where choices come from: a seed, a fuzzer's bytes, or every combination.
 //! * [`world`]: one machine, with clock, files, timers, calls and a host that are all scripted.
+//! * `testkit` (feature `testkit`): the world for tests of a host's own code.
 //! * [`auth`]: what is known of credentials: a reference model, steps, and named invariants.
 
 pub mod auth;
 pub mod choose;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 pub mod world;

@@ -16,7 +16,7 @@ fn wanted() -> Option<usize> {
 }
 
 fn check(setting: Setting, start: Start, depth: usize) {
-    match explore(&setting, start, depth) {
+    match explore(&setting, start, depth, 1, |_, _| {}) {
         Err(failure) => panic!("{}", failure.minimised()),
         Ok(explored) => println!(
             "{start:?}, depth {depth}: {} scripts, {} states, {} of them at the edge",
@@ -27,7 +27,7 @@ fn check(setting: Setting, start: Start, depth: usize) {
 
 /// No retries of its own that would only make more states.
 fn plain() -> Setting {
-    Setting { request_retries: 0, stream_retries: 0, ..Setting::default() }
+    Setting { request_retries: 0, stream_retries: 0, numbers_only: true, ..Setting::default() }
 }
 
 fn stored() -> Setting {

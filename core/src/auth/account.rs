@@ -38,6 +38,7 @@ pub(crate) enum Dialect {
 
 /// A request about the account, decoded.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) enum AccountRequest {
     LoginApiKey { key: Secret, dialect: Dialect },
     LoginChatGpt { dialect: Dialect },
@@ -53,6 +54,7 @@ pub(crate) enum AccountRequest {
 
 /// What the store is doing, and what is answered when it is done.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) enum Storing {
     ApiKey {
         ticket: Ticket,

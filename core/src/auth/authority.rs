@@ -33,6 +33,7 @@ pub(crate) struct Authority {
 
 /// Tokens as the authority gives them after a login.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Tokens {
     pub(super) id_token: Secret,
     pub(super) access_token: Secret,
@@ -52,6 +53,7 @@ pub(super) struct FreshManaged {
 
 /// The secrets of one browser login.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Proof {
     pub(super) verifier: Secret,
     pub(super) state: Secret,

@@ -38,6 +38,7 @@ use crate::wire::v2::account::{AccountLoginCompletedNotification, LoginAccountRe
 
 /// A login under way.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Login {
     id: Uuid,
     dialect: Dialect,
@@ -54,6 +55,7 @@ pub(super) struct Login {
 
 /// How far a login is.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 enum Stage {
     /// The port is asked for; the request is not answered yet.
     Binding { ticket: Ticket, failures: u32, ousting: Option<Exchange> },
@@ -73,6 +75,7 @@ enum Stage {
 
 /// A device login's code.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Device {
     id: Secret,
     user_code: String,
@@ -81,6 +84,7 @@ struct Device {
 
 /// The one completion of a login that was accepted.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Completion {
     id: Uuid,
     dialect: Dialect,

@@ -29,6 +29,7 @@ const SIGNED_OUT_ELSEWHERE: &str = "Your access token could not be refreshed bec
 
 /// A refresh with the token authority that runs.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct ManagedRefresh {
     /// The tokens that are refreshed.
     origin: Managed,
@@ -41,6 +42,7 @@ pub(super) struct ManagedRefresh {
 
 /// How far it is.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 enum Step {
     Locking,
     /// The store is read, to see whether somebody else was faster.

@@ -120,6 +120,7 @@ pub(crate) struct AuthPolicy {
 
 /// The credential room.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Auth {
     credential: Credential,
     generation: Generation,

@@ -23,6 +23,7 @@ use crate::wire::v2::account::{ChatgptAuthTokensRefreshParams, ChatgptAuthTokens
 
 /// The refresh that runs.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Refreshing {
     pub(super) generation: Generation,
     pub(super) way: Way,
@@ -43,6 +44,7 @@ impl Refreshing {
 
 /// How a refresh is done.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) enum Way {
     /// The host is asked.
     Host(AskId),
@@ -72,6 +74,7 @@ pub(crate) enum AfterUnauthorized {
 
 /// A refresh that was refused for good, for the generation it was refused to.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Dead {
     generation: Generation,
     cause: String,

@@ -33,6 +33,7 @@ const SERVICE: &str = "Codex Auth";
 
 /// One job on the store.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub struct StoreJob {
     pub(super) place: Place,
     pub(super) work: StoreWork,
@@ -48,6 +49,7 @@ pub(crate) struct Place {
 
 /// What to do with the record.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) enum StoreWork {
     Save(NewRecord),
     /// Puts refreshed tokens into the record they belong to, and only there (auth.md §12 G6, G7).

@@ -54,6 +54,7 @@ const TOLD: &[(&str, &str)] =
 
 /// The work that is under way.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct GitDiff {
     env: ChildEnv,
     /// The folder that was asked about, then the top of its working tree.
@@ -66,6 +67,7 @@ pub(super) struct GitDiff {
 
 /// What runs.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 enum Step {
     /// Where the working tree begins, and which commit is current.
     Place,

@@ -34,6 +34,7 @@ pub(crate) struct CommandId(u64);
 
 /// The requests that have no reply.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Commands {
     next: u64,
     running: BTreeMap<CommandId, Running>,
@@ -41,6 +42,7 @@ pub(crate) struct Commands {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Request {
     ticket: Ticket,
     work: Work,
@@ -48,6 +50,7 @@ struct Request {
 
 /// What a request is for.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 enum Work {
     Exec,
     GitDiff {
@@ -58,6 +61,7 @@ enum Work {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Running {
     request: Request,
     run: Run,

@@ -20,6 +20,7 @@ use crate::wire::v2::common::{NotAbsolute, ReasoningEffort};
 use crate::wire::v2::config::{ConfigWriteResponse, OverriddenMetadata, WriteStatus};
 
 /// What a client wants written. Does not show its values.
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Changes {
     /// The dotted key, its value and whether tables are merged; one after another.
     pub(crate) edits: Vec<(String, Json, bool)>,

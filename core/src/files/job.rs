@@ -16,6 +16,7 @@ use crate::tools::{
 
 /// One job on files. Data: made by core, run by a backend with [`FileJob::run`].
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub enum FileJob {
     /// Reads what the machine starts with.
     Startup(Box<StartupJob>),

@@ -72,6 +72,14 @@ impl MemoryFiles {
         self
     }
 
+    /// Other files with the same in them: no faults, and nothing is locked.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let State { nodes, changes, .. } = &*self.state();
+        let state = State { nodes: nodes.clone(), changes: *changes, ..State::default() };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
     /// Writes a file, in folders that are made as needed. No fault hinders it.
     pub fn put(&self, path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
         self.state().write(path.as_ref().to_owned(), text.as_ref().to_owned(), Access::Shared);

@@ -20,6 +20,7 @@ use crate::wire::v2::apps::{AppInfo, AppsListParams, AppsListResponse};
 
 /// A host that waits for the apps.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct AppsErrand {
     ticket: Ticket,
     params: AppsListParams,
@@ -34,6 +35,7 @@ pub(super) struct AppsErrand {
 
 /// A page of the directory.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 enum Part {
     Everybody(Option<String>),
     Workspace,

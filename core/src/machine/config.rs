@@ -28,12 +28,14 @@ use crate::wire::v2::mcp::{ListMcpServerStatusParams, ListMcpServerStatusRespons
 use crate::wire::v2::skills::{SkillsConfigWriteResponse, SkillsListResponse};
 
 /// Reads the configuration for a client, or changes it. `Debug` does not show to what.
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub struct ConfigJob {
     ask: ConfigAsk,
     question: Question,
 }
 
 /// What a client wants of the configuration.
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) enum Question {
     Read {
         with_layers: bool,

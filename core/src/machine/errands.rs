@@ -16,6 +16,7 @@ use crate::owner::CallOwner;
 
 /// One request on its way.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Errand {
     what: What,
     /// None while tokens are waited for.
@@ -30,6 +31,7 @@ pub(super) struct Errand {
 
 /// What a request is for.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) enum What {
     Models(ModelsErrand),
     Usage(UsageErrand),

@@ -17,6 +17,7 @@ use crate::wire::v2::feedback::{FeedbackUploadParams, FeedbackUploadResponse};
 
 /// Feedback on its way.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Feedback {
     ticket: Ticket,
     /// Names the report.
@@ -25,6 +26,7 @@ pub(super) struct Feedback {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 enum Stage {
     /// The last lines of the log are asked for.
     Logs(FeedbackUploadParams),

@@ -18,12 +18,16 @@ mod rest;
 mod search;
 mod skills;
 pub(crate) mod startup;
+#[cfg(feature = "sim")]
+mod state;
 mod threads;
 mod turns;
 mod usage;
 
 pub use config::{ConfigFound, ConfigJob};
 pub use startup::{StartupFound, StartupJob};
+#[cfg(feature = "sim")]
+pub use state::State;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,6 +64,7 @@ use feedback::Feedback;
 use threads::Asked;
 
 /// The whole server for one host. See the crate's documentation for the loop around it.
+#[cfg_attr(feature = "sim", derive(Clone))]
 #[derive(Debug)]
 pub struct Machine {
     setup: Setup,
@@ -113,6 +118,7 @@ pub struct OpenWork {
 
 /// Input that waits for start-up.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Held {
     bytes: Vec<u8>,
     eof: bool,
@@ -212,6 +218,12 @@ impl Machine {
     pub fn open_work(&self) -> OpenWork {
         let (asks, calls, timers) = self.out.open_work();
         OpenWork { requests: self.out.open_requests(), asks, calls, timers }
+    }
+
+    /// What may decide how it behaves from now on, for a search through its states.
+    #[cfg(feature = "sim")]
+    pub fn state(&self) -> State<'_> {
+        State(self)
     }
 
     // --- input ---

@@ -23,6 +23,7 @@ use crate::wire::v2::model::{
 
 /// A model list on its way.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct ModelsErrand;
 
 impl Machine {

@@ -17,6 +17,7 @@ use crate::setup::Setup;
 
 /// Reads everything that the machine starts with.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub struct StartupJob {
     ask: ConfigAsk,
 }

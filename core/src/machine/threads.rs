@@ -27,6 +27,7 @@ use crate::wire::v2::turn::Turn;
 
 /// Why a question about stored threads was asked, and who wants the answer.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) enum Asked {
     List(Ticket),
     Read {

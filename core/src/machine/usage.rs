@@ -19,6 +19,7 @@ use crate::wire::v2::account::{
 
 /// A host that waits for the account's usage.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct UsageErrand {
     ticket: Ticket,
     url: String,

@@ -21,6 +21,7 @@ pub(crate) struct EventTooLong {
 
 /// Cuts a stream into events; lives as long as the response.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct SseParser {
     /// The beginning of a line whose end is not here yet.
     line: Vec<u8>,

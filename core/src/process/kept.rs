@@ -2,6 +2,7 @@
 
 /// The beginning of what a program says. What comes after the bound is dropped (engine.md §3.3).
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Kept {
     bytes: Vec<u8>,
     bytes_max: usize,

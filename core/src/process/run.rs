@@ -11,6 +11,7 @@ use crate::owner::{CallOwner, TimerOwner};
 
 /// A program to run in one go.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Job {
     /// The program.
     pub(crate) request: ProcessRequest,
@@ -22,6 +23,7 @@ pub(crate) struct Job {
 
 /// A program that runs.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Run {
     call: CallId,
     timer: TimerId,

@@ -69,6 +69,7 @@ fn truncation(model: &ModelRecord) -> TruncationPolicy {
 
 /// One thread's conversation with the model.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Conversation {
     pub(crate) id: ThreadId,
     pub(crate) id_text: Arc<str>,
@@ -119,6 +120,18 @@ pub(crate) struct Conversation {
     counts_reasoning: bool,
     /// What is put by while a reviewer works here.
     aside: Option<Box<Aside>>,
+}
+
+#[cfg(feature = "sim")]
+impl Conversation {
+    /// Who listens and what is being done, without what the model is told.
+    pub(crate) fn state(&self) -> impl std::fmt::Debug + '_ {
+        let Self { id, audience, approvals, sessions, shelved, is_context_due, recorder, .. } =
+            self;
+        let recorder = recorder.as_ref().map(Recorder::state);
+        let aside = self.aside.is_some();
+        (id, audience, approvals, sessions, shelved.is_some(), is_context_due, recorder, aside)
+    }
 }
 
 impl Settings {

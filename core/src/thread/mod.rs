@@ -54,6 +54,7 @@ pub(crate) type Threads = BTreeMap<ThreadId, Box<Thread>>;
 
 /// A thread that is open.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Thread {
     pub(crate) conversation: Conversation,
     pub(crate) turn: Option<Turn>,
@@ -75,6 +76,7 @@ pub(crate) struct Thread {
 
 /// What waits for a thread that is ending a turn, or has to read its history back.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) enum Start {
     /// Input; older clients have their reply already.
     Input(Option<Ticket>, Box<TurnStartParams>),
@@ -115,6 +117,14 @@ impl Thread {
             used: Duration::ZERO,
             starts: VecDeque::new(),
         }
+    }
+
+    /// What it is doing, without what the model is told and what lists show.
+    #[cfg(feature = "sim")]
+    pub(crate) fn state(&self) -> impl std::fmt::Debug + '_ {
+        let Self { turn, is_rolling_back, is_loading, starts, .. } = self;
+        let turn = turn.as_ref().map(Turn::state);
+        (self.conversation.state(), turn, is_rolling_back, is_loading, starts)
     }
 
     /// Whether one more request may wait for the thread, or for its turn.

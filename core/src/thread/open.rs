@@ -75,6 +75,7 @@ pub(crate) enum OpenDialect {
 
 /// A thread on its way.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Opening {
     pub(crate) ticket: Ticket,
     pub(crate) kind: OpenKind,
@@ -90,6 +91,7 @@ pub(crate) struct Opening {
 
 /// What a thread on its way waits for.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) enum OpenStage {
     /// The file and the configuration.
     Setting,
@@ -101,6 +103,7 @@ pub(crate) enum OpenStage {
 
 /// A conversation whose history is being read.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Made {
     conversation: Conversation,
     git: Option<GitFacts>,
@@ -125,6 +128,7 @@ pub(crate) struct Wishes {
 
 /// Finds a thread's file and reads what the thread needs to know.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub struct ThreadSettingJob {
     home: PathBuf,
     /// The server's own folder, for what names none.
@@ -449,6 +453,7 @@ fn new_meta(
 
 /// Copies what a thread was forked from behind the new file's own first line (engine.md §8.6).
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub struct ForkJob {
     from: PathBuf,
     to: PathBuf,

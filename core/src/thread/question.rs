@@ -16,6 +16,7 @@ use crate::wire::v2::turn::Turn;
 
 /// One question.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub enum Question {
     /// A page of threads.
     List(ThreadListJob),
@@ -50,6 +51,7 @@ pub enum Answer {
 
 /// Reads one stored thread without opening it.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub struct ReadJob {
     /// The state folder.
     pub home: PathBuf,

@@ -20,6 +20,7 @@ use crate::owner::CallOwner;
 
 /// Appends lines to a thread's file.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub struct AppendJob {
     path: PathBuf,
     lines: Arc<[u8]>,
@@ -39,6 +40,7 @@ impl AppendJob {
 
 /// Writes a thread's file.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Recorder {
     path: PathBuf,
     /// Lines that no append has taken yet.
@@ -57,6 +59,13 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
+    /// How far it is, without what is written.
+    #[cfg(feature = "sim")]
+    pub(crate) fn state(&self) -> impl std::fmt::Debug + '_ {
+        let waits = !self.waiting.is_empty();
+        (waits, self.writing.is_some(), self.mends, &self.trouble, self.is_lossy)
+    }
+
     /// For a new file.
     pub(crate) fn new(path: PathBuf) -> Self {
         Self {

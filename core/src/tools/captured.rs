@@ -12,6 +12,7 @@ use crate::process::OutputStream;
 
 /// The output of one command.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Captured {
     stdout: Ends,
     stderr: Ends,
@@ -20,6 +21,7 @@ pub(crate) struct Captured {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 enum InOrder {
     All(Vec<u8>),
     TooMuch,
@@ -33,6 +35,7 @@ impl Default for InOrder {
 
 /// The beginning and the end of a stream, half of the bound each.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Ends {
     head: Vec<u8>,
     tail: VecDeque<u8>,
@@ -125,6 +128,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// Makes text of bytes that come cut anywhere; a character is never cut in two (protocol.md §9 G18).
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Decoder {
     /// The beginning of a character.
     rest: Vec<u8>,

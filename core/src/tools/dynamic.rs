@@ -18,6 +18,7 @@ use crate::wire::v2::thread::DynamicToolSpec;
 
 /// A call of a tool that the client runs.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct DynamicCall {
     /// The tool.
     pub(crate) tool: String,

@@ -11,6 +11,7 @@ use crate::limits;
 
 /// Reads pictures.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub struct ImageJob {
     /// Their files; absolute.
     pub(crate) paths: Vec<PathBuf>,

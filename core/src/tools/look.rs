@@ -21,6 +21,7 @@ use text::TextWish;
 
 /// Looks at a file or a folder for a model.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub struct LookJob(pub(crate) Look);
 
 /// What a model wants to look at.

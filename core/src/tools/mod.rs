@@ -46,6 +46,7 @@ pub(crate) const PLAN_UPDATED: &str = "Plan updated";
 
 /// A call of a tool.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct ToolCall {
     /// Where its output belongs.
     pub(crate) slot: OutputSlot,
@@ -55,6 +56,7 @@ pub(crate) struct ToolCall {
 
 /// What a call asks for.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) enum Work {
     /// Nothing that can be done: the output says why.
     Answer(String),
@@ -110,6 +112,7 @@ impl Work {
 
 /// Names the call that an output answers, in the form that its kind wants.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct OutputSlot {
     pub(crate) call_id: String,
     form: Form,
@@ -124,6 +127,7 @@ enum Form {
 /// The arguments of `update_plan`. Fields that are not known are an error (engine.md §3.1).
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct PlanUpdate {
     #[serde(default)]
     pub(crate) explanation: Option<String>,
@@ -133,6 +137,7 @@ pub(crate) struct PlanUpdate {
 /// A step of a plan.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct PlanStep {
     pub(crate) step: String,
     pub(crate) status: StepStatus,
@@ -140,6 +145,7 @@ pub(crate) struct PlanStep {
 
 /// The arguments of `request_user_input`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct UserQuestions {
     pub(crate) questions: Vec<ToolRequestUserInputQuestion>,
 }

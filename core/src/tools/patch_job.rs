@@ -11,6 +11,7 @@ use crate::wire::v2::common::SandboxPolicy;
 
 /// Works out what a patch would do, and whether that stays within the sandbox.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub struct PatchCheck {
     pub(crate) text: String,
     /// Where its relative paths begin.
@@ -26,6 +27,7 @@ pub struct CheckedPatch(pub(crate) Result<(Arc<Plan>, PatchReach), String>);
 
 /// Carries a plan out, and adds it to what the turn changed.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub struct PatchCommit {
     pub(crate) plan: Arc<Plan>,
     pub(crate) diff: TurnDiff,

@@ -9,6 +9,7 @@ const OURSELVES: &str = "codex";
 
 /// A call of one of them.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct ResourceCall {
     /// The tool.
     pub(crate) tool: &'static str,

@@ -25,6 +25,7 @@ const UNCALLED: &str = "dynamic tool call was cancelled before receiving a respo
 
 /// A question that is open.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Asking {
     ask: AskId,
     /// What the model is told of the host's answer.

@@ -31,11 +31,13 @@ const ABORTED: &str = "aborted";
 
 /// The calls of one response, in the model's order.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Calls {
     list: Vec<Entry>,
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 enum Entry {
     /// Not begun.
     Waiting(ToolCall),
@@ -47,6 +49,7 @@ enum Entry {
 
 /// A call that is open.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Open {
     begun: Begun,
     doing: Doing,
@@ -54,6 +57,7 @@ struct Open {
 
 /// What is known of a call whatever its kind.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Begun {
     /// Names it, also as an item.
     pub(super) slot: OutputSlot,
@@ -65,6 +69,7 @@ pub(super) struct Begun {
 
 /// What an open call does, by its kind.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) enum Doing {
     /// A patch is checked, asked about, made.
     Patch(Patching),

@@ -53,6 +53,7 @@ const TIMED_OUT: i32 = 124;
 
 /// A command that is open.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Commanding {
     command: Arc<Command>,
     stage: Stage,
@@ -73,6 +74,7 @@ pub(super) struct Command {
 
 /// How far it is.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 enum Stage {
     /// The user is asked whether it may run with these rights.
     Asking(AskId, Dialect, Rights),
@@ -84,6 +86,7 @@ enum Stage {
 
 /// A program that runs.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Running {
     pub(super) call: CallId,
     timer: TimerId,
@@ -99,6 +102,7 @@ pub(super) struct Running {
 
 /// What the host was told of one stream.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Told {
     decoder: Decoder,
     deltas: u32,

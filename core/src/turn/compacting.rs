@@ -27,6 +27,7 @@ use crate::wire::v2::item::{ThreadItem, UserInput};
 
 /// A history that is being summed up.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Compacting {
     /// The item that the host sees.
     item: ThreadItem,

@@ -24,6 +24,7 @@ use crate::wire::v2::item::{ThreadItem, UserInput};
 
 /// Inputs that are not accepted yet.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Inputs {
     /// The one that waits for what it names.
     reading: Option<Reading>,
@@ -34,6 +35,7 @@ pub(super) struct Inputs {
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Input {
     parts: Vec<UserInput>,
     /// It is what the turn began with.
@@ -42,6 +44,7 @@ struct Input {
 
 /// An input, and what was read for it so far.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Reading {
     input: Input,
     named: Named,
@@ -52,6 +55,7 @@ struct Reading {
 
 /// What an input names.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Named {
     /// Pictures in the order in which the input names them.
     pictures: Vec<Result<String, ImageFault>>,

@@ -15,6 +15,7 @@ use crate::wire::v2::item::{ThreadItem, WebSearchAction};
 
 /// The items of one turn.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Items {
     /// Started and not completed, in order.
     open: Vec<ThreadItem>,
@@ -29,6 +30,13 @@ pub(super) struct Items {
 }
 
 impl Items {
+    /// Which are open and how many are not, without what they say.
+    #[cfg(feature = "sim")]
+    pub(super) fn state(&self) -> impl std::fmt::Debug + '_ {
+        let open: Vec<&str> = self.open.iter().map(ThreadItem::id).collect();
+        (open, self.done.len(), self.stored, &self.active, self.hides_messages)
+    }
+
     /// An item that is whole at once, like the user's message.
     pub(super) fn add(&mut self, out: &mut Outside, voice: &Voice, item: ThreadItem) {
         voice.item_started(out, &item);

@@ -80,6 +80,7 @@ pub(crate) enum Next {
 
 /// How far the turn is.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 enum Phase {
     /// About to send, or waiting for tokens.
     Ready,
@@ -97,6 +98,7 @@ enum Phase {
 
 /// A request that is out.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Streaming {
     call: CallId,
     source: Source,
@@ -114,6 +116,7 @@ struct Streaming {
 
 /// What has come of the response.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 enum Body {
     /// Nothing yet.
     Head,
@@ -127,6 +130,7 @@ enum Body {
 
 /// A turn that runs.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Turn {
     id: Arc<str>,
     voice: Voice,
@@ -162,6 +166,18 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
+    /// How far it is, without what was said in it.
+    #[cfg(feature = "sim")]
+    pub(crate) fn state(&self) -> impl std::fmt::Debug + '_ {
+        let Self { id, voice, items, phase, sampling, compacting, calls, inputs, .. } = self;
+        let sampling = sampling.as_ref().map(Sampling::state);
+        let flags = (self.is_compaction_vain, self.is_stopping, &self.stopped);
+        let steered = self.steered.len();
+        let turn_state = &self.turn_state;
+        let rest = (calls, inputs, steered, flags, turn_state);
+        (id, voice, items.state(), phase, sampling, compacting, rest)
+    }
+
     /// Begins a turn: `turn/started`, the user's message, and the first request. The reply to
     /// `turn/start` was written before.
     pub(crate) fn begin(

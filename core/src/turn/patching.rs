@@ -31,6 +31,7 @@ const LOST: &str = "the file backend failed; the files may have been changed";
 
 /// How far a patch is.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) enum Patching {
     /// What it would do is being worked out. No item is shown yet.
     Checking(CallId),

@@ -19,6 +19,7 @@ const ATTACHED: &str = "attached local image path";
 
 /// A look at a file that is being taken.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Reading {
     call: CallId,
     /// The picture, if it is one.

@@ -28,6 +28,7 @@ use crate::wire::v2::turn_error::TurnError;
 
 /// A sampling request with what is left of its retries.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Sampling {
     /// Made once and sent again unchanged; its pieces are shared with the history.
     body: Vec<Arc<str>>,
@@ -45,6 +46,13 @@ pub(super) struct Sampling {
 }
 
 impl Sampling {
+    /// What is left of its retries, and what it has brought.
+    #[cfg(feature = "sim")]
+    pub(super) fn state(&self) -> impl std::fmt::Debug + '_ {
+        let Self { budget, unauthorized, was_refreshed, finished, failure, is_whole, .. } = self;
+        (budget, unauthorized, was_refreshed, finished.len(), failure, is_whole)
+    }
+
     pub(super) fn new(body: Vec<Arc<str>>, provider: &Provider) -> Self {
         Self {
             body,

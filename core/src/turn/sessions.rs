@@ -27,11 +27,13 @@ use crate::wire::v2::item::CommandExecutionStatus;
 
 /// The programs that a thread has left running.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Sessions {
     list: Vec<Session>,
 }
 
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Session {
     id: i32,
     call: CallId,
@@ -50,6 +52,7 @@ struct Session {
 
 /// The item of a program, while the turn that began it runs.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct OpenItem {
     command: Arc<Command>,
     running: Box<Running>,
@@ -57,6 +60,7 @@ struct OpenItem {
 
 /// A call that waits for what a program says.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Looking {
     session: i32,
     call: CallId,

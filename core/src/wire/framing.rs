@@ -16,6 +16,7 @@ pub(crate) enum Line<'a> {
 
 /// Cuts chunks into lines.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Framer {
     /// The beginning of a line whose end has not come.
     partial: Vec<u8>,

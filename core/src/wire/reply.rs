@@ -11,6 +11,7 @@ use crate::limits;
 
 /// Bytes for the host, with a count of all that was ever queued and written.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Output {
     bytes: Vec<u8>,
     /// How much of `bytes` was written.

@@ -10,5 +10,6 @@ pub mod scene;
 pub mod seen;
 pub mod setting;
 pub mod small_scope;
+pub mod state;
 pub mod step;
 pub mod tokens;

@@ -32,6 +32,7 @@ pub struct Violation {
 }
 
 /// A session in progress.
+#[derive(Clone)]
 pub struct Scene {
     /// How it was set up.
     pub setting: Setting,
@@ -86,6 +87,14 @@ impl Scene {
             tokens_made: 0,
             requests: 0,
         }
+    }
+
+    /// The same session once more, to be gone on with in another way.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let mut fork = self.clone();
+        fork.world.part();
+        fork
     }
 
     /// Takes a step and checks every invariant.
@@ -323,7 +332,8 @@ impl Scene {
     fn tell(&mut self, line: Line, hold: bool, cut: Cut) {
         self.requests += 1;
         let n = self.requests;
-        let id = if n.is_multiple_of(4) { format!("\"r{n}\"") } else { n.to_string() };
+        let is_text = n.is_multiple_of(4) && !self.setting.numbers_only;
+        let id = if is_text { format!("\"r{n}\"") } else { n.to_string() };
         let text = line.text(&id);
         let number = self.model.said.len();
         let id = line.is_request().then_some(id);
@@ -416,9 +426,17 @@ impl Scene {
     /// Heals everything: the host reads, jobs succeed, the backend answers, the host has tokens.
     /// Then nothing may be left.
     pub fn heal(&mut self) -> Result<(), Violation> {
+        self.heal_until(|_| false)
+    }
+
+    /// The same, until it is known of a state on the way that everything comes to rest from there.
+    pub fn heal_until(&mut self, mut is_known: impl FnMut(&Self) -> bool) -> Result<(), Violation> {
         self.step(&Step::ResumeReading)?;
         self.step(&Step::Flush)?;
         for _ in 0..1000 {
+            if is_known(self) {
+                return Ok(());
+            }
             let Some(step) = self.healing() else { return self.check_rest() };
             self.step(&step)?;
         }

@@ -111,6 +111,8 @@ pub struct Setting {
     pub stored: Stored,
     /// Bytes arrive before start-up is done.
     pub pushy: bool,
+    /// Every id of the host's is a number; else some are texts.
+    pub numbers_only: bool,
 }
 
 impl Default for Setting {
@@ -127,6 +129,7 @@ impl Default for Setting {
             embedder: false,
             stored: Stored::Nothing,
             pushy: false,
+            numbers_only: false,
         }
     }
 }
@@ -182,6 +185,7 @@ impl Setting {
                 ManagedExpired,
             ])?,
             pushy: c.one_in(8)?,
+            numbers_only: false,
         })
     }
 

@@ -1,24 +1,27 @@
 //! Every script of a small alphabet up to some depth. States that look the same to the model and to
 //! the world are gone on from only once.
 //!
-//! The machine cannot be copied, so that each script is played from its beginning; that is cheap,
-//! and it makes each one a script like any other when it fails.
+//! What looks the same is said in [`super::state`]; [`compare`] checks that it is. A session is copied
+//! for each step from a state, so that a script costs its last step; what fails is a script like any
+//! other, from its beginning.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::resume_unwind;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use understudy_core::files::FileOp;
 
 use super::grant::Grant;
-use super::model::Phase;
 use super::model::login::{Proof, Visit};
 use super::run::{Failure, Script, guarded};
 use super::scene::{Scene, Violation};
-use super::setting::{AUTH_FILE, Setting};
+use super::setting::Setting;
+use super::state::{self, Times, fingerprint};
 use super::step::{Answering, Change, Named, Say, Step, Wait, Which};
-use super::tokens::{Account, MANAGED_MARK, Oddity, Shape, Wanted};
+use super::tokens::{Account, Oddity, Shape, Wanted};
 use crate::world::backend::{HttpCall, Response};
 use crate::world::fact::Port;
 use crate::world::{Cut, Fault};
@@ -31,6 +34,7 @@ const fn plain(what: Say) -> Step {
 }
 
 const OLDEST: usize = usize::MAX;
+const TEN_SECONDS: Duration = Duration::from_secs(10);
 const NEW_SHAPE: Wanted =
     Wanted { shape: Shape::New, account: Account::Right, oddity: Oddity::OtherPlan };
 const BAD: Wanted = Wanted { shape: Shape::Old, account: Account::Right, oddity: Oddity::NoJwt };
@@ -52,7 +56,7 @@ pub const HOSTS: &[Symbol] = &[
     ("new tokens", Step::Answer(0, Answering::Tokens(Wanted::GOOD))),
     ("no tokens", Step::Answer(0, Answering::Denied)),
     ("tokens for elsewhere", Step::Answer(0, Answering::Tokens(ELSEWHERE))),
-    ("ten seconds", Step::Wait(Wait::For(Duration::from_secs(10)))),
+    ("ten seconds", Step::Wait(Wait::For(TEN_SECONDS))),
     ("store done", Step::Job(0, Fault::None)),
     ("store failed", Step::Job(0, Fault::Op(FileOp::Lock))),
 ];
@@ -124,69 +128,265 @@ pub enum Start {
 }
 
 impl Start {
-    fn alphabet(self) -> &'static [Symbol] {
+    /// What may happen from there.
+    pub fn alphabet(self) -> &'static [Symbol] {
         match self {
             Start::SignedOut | Start::TwoTurns => HOSTS,
             _ => OWN,
         }
     }
+
+    /// How exactly times have to be told apart in scripts of `depth` symbols.
+    fn times(self, depth: usize) -> Times {
+        match self {
+            Start::SignedOut | Start::TwoTurns => {
+                let symbols = u32::try_from(depth + 1).unwrap_or(u32::MAX);
+                Times::Within(TEN_SECONDS.saturating_mul(symbols))
+            }
+            _ => Times::InOrder,
+        }
+    }
 }
 
-/// Plays every script of `depth` symbols from the start, in this setting.
-pub fn explore(setting: &Setting, start: Start, depth: usize) -> Result<Explored, Box<Failure>> {
-    let mut seen = HashSet::new();
-    let mut explored = Explored::default();
-    let mut edge = vec![(Vec::new(), Vec::new())];
-    for level in 0..=depth {
-        let mut next = Vec::new();
-        for (script, enabled) in edge {
-            let roots = level == 0;
-            let count = if roots { 1 } else { start.alphabet().len() };
-            for symbol in (0..count).filter(|symbol| roots || enabled.contains(symbol)) {
-                let mut longer: Vec<usize> = script.clone();
-                longer.extend((!roots).then_some(symbol));
-                explored.scripts += 1;
-                if let Some(enabled) =
-                    visit(setting, start, &longer, &mut seen, &mut explored.marks)?
-                {
-                    next.push((longer, enabled));
-                }
-            }
-        }
-        explored.last = next.len();
-        edge = next;
+/// The symbols of a script, by their places in the alphabet.
+type Path = Box<[u8]>;
+
+/// Sets of states, cut in pieces so that threads seldom meet.
+struct States(Vec<Mutex<HashSet<u128>>>);
+
+impl States {
+    fn new() -> Self {
+        Self((0..64).map(|_| Mutex::default()).collect())
     }
-    explored.states = seen.len();
+
+    /// Whether this one is new.
+    fn insert(&self, state: u128) -> bool {
+        let piece = &self.0[usize::from(state.to_le_bytes()[0]) % self.0.len()];
+        piece.lock().unwrap_or_else(PoisonError::into_inner).insert(state)
+    }
+
+    fn count(&self) -> usize {
+        let len = |piece: &Mutex<HashSet<u128>>| {
+            piece.lock().unwrap_or_else(PoisonError::into_inner).len()
+        };
+        self.0.iter().map(len).sum()
+    }
+}
+
+/// A search from one beginning.
+struct Search<'a> {
+    setting: &'a Setting,
+    start: Start,
+    times: Times,
+    /// States that scripts have reached.
+    seen: States,
+    /// States from which everything has come to rest.
+    healed: States,
+}
+
+/// What one thread has found on one level.
+#[derive(Default)]
+struct Found {
+    next: Vec<Path>,
+    scripts: usize,
+    marks: BTreeSet<&'static str>,
+}
+
+/// Plays every script of `depth` symbols from the start, in this setting, on so many threads. `told`
+/// hears of each level: its depth, and what was explored until there.
+pub fn explore(
+    setting: &Setting,
+    start: Start,
+    depth: usize,
+    threads: usize,
+    mut told: impl FnMut(usize, &Explored),
+) -> Result<Explored, Box<Failure>> {
+    let (seen, healed) = (States::new(), States::new());
+    let search = Search { setting, start, times: start.times(depth), seen, healed };
+    let mut explored = Explored::default();
+    let mut edge = vec![Path::default()];
+    search.visit_root(&mut explored)?;
+    for level in 1..=depth {
+        let found = search.level(&edge, threads.max(1))?;
+        edge = found.next;
+        explored.scripts += found.scripts;
+        explored.marks.extend(found.marks);
+        explored.states = search.seen.count();
+        explored.last = edge.len();
+        told(level, &explored);
+    }
     Ok(explored)
 }
 
-/// Plays one script. If its end is new, comes to rest from there, and says what may follow.
-fn visit(
-    setting: &Setting,
-    start: Start,
-    symbols: &[usize],
-    seen: &mut HashSet<u64>,
-    marks: &mut BTreeSet<&'static str>,
-) -> Result<Option<Vec<usize>>, Box<Failure>> {
-    let alphabet = start.alphabet();
-    let mut steps = prologue(start);
-    steps.extend(symbols.iter().map(|symbol| alphabet[*symbol].1.clone()));
-    let script = Script { seed: 0, setting: setting.clone(), steps };
-    let played = guarded(|| {
-        let mut scene = Scene::new(&script.setting, script.seed);
-        for step in &script.steps {
-            scene.step(step)?;
+impl Search<'_> {
+    fn script(&self, path: &[u8]) -> Script {
+        let alphabet = self.start.alphabet();
+        let mut steps = prologue(self.start);
+        steps.extend(path.iter().map(|symbol| alphabet[usize::from(*symbol)].1.clone()));
+        Script { seed: 0, setting: self.setting.clone(), steps }
+    }
+
+    fn failure(&self, path: &[u8], violation: Violation) -> Box<Failure> {
+        Box::new(Failure { script: self.script(path), violation })
+    }
+
+    /// The state that every script begins with.
+    fn root(&self) -> Result<Scene, Violation> {
+        let mut scene = Scene::new(self.setting, 0);
+        for step in prologue(self.start) {
+            scene.step(&step)?;
         }
-        if !seen.insert(fingerprint(&scene)) {
-            return Ok(None);
+        Ok(scene)
+    }
+
+    fn visit_root(&self, explored: &mut Explored) -> Result<(), Box<Failure>> {
+        let visited = guarded(|| {
+            let scene = self.root()?;
+            self.seen.insert(fingerprint(&scene, self.times));
+            explored.marks.extend(&scene.model.marks);
+            self.heal(scene)
+        });
+        explored.scripts += 1;
+        visited.map_err(|violation| self.failure(&[], violation))
+    }
+
+    /// Takes every step from every state at the edge.
+    fn level(&self, edge: &[Path], threads: usize) -> Result<Found, Box<Failure>> {
+        if threads == 1 {
+            return self.share(edge);
         }
-        let enabled = (0..alphabet.len()).filter(|at| is_enabled(&scene, &alphabet[*at].1));
-        let enabled = enabled.collect();
-        scene.heal()?;
+        let shares = edge.chunks(edge.len().div_ceil(threads).max(1));
+        thread::scope(|scope| {
+            let workers: Vec<_> = shares.map(|share| scope.spawn(|| self.share(share))).collect();
+            let mut all = Found::default();
+            for worker in workers {
+                let found = worker.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+                all.next.extend(found.next);
+                all.scripts += found.scripts;
+                all.marks.extend(found.marks);
+            }
+            Ok(all)
+        })
+    }
+
+    fn share(&self, edge: &[Path]) -> Result<Found, Box<Failure>> {
+        let mut found = Found::default();
+        let root = guarded(|| self.root()).map_err(|violation| self.failure(&[], violation))?;
+        for path in edge {
+            let scene = self.play(&root, path).map_err(|v| self.failure(path, v))?;
+            for (symbol, (_, step)) in self.start.alphabet().iter().enumerate() {
+                if !is_enabled(&scene, step) {
+                    continue;
+                }
+                found.scripts += 1;
+                let mut longer = path.to_vec();
+                longer.push(u8::try_from(symbol).unwrap_or(u8::MAX));
+                let is_new = guarded(|| self.visit(scene.fork(), step, &mut found.marks));
+                if is_new.map_err(|violation| self.failure(&longer, violation))? {
+                    found.next.push(longer.into());
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn play(&self, root: &Scene, path: &[u8]) -> Result<Scene, Violation> {
+        let alphabet = self.start.alphabet();
+        guarded(|| {
+            let mut scene = root.fork();
+            for symbol in path {
+                scene.step(&alphabet[usize::from(*symbol)].1)?;
+            }
+            Ok(scene)
+        })
+    }
+
+    /// Takes a step. If what comes of it is new, sees to it that it comes to rest.
+    fn visit(
+        &self,
+        mut scene: Scene,
+        step: &Step,
+        marks: &mut BTreeSet<&'static str>,
+    ) -> Result<bool, Violation> {
+        scene.step(step)?;
+        if !self.seen.insert(fingerprint(&scene, self.times)) {
+            return Ok(false);
+        }
         marks.extend(&scene.model.marks);
-        Ok(Some(enabled))
-    });
-    played.map_err(|violation: Violation| Box::new(Failure { script, violation }))
+        self.heal(scene)?;
+        Ok(true)
+    }
+
+    /// Comes to rest, or to a state from which another script has.
+    fn heal(&self, mut scene: Scene) -> Result<(), Violation> {
+        scene.heal_until(|scene| !self.healed.insert(fingerprint(scene, self.times)))
+    }
+}
+
+/// Plays every script of `depth` symbols, also from states that were met before, and compares: from
+/// states that look the same the same steps must be possible, and lead to states that look the same.
+/// Gives the number of scripts and of states; the error tells of two scripts that differ.
+pub fn compare(setting: &Setting, start: Start, depth: usize) -> Result<(usize, usize), String> {
+    let (seen, healed) = (States::new(), States::new());
+    let search = Search { setting, start, times: start.times(depth), seen, healed };
+    let told = |violation: Violation| format!("{}: {}", violation.rule, violation.text);
+    let root = guarded(|| search.root()).map_err(told)?;
+    let mut known: BTreeMap<u128, (Path, Vec<(usize, u128)>)> = BTreeMap::new();
+    let mut edge = vec![Path::default()];
+    let mut scripts = 0;
+    for _ in 0..depth {
+        for path in std::mem::take(&mut edge) {
+            let scene = search.play(&root, &path).map_err(told)?;
+            let mut steps = Vec::new();
+            for (symbol, (_, step)) in start.alphabet().iter().enumerate() {
+                if !is_enabled(&scene, step) {
+                    continue;
+                }
+                scripts += 1;
+                let mut next = scene.fork();
+                guarded(|| next.step(step)).map_err(told)?;
+                steps.push((symbol, fingerprint(&next, search.times)));
+                let mut longer = path.to_vec();
+                longer.push(u8::try_from(symbol).unwrap_or(u8::MAX));
+                edge.push(longer.into());
+            }
+            let state = fingerprint(&scene, search.times);
+            let (other, known) =
+                known.entry(state).or_insert_with(|| (path.clone(), steps.clone()));
+            if *known != steps {
+                return Err(search.difference(&root, &[other, &path]));
+            }
+        }
+    }
+    Ok((scripts, known.len()))
+}
+
+impl Search<'_> {
+    /// In what two scripts differ that have led to the same state.
+    fn difference(&self, root: &Scene, paths: &[&[u8]; 2]) -> String {
+        let alphabet = self.start.alphabet();
+        let mut text = String::new();
+        for path in paths {
+            let names = path.iter().map(|symbol| alphabet[usize::from(*symbol)].0);
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{}", names.collect::<Vec<_>>().join(", "));
+        }
+        for (name, step) in alphabet {
+            let after = paths.map(|path| {
+                let mut scene =
+                    self.play(root, path).ok().filter(|scene| is_enabled(scene, step))?;
+                guarded(|| scene.step(step)).ok()?;
+                Some(state::text(&scene, self.times))
+            });
+            let [one, other] = after;
+            if one != other {
+                let lines = |text: Option<String>| text.unwrap_or("(not possible)".to_owned());
+                let _ = writeln!(text, "then {name}:\n{}\n{}", lines(one), lines(other));
+                break;
+            }
+        }
+        text
+    }
 }
 
 fn prologue(start: Start) -> Vec<Step> {
@@ -248,83 +448,4 @@ fn is_enabled(scene: &Scene, step: &Step) -> bool {
         Step::Elsewhere(_) => scene.model.refresh.is_some() || scene.model.login.own.is_some(),
         _ => true,
     }
-}
-
-/// A number that stands for all that may decide what comes next. Names and numbers that grow are
-/// taken out; what is left of them is which are the same.
-fn fingerprint(scene: &Scene) -> u64 {
-    let mut text = String::new();
-    let mut names: BTreeMap<String, usize> = BTreeMap::new();
-    let mut name = |token: &str| {
-        let next = names.len();
-        *names.entry(token.to_owned()).or_insert(next)
-    };
-    let (model, world) = (&scene.model, &scene.world);
-    let login = &model.login;
-    let thread = |id: &str| model.threads.iter().position(|thread| thread == id);
-    // Writing to a string does not fail.
-    let _ = write!(
-        text,
-        "{:?} {:?} {:?} {} {:?} held {} told {:?} unattended {}",
-        model.stage,
-        login.kind,
-        login.account,
-        name(&login.token),
-        login.plan,
-        model.held_up(),
-        model.announced,
-        model.is_unattended,
-    );
-    let _ = write!(text, " queue {}", model.queue_shape());
-    if let Some(refresh) = &model.refresh {
-        let age = refresh.since.map(|since| world.mono() - since);
-        let waiters = refresh.waiters.len();
-        let _ = write!(text, " refresh {age:?} {waiters}");
-    }
-    if let Some(managed) = model.refresh.as_ref().and_then(|refresh| refresh.managed.as_ref()) {
-        let is_current = managed.origin.token == login.token;
-        let _ = write!(text, " {} {} {is_current}", managed.step.name(), managed.tries);
-    }
-    if let Some(attempt) = &model.attempt {
-        let _ = write!(text, " login {} {}", attempt.name(), attempt.id.is_some());
-    }
-    for errand in &model.errands {
-        let _ = write!(text, " errand {:?} {}", errand.purpose(), errand.shape());
-    }
-    for record in [&model.stores.file, &model.stores.keyring] {
-        let shape = record.shape();
-        let mut words = shape.split(' ').map(|word| match word.contains(MANAGED_MARK) {
-            true => name(word).to_string(),
-            false => word.to_owned(),
-        });
-        // When it was issued decides only whose tokens are newer.
-        let _ = write!(text, " {:?}", (words.next(), words.next(), words.next(), words.next()));
-    }
-    let _ = write!(text, " dead {} old {}", model.is_dead(), !model.ended_logins.is_empty());
-    for turn in &model.turns {
-        let phase = match &turn.phase {
-            Phase::Streaming { generation, bearer, status, .. } => {
-                let bearer = bearer.as_deref().map(&mut name);
-                let is_current = *generation == model.generation;
-                format!("streaming {is_current} {bearer:?} {status:?}")
-            }
-            other => format!("{other:?}"),
-        };
-        let (at, refused, waited, joined) =
-            (thread(&turn.thread), turn.refused, turn.has_waited, turn.joined);
-        let _ = write!(text, " turn {at:?} {phase} {refused} {waited} {joined}");
-    }
-    for http in world.http() {
-        let (at, purpose) = (http.sent.thread.as_deref().map(thread), http.sent.purpose);
-        let _ = write!(text, " call {at:?} {purpose:?} {}", http.answer.is_some());
-    }
-    let jobs: Vec<_> = world.jobs().map(|(_, job)| job).collect();
-    let has_file = world.files.content(AUTH_FILE).is_some();
-    let has_asked = !model.asks.is_empty();
-    let work = world.machine().open_work();
-    let waits = world.waits();
-    let _ = write!(text, " {jobs:?} file {has_file} asked {has_asked} {work:?} {waits:?}");
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }

@@ -1,6 +1,7 @@
 //! What a scripted backend has to say: responses as text, and how far each open call is.
 
-use understudy_core::CallId;
+use serde_json::Value;
+use understudy_core::{CallId, HttpRequest};
 
 use super::fact::{Purpose, Sent};
 use std::rc::Rc;
@@ -76,12 +77,7 @@ impl Response {
             Response::Say => out.message(n, "fine").complete(n),
             Response::Flood => out.message(n, &"flood ".repeat(1 << 16)).complete(n),
             Response::Think => out.reasoning().message(n, "thought").complete(n),
-            Response::Call => {
-                out.event(&format!(
-                    r#"{{"type":"response.output_item.done","item":{{"type":"function_call","name":"none","arguments":"{{}}","call_id":"c{n}"}}}}"#
-                ));
-                out.complete(n)
-            }
+            Response::Call => out.call(n, "none", "{}").complete(n),
             Response::Failed => {
                 out.open_message(n, "half");
                 out.event(r#"{"type":"response.failed","response":{"error":{"code":"server_error","message":"scripted"}}}"#)
@@ -105,18 +101,21 @@ impl Response {
 }
 
 /// A stream of events in the making (engine.md §2.2).
-struct Events {
+#[derive(Clone, Debug)]
+pub struct Events {
     text: String,
 }
 
 impl Events {
-    fn begin(n: u64) -> Self {
+    /// The `n`th response has begun.
+    pub fn begin(n: u64) -> Self {
         let mut events = Self { text: String::new() };
         events.event(&format!(r#"{{"type":"response.created","response":{{"id":"resp-{n}"}}}}"#));
         events
     }
 
-    fn event(&mut self, data: &str) -> &mut Self {
+    /// Any event, as JSON.
+    pub fn event(&mut self, data: &str) -> &mut Self {
         self.text.push_str("data: ");
         self.text.push_str(data);
         self.text.push_str("\n\n");
@@ -124,47 +123,68 @@ impl Events {
     }
 
     fn item(&mut self, kind: &str, n: u64, text: &str) -> &mut Self {
+        let text = Value::from(text);
         self.event(&format!(
-            r#"{{"type":"response.output_item.{kind}","item":{{"type":"message","role":"assistant","id":"msg-{n}","content":[{{"type":"output_text","text":"{text}"}}]}}}}"#
+            r#"{{"type":"response.output_item.{kind}","item":{{"type":"message","role":"assistant","id":"msg-{n}","content":[{{"type":"output_text","text":{text}}}]}}}}"#
         ))
     }
 
-    fn open_message(&mut self, n: u64, text: &str) -> &mut Self {
+    /// A message begins with this text.
+    pub fn open_message(&mut self, n: u64, text: &str) -> &mut Self {
         self.item("added", n, "");
-        self.event(&format!(r#"{{"type":"response.output_text.delta","delta":"{text}"}}"#))
+        let text = Value::from(text);
+        self.event(&format!(r#"{{"type":"response.output_text.delta","delta":{text}}}"#))
     }
 
-    fn message(&mut self, n: u64, text: &str) -> &mut Self {
+    /// A whole message.
+    pub fn message(&mut self, n: u64, text: &str) -> &mut Self {
         self.open_message(n, text).item("done", n, text)
     }
 
-    fn reasoning(&mut self) -> &mut Self {
+    /// A call of a tool, with its arguments as JSON text.
+    pub fn call(&mut self, n: u64, name: &str, arguments: &str) -> &mut Self {
+        let (name, arguments) = (Value::from(name), Value::from(arguments));
+        self.event(&format!(
+            r#"{{"type":"response.output_item.done","item":{{"type":"function_call","name":{name},"arguments":{arguments},"call_id":"c{n}"}}}}"#
+        ))
+    }
+
+    /// A thought of the model's.
+    pub fn reasoning(&mut self) -> &mut Self {
         self.event(r#"{"type":"response.output_item.added","item":{"type":"reasoning","summary":[]}}"#)
             .event(r#"{"type":"response.reasoning_summary_part.added","summary_index":0}"#)
             .event(r#"{"type":"response.reasoning_summary_text.delta","delta":"hm","summary_index":0}"#)
             .event(r#"{"type":"response.output_item.done","item":{"type":"reasoning","summary":[{"type":"summary_text","text":"hm"}]}}"#)
     }
 
-    fn complete(&mut self, n: u64) -> &mut Self {
+    /// The response is complete.
+    pub fn complete(&mut self, n: u64) -> &mut Self {
         self.event(&format!(
             r#"{{"type":"response.completed","response":{{"id":"resp-{n}","usage":{{"input_tokens":12,"input_tokens_details":null,"output_tokens":8,"output_tokens_details":null,"total_tokens":20}}}}}}"#
         ))
     }
+
+    /// The stream as text.
+    pub fn text(&self) -> String {
+        self.text.clone()
+    }
 }
 
 /// An HTTP call that has not ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HttpCall {
     /// Its call.
     pub call: CallId,
     /// What was asked.
     pub sent: Rc<Sent>,
+    /// The request itself.
+    pub request: HttpRequest,
     /// What is being answered, once the head is out, and how much of the body has gone.
     pub answer: Option<Answering>,
 }
 
 /// A response on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Answering {
     /// Its whole body.
     pub body: String,

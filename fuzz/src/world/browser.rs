@@ -10,7 +10,7 @@ use super::World;
 use super::fact::{Fact, Port};
 
 /// A listener that was asked for and not given up.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Listener {
     /// Its call.
     pub call: CallId,

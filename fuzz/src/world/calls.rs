@@ -32,7 +32,7 @@ impl World {
         has_begun
     }
 
-    fn begin(
+    pub(super) fn begin(
         &mut self,
         call: CallId,
         status: u16,
@@ -121,11 +121,11 @@ impl World {
         self.input(Input::Done(call, Outcome::HttpEnd));
     }
 
-    fn accepts_parts(&self) -> bool {
+    pub(super) fn accepts_parts(&self) -> bool {
         self.exit.is_none() && self.machine.wants_input()
     }
 
-    fn close_http(&mut self, call: CallId) -> bool {
+    pub(super) fn close_http(&mut self, call: CallId) -> bool {
         let before = self.http.len();
         self.http.retain(|http| http.call != call);
         self.exit.is_none() && self.http.len() < before

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::fact::Heard;
 
 /// What was said and heard so far, as far as the order of messages goes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Grammar {
     /// Requests without a reply, counted by id.
     open: BTreeMap<String, usize>,
@@ -20,13 +20,13 @@ pub struct Grammar {
     named_threads: BTreeSet<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct ThreadGrammar {
     turn: Option<TurnGrammar>,
     over: BTreeSet<String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct TurnGrammar {
     id: String,
     open_items: BTreeSet<String>,

@@ -34,7 +34,7 @@ impl World {
             Cut::Tail(behind) => self.deliver(len.saturating_sub(behind)),
         }
         self.is_flushing = false;
-        if !self.instant.is_empty() {
+        if !self.instant.0.is_empty() {
             self.drain();
             self.settled();
         }

@@ -10,12 +10,19 @@ use understudy_core::files::{Keyring, KeyringError};
 #[derive(Debug, Default)]
 pub struct MemoryKeyring(Mutex<State>);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     is_absent: bool,
     is_failing: bool,
     /// By service and account.
     entries: BTreeMap<(String, String), String>,
+}
+
+/// A keyring of its own with the same in it.
+impl Clone for MemoryKeyring {
+    fn clone(&self) -> Self {
+        Self(Mutex::new(self.state().clone()))
+    }
 }
 
 impl MemoryKeyring {

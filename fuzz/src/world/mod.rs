@@ -7,11 +7,13 @@
 pub mod backend;
 mod browser;
 mod calls;
+mod exchange;
 pub mod fact;
 pub mod grammar;
 mod host;
 mod keyring;
 pub mod log;
+mod state;
 mod time;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -68,13 +70,26 @@ pub enum Firing {
 }
 
 /// A file job that was started.
+#[derive(Clone)]
 struct FileCall {
     call: CallId,
     job: FileJob,
     kind: Job,
 }
 
+/// Answers that come at once. There are none between two inputs.
+#[derive(Default)]
+struct Instant(VecDeque<(CallId, Outcome<'static>)>);
+
+impl Clone for Instant {
+    fn clone(&self) -> Self {
+        assert!(self.0.is_empty(), "a world is forked between two inputs");
+        Self::default()
+    }
+}
+
 /// One machine and everything around it.
+#[derive(Clone)]
 pub struct World {
     machine: Machine,
     /// The files of the machine. They can be looked at, and changed by "somebody else".
@@ -91,7 +106,7 @@ pub struct World {
     holds: Vec<Hold>,
     stale_calls: Vec<CallId>,
     /// Answers that come at once.
-    instant: VecDeque<(CallId, Outcome<'static>)>,
+    instant: Instant,
     responses: u64,
     /// Lines that the host has said and that have not arrived, with their numbers.
     outbox: Vec<u8>,
@@ -141,7 +156,7 @@ impl World {
             visits: 0,
             holds: Vec::new(),
             stale_calls: Vec::new(),
-            instant: VecDeque::new(),
+            instant: Instant::default(),
             responses: 0,
             outbox: Vec::new(),
             lines: VecDeque::new(),
@@ -166,6 +181,11 @@ impl World {
         world.drain();
         world.facts.push(Fact::Settled);
         world
+    }
+
+    /// Gives a clone files of its own; until then it shares them.
+    pub fn part(&mut self) {
+        self.files = self.files.fork();
     }
 
     /// What happened since this was last asked.
@@ -210,7 +230,7 @@ impl World {
 
     fn settled(&mut self) {
         // Its answers at once are still to come, and what they lead to is of the same cause.
-        if self.is_flushing && !self.instant.is_empty() {
+        if self.is_flushing && !self.instant.0.is_empty() {
             return;
         }
         self.facts.push(Fact::Settled);
@@ -230,7 +250,7 @@ impl World {
                 self.carry_out(effect);
             } else if self.is_flushing {
                 break;
-            } else if let Some((call, outcome)) = self.instant.pop_front() {
+            } else if let Some((call, outcome)) = self.instant.0.pop_front() {
                 self.machine.handle(self.now(), Input::Done(call, outcome));
             } else {
                 break;
@@ -292,19 +312,19 @@ impl World {
                 }
                 self.note(call.0, &self.digests[1].to_le_bytes());
                 let sent = Rc::new(sent(call, &request));
-                self.http.push(HttpCall { call, sent: Rc::clone(&sent), answer: None });
+                self.http.push(HttpCall { call, sent: Rc::clone(&sent), request, answer: None });
                 self.facts.push(Fact::Sent(sent));
             }
-            Call::Logs => self.instant.push_back((call, Outcome::Logs(String::new()))),
+            Call::Logs => self.instant.0.push_back((call, Outcome::Logs(String::new()))),
             // Nobody looks for files here.
-            Call::Search(_) => self.instant.push_back((call, Outcome::Found(Vec::new()))),
+            Call::Search(_) => self.instant.0.push_back((call, Outcome::Found(Vec::new()))),
             Call::Listen(_) => self.start_listener(call),
             Call::Hold(_) => self.start_hold(call),
             // There is no program here.
             Call::Process(_) => {
                 let text = "No such file or directory (os error 2)".to_owned();
                 let failure = ProcessFailure { kind: ProcessFailureKind::Program, text };
-                self.instant.push_back((call, Outcome::ProcessFailed(failure)));
+                self.instant.0.push_back((call, Outcome::ProcessFailed(failure)));
             }
             Call::Files(job) => {
                 let kind = match &job {
@@ -325,7 +345,7 @@ impl World {
                     | FileJob::Look(_) => {
                         let disk = Disk { files: &self.files, keyring: &self.keyring };
                         let answer = Box::new(job.run(disk));
-                        return self.instant.push_back((call, Outcome::Files(answer)));
+                        return self.instant.0.push_back((call, Outcome::Files(answer)));
                     }
                 };
                 self.note(call.0, &[kind as u8]);

@@ -17,6 +17,7 @@ use crate::tools;
 
 /// What of a conversation is put by.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Aside {
     /// Names the reviewer to the backend.
     session: Arc<str>,

@@ -1,6 +1,7 @@
 //! The reference model's requests in the account's name that are no turn's: the model list and the
 //! account's usage (auth.md §12 G11).
 
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -48,14 +49,17 @@ impl Errand {
         }
     }
 
-    /// What it does, for telling states apart.
-    pub fn shape(&self) -> String {
-        let phase = match self.phase {
-            ErrandPhase::MustSend(..) => "must send".to_owned(),
-            ErrandPhase::Sent { status, .. } => format!("sent {status:?}"),
-            ErrandPhase::Waiting => "waiting".to_owned(),
+    /// What it does, for telling states apart: without its number, and with the count of logins only
+    /// as far as it is this one.
+    pub fn state(&self, logins: u64) -> impl fmt::Debug + '_ {
+        let phase = match &self.phase {
+            ErrandPhase::MustSend(login, _) => (None, Some(login)),
+            ErrandPhase::Sent { call, generation, bearer, status } => {
+                (Some((call, *generation == logins, bearer, status)), None)
+            }
+            ErrandPhase::Waiting => (None, None),
         };
-        format!("{phase} {} {}", self.refused, self.has_waited)
+        (&self.what, phase, self.refused, self.has_waited)
     }
 }
 

@@ -11,6 +11,7 @@ mod heard;
 pub mod login;
 pub mod managed;
 mod refresh;
+mod state;
 pub mod store;
 mod turns;
 
@@ -220,7 +221,7 @@ type Queued = (Option<String>, Line);
 type Overtaken = (String, (Rc<Login>, u64), &'static str);
 
 /// The model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Model {
     setting: Setting,
     /// How far the session is.
@@ -305,7 +306,7 @@ pub struct Model {
 }
 
 /// What one input has brought until now.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct InputSoFar {
     /// Something that may have an effect came in.
     is_loud: bool,
