@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use understudy_core::reached::Table;
 use understudy_fuzz::auth::scene::Scene as Auth;
+use understudy_fuzz::sessions::scene::Scene as Sessions;
 use understudy_fuzz::sim::coverage;
 use understudy_fuzz::sim::play::{
     Failure, Kind, Played, Script, play_again, play_aloud, play_in_bytes, play_seed,
@@ -103,6 +104,9 @@ fn main() -> ExitCode {
     if wishes.wants(Auth::NAME) {
         is_sound &= run::<Auth>(&wishes, &mut tally, &mut tables);
         faults.extend(coverage::mark_faults(&tally));
+    }
+    if is_sound && wishes.wants(Sessions::NAME) {
+        is_sound &= run::<Sessions>(&wishes, &mut tally, &mut tables);
     }
     if !is_sound || wishes.is_single {
         return if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE };
