@@ -170,7 +170,8 @@ fn play_one<K: Kind>(seed: u64) -> Result<(Script<K>, Played), Failure<K>> {
 fn play_one_aloud<K: Kind>(seed: u64) -> bool {
     let script = match play_one::<K>(seed) {
         Ok((script, _)) => script,
-        Err(failure) => failure.script,
+        // What fails is told as short as it can be.
+        Err(failure) => failure.minimised().script,
     };
     println!("{:?}", script.setting);
     match play_aloud(&script) {

@@ -147,8 +147,8 @@ pub enum Asked {
     Archive(String),
     /// To have it back.
     Unarchive(String),
-    /// To take turns back.
-    RollBack(String, usize),
+    /// To take the last turns back, so many; those that it is about are known when it arrives.
+    RollBack(String, usize, Vec<String>),
     /// To see a thread that has at least these turns.
     Read(Vec<Told>),
     /// An answer to a question: whether it agrees.
@@ -358,7 +358,7 @@ impl Scene {
     /// What becomes of threads that are about to be moved or cut is not known any more.
     pub(super) fn doubt(&mut self, number: usize) {
         for asked in self.desks[number].open.values() {
-            if let Asked::Archive(id) | Asked::Unarchive(id) | Asked::RollBack(id, _) = asked
+            if let Asked::Archive(id) | Asked::Unarchive(id) | Asked::RollBack(id, ..) = asked
                 && let Some(thread) = self.ledger.threads.iter_mut().find(|t| t.id == *id)
             {
                 thread.is_uncertain = true;
@@ -632,7 +632,7 @@ impl Scene {
             Say::RollBack(slot, turns) => {
                 let Some(thread) = of(slot) else { return };
                 let params = format!(r#"{{"threadId":"{}","numTurns":{turns}}}"#, thread.id);
-                ("thread/rollback", params, Asked::RollBack(thread.id, turns as usize))
+                ("thread/rollback", params, Asked::RollBack(thread.id, turns as usize, Vec::new()))
             }
             Say::ReadThread(slot) => {
                 let Some(thread) = of(slot) else { return };
@@ -694,7 +694,7 @@ impl Scene {
         asked: Asked,
         cut: Cut,
     ) {
-        if let Asked::Archive(id) | Asked::Unarchive(id) | Asked::RollBack(id, _) = &asked
+        if let Asked::Archive(id) | Asked::Unarchive(id) | Asked::RollBack(id, ..) = &asked
             && let Some(thread) = self.ledger.thread(id)
         {
             thread.moves += 1;

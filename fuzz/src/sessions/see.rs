@@ -34,7 +34,13 @@ impl Scene {
         let Some(said) = desk.said.get(line).cloned() else { return };
         if let Some((id, method)) = said.request {
             desk.grammar.asked(&id, method);
-            desk.open.insert(id, said.asked);
+            let mut asked = said.asked;
+            if let Asked::RollBack(thread, count, gone) = &mut asked
+                && let Some(thread) = self.ledger.thread(thread)
+            {
+                *gone = thread.announced.iter().rev().take(*count).map(|t| t.id.clone()).collect();
+            }
+            desk.open.insert(id, asked);
             return;
         }
         let Asked::Answer(id, agrees) = said.asked else { return };
@@ -84,7 +90,7 @@ impl Scene {
 
     /// A request that may move or cut a thread has its reply.
     fn has_moved(&mut self, asked: &Asked) {
-        if let Asked::Archive(id) | Asked::Unarchive(id) | Asked::RollBack(id, _) = asked
+        if let Asked::Archive(id) | Asked::Unarchive(id) | Asked::RollBack(id, ..) = asked
             && let Some(thread) = self.ledger.thread(id)
         {
             thread.moves = thread.moves.saturating_sub(1);
@@ -126,11 +132,10 @@ impl Scene {
             Asked::Read(promised) => {
                 self.compare("s_what_was_announced_is_stored", &promised, &shown);
             }
-            Asked::RollBack(id, count) => {
+            Asked::RollBack(id, _, gone) => {
                 self.marks.insert("turns were taken back");
                 let Some(thread) = self.ledger.thread(&id) else { return };
-                let left = thread.announced.len().saturating_sub(count);
-                thread.announced.truncate(left);
+                thread.announced.retain(|turn| !gone.contains(&turn.id));
                 let promised = stored(thread);
                 if !thread.is_unsettled() {
                     self.compare("s_what_was_announced_is_stored", &promised, &shown);
