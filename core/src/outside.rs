@@ -14,6 +14,7 @@ use crate::effect::{AskId, Call, CallId, Effect, Feed, TimerId};
 use crate::limits;
 use crate::owner::{CallOwner, TimerOwner};
 use crate::pending::{AskOwner, Asks, Requests, Ticket};
+use crate::reached::Row;
 use crate::rng::Rng;
 use crate::session::OptOuts;
 use crate::thread::Audience;
@@ -68,6 +69,8 @@ pub(crate) struct Outside {
     was_backed_up: bool,
     /// When it was last seen to read again, in time since the runtime's start.
     unblocked_at: Duration,
+    #[cfg(feature = "sim")]
+    reached: std::collections::BTreeSet<Row>,
 }
 
 impl Outside {
@@ -88,6 +91,8 @@ impl Outside {
             send_said: false,
             was_backed_up: false,
             unblocked_at: now.mono,
+            #[cfg(feature = "sim")]
+            reached: std::collections::BTreeSet::new(),
         }
     }
 
@@ -312,6 +317,22 @@ impl Outside {
         let pending = String::from_utf8_lossy(self.output.pending());
         let flags = (self.send_said, self.was_backed_up, self.effects.len());
         (pending, requests, asks.state(), opt_outs, unheard, calls, timers, flags)
+    }
+
+    /// Notes that a row of a table of rules was asked. Nothing in builds that are no simulation.
+    #[cfg(feature = "sim")]
+    pub(crate) fn reached(&mut self, row: impl FnOnce() -> Row) {
+        self.reached.insert(row());
+    }
+
+    /// Notes that a row of a table of rules was asked. Nothing in builds that are no simulation.
+    #[cfg(not(feature = "sim"))]
+    pub(crate) fn reached(&mut self, _: impl FnOnce() -> Row) {}
+
+    /// Rows that were asked so far.
+    #[cfg(feature = "sim")]
+    pub(crate) fn rows_reached(&self) -> &std::collections::BTreeSet<Row> {
+        &self.reached
     }
 
     /// How many questions, calls and timers are open; for tests of "nothing is left".

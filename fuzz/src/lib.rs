@@ -3,10 +3,14 @@
 //! * [`choose`]: where choices come from: a seed, a fuzzer's bytes, or every combination.
 //! * [`world`]: one machine, with clock, files, timers, calls and a host that are all scripted.
 //! * `testkit` (feature `testkit`): the world for tests of a host's own code.
+//! * [`sessions`]: one or two machines with threads, tools, programs, approvals and crashes.
+//! * [`sim`]: sessions by seed, of any kind of world: played, repeated, made small, counted.
 //! * [`auth`]: what is known of credentials: a reference model, steps, and named invariants.
 
 pub mod auth;
 pub mod choose;
+pub mod sessions;
+pub mod sim;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 pub mod world;

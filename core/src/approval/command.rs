@@ -70,6 +70,13 @@ pub enum CommandRuling {
     },
 }
 
+/// What the table is asked about a command.
+pub fn command_case(request: CommandRequest<'_>, rules: &RuleSet) -> Case {
+    let CommandRequest { policy, sandbox, escalation, .. } = request;
+    let finding = Findings::of(request.argv, request.shell, rules).worst;
+    Case { policy, sandbox, finding, escalation }
+}
+
 /// What becomes of a command under these rules.
 pub fn command_ruling(request: CommandRequest<'_>, rules: &RuleSet) -> CommandRuling {
     let findings = Findings::of(request.argv, request.shell, rules);

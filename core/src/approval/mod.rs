@@ -11,13 +11,14 @@
 
 mod command;
 mod denial;
+pub(crate) mod rows;
 mod sandbox;
 mod session;
 pub(crate) mod table;
 
 pub use command::{
     COMMAND_DECLINED, CommandRequest, CommandRuling, CommandTool, PATCH_DECLINED, RETRY_REASON,
-    command_ruling,
+    command_case, command_ruling,
 };
 pub use denial::looks_denied;
 pub use sandbox::{SandboxPlan, WritableRoot, Writes};

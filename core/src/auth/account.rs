@@ -6,6 +6,7 @@
 use super::credential::{Credential, External};
 use super::login::{Completion, Ended};
 use super::record::NewRecord;
+use super::rows;
 use super::rules::{self, LoginKind};
 use super::store::{SaveError, StoreAnswer, StoreDone, StoreJob, StoreKind, StoreWork};
 use super::{Auth, AuthCall, Waiter, Woken};
@@ -141,15 +142,16 @@ impl Auth {
         }
     }
 
-    fn is_blocked(&self, kind: LoginKind) -> Option<Refusal> {
-        rules::blocked(kind, self.credential.is_external(), self.policy.forced_method)
-            .map(rules::Blocked::refusal)
+    fn is_blocked(&self, out: &mut Outside, kind: LoginKind) -> Option<Refusal> {
+        let (external, forced) = (self.credential.is_external(), self.policy.forced_method);
+        out.reached(|| rows::blocking_row(kind, external, forced));
+        rules::blocked(kind, external, forced).map(rules::Blocked::refusal)
     }
 
     // --- signing in ---
 
     fn login_api_key(&mut self, out: &mut Outside, ticket: Ticket, key: Secret, dialect: Dialect) {
-        if let Some(refusal) = self.is_blocked(LoginKind::ApiKey) {
+        if let Some(refusal) = self.is_blocked(out, LoginKind::ApiKey) {
             return out.refuse(ticket, &refusal);
         }
         self.end_login(out, &Ended::Canceled);
@@ -179,14 +181,14 @@ impl Auth {
     }
 
     fn login_chatgpt(&mut self, out: &mut Outside, ticket: Ticket, dialect: Dialect) {
-        match self.is_blocked(LoginKind::ChatGpt) {
+        match self.is_blocked(out, LoginKind::ChatGpt) {
             Some(refusal) => out.refuse(ticket, &refusal),
             None => self.start_browser_login(out, ticket, dialect),
         }
     }
 
     fn login_device(&mut self, out: &mut Outside, ticket: Ticket) {
-        match self.is_blocked(LoginKind::ChatGpt) {
+        match self.is_blocked(out, LoginKind::ChatGpt) {
             Some(refusal) => out.refuse(ticket, &refusal),
             None => self.start_device_login(out, ticket),
         }
@@ -195,7 +197,7 @@ impl Auth {
     /// A login of the server's own that is under way ends in any case, even when the tokens are
     /// refused (auth.md §3.11).
     fn login_external(&mut self, out: &mut Outside, ticket: Ticket, tokens: FreshTokens) {
-        if let Some(refusal) = self.is_blocked(LoginKind::External) {
+        if let Some(refusal) = self.is_blocked(out, LoginKind::External) {
             return out.refuse(ticket, &refusal);
         }
         match self.accept_login(tokens) {

@@ -19,6 +19,7 @@ mod pages;
 mod plan;
 mod record;
 mod refresh;
+pub(crate) mod rows;
 mod rules;
 mod store;
 #[cfg(test)]
@@ -211,9 +212,11 @@ impl Auth {
     /// The credential for a call to a provider.
     pub(crate) fn for_call(
         &self,
+        out: &mut Outside,
         provider: ProviderAuth<'_>,
         env: &Environment,
     ) -> Result<CallCredential, String> {
+        out.reached(|| rows::call_row(provider, env, &self.credential));
         bearer::choose(provider, env, &self.credential, self.generation)
     }
 

@@ -62,14 +62,23 @@ pub(crate) fn blocked(
     external_active: bool,
     forced: Option<ForcedMethod>,
 ) -> Option<Blocked> {
-    RULES
-        .iter()
-        .find(|rule| {
-            rule.kind == kind
-                && rule.external_active.is_none_or(|wanted| wanted == external_active)
-                && (rule.forced.is_none() || rule.forced == forced)
-        })
-        .map(|rule| rule.blocked)
+    RULES.get(place(kind, external_active, forced)).map(|rule| rule.blocked)
+}
+
+/// The place of the first row that fits; beyond the last one if none does.
+pub(crate) fn place(kind: LoginKind, external_active: bool, forced: Option<ForcedMethod>) -> usize {
+    let fits = |rule: &Rule| {
+        rule.kind == kind
+            && rule.external_active.is_none_or(|wanted| wanted == external_active)
+            && (rule.forced.is_none() || rule.forced == forced)
+    };
+    RULES.iter().position(fits).unwrap_or(RULES.len())
+}
+
+/// What each row says, in a few words.
+#[cfg(feature = "sim")]
+pub(crate) fn row_names() -> Vec<String> {
+    RULES.iter().map(|rule| format!("{:?}: {:?}", rule.kind, rule.blocked)).collect()
 }
 
 impl Blocked {

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use super::Machine;
 use crate::auth::{AccountRequest, Dialect, Identity};
 use crate::pending::Ticket;
+use crate::reached::{Row, Table};
 use crate::session::OptOuts;
 use crate::wire::legacy::auth::{CancelLoginChatGptParams, GetAuthStatusParams, LoginApiKeyParams};
 use crate::wire::legacy::conversation::ExecOneOffCommandParams;
@@ -21,6 +22,7 @@ impl Machine {
             let refusal = Refusal::undecodable(&methods::unknown(name));
             return self.out.refuse(ticket, &refusal);
         };
+        self.out.reached(|| Row(Table::Method, row.method as usize));
         match row.method {
             Method::Initialize => self.initialize(ticket, params),
             Method::GetUserAgent => self.without_params(ticket, params, Self::get_user_agent),

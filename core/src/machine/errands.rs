@@ -66,7 +66,7 @@ impl Machine {
             What::Models(_) => ProviderAuth::of(&config.provider),
             What::Usage(_) | What::Apps(_) => ProviderAuth::account_only(),
         };
-        let credential = match self.auth.for_call(auth, &self.setup.env) {
+        let credential = match self.auth.for_call(&mut self.out, auth, &self.setup.env) {
             Ok(credential) => credential,
             Err(text) => {
                 let failure = HttpFailure { kind: HttpFailureKind::Request, text };

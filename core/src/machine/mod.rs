@@ -226,6 +226,12 @@ impl Machine {
         State(self)
     }
 
+    /// Rows of tables of rules that were asked so far, for checks that all are.
+    #[cfg(feature = "sim")]
+    pub fn rows_reached(&self) -> &std::collections::BTreeSet<crate::reached::Row> {
+        self.out.rows_reached()
+    }
+
     // --- input ---
 
     fn on_bytes(&mut self, bytes: &[u8]) {

@@ -49,7 +49,7 @@ impl fmt::Debug for State<'_> {
             .field("auth", auth)
             .field("out", &out.state())
             .field("is_catalogue_fresh", &catalogue.is_fresh(out.now.wall))
-            .field("threads", &Values(|| threads.values().map(crate::thread::Thread::state)))
+            .field("threads", &Values(|| threads.values().map(|thread| thread.state())))
             .field("opening", opening)
             .field("asked", asked)
             .field("unstored", unstored)

@@ -221,7 +221,7 @@ impl Machine {
                 }
                 Next::Send => {
                     let provider = ProviderAuth::of(conversation.provider());
-                    match self.auth.for_call(provider, &self.setup.env) {
+                    match self.auth.for_call(out, provider, &self.setup.env) {
                         Err(text) => turn.fail(out, conversation, ModelError::no_credential(text)),
                         Ok(credential) => {
                             let facts = SendFacts {

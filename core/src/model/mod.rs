@@ -18,6 +18,7 @@ pub(crate) mod rate_limits;
 pub(crate) mod request;
 pub(crate) mod retry;
 pub(crate) mod review;
+pub(crate) mod rows;
 mod shown;
 pub(crate) mod sse;
 pub(crate) mod usage;

@@ -19,7 +19,7 @@ use super::sessions::code;
 use super::voice::CommandShown;
 use crate::approval::{
     COMMAND_DECLINED, CommandKey, CommandRuling, RETRY_REASON, Retry, Rights, after_denial,
-    looks_denied,
+    looks_denied, rows,
 };
 use crate::effect::{AskId, Call, CallId, Feed, TimerId};
 use crate::files::{FileAnswer, FileJob};
@@ -159,6 +159,7 @@ impl Turn {
         begun: &Begun,
         call: ShellCall,
     ) -> Progress {
+        out.reached(|| rows::command(conversation.case(&call)));
         let ruling = conversation.ruling(&call);
         if let CommandRuling::Refuse { text, item: false } = ruling {
             return Progress::Ended(text);
@@ -395,9 +396,12 @@ impl Turn {
         };
         out.cancel_timer(running.timer);
         self.tell_rest(out, &begun.slot.call_id, &mut running);
-        if was_denied(&running, &exit_code)
-            && after_denial(conversation.settings.approval_policy) == Retry::Ask
-        {
+        let was_denied = was_denied(&running, &exit_code);
+        let policy = conversation.settings.approval_policy;
+        if was_denied {
+            out.reached(|| rows::denial(policy));
+        }
+        if was_denied && after_denial(policy) == Retry::Ask {
             let rights = Rights::Free;
             if conversation.approvals.has_command(&command.key(rights)) {
                 return run(out, conversation, command, rights);

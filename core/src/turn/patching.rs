@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Turn;
 use super::calls::{Begun, Dialect, Doing, Progress};
-use crate::approval::{PATCH_DECLINED, PatchReach, Ruling, decide_patch};
+use crate::approval::{PATCH_DECLINED, PatchReach, Ruling, decide_patch, rows};
 use crate::effect::{AskId, Call, CallId};
 use crate::files::{FileAnswer, FileJob};
 use crate::input::Outcome;
@@ -118,6 +118,9 @@ impl Turn {
         begun: &mut Begun,
         checked: CheckedPatch,
     ) -> Progress {
+        if let Ok((_, reach)) = &checked.0 {
+            out.reached(|| rows::patch(conversation.settings.approval_policy, *reach));
+        }
         let ruled =
             checked.0.and_then(|(plan, reach)| Ok((may_run(conversation, &plan, reach)?, plan)));
         let (may_run, plan) = match ruled {

@@ -17,6 +17,7 @@ use crate::model::headers::{self, AccountFacts, RequestFacts};
 use crate::model::items::OutputItem;
 use crate::model::request::{self, LoginKind};
 use crate::model::retry::{self, Budget};
+use crate::model::rows::{self, AfterError};
 use crate::model::sse::SseParser;
 use crate::outside::Outside;
 use crate::owner::{CallOwner, TimerOwner};
@@ -353,6 +354,7 @@ impl Turn {
     ) -> Next {
         self.stop_call(out);
         self.items.stream_ended();
+        out.reached(|| rows::error(&error));
         if let Some((source, 401)) = answered {
             return self.on_unauthorized(out, conversation, error, source);
         }
@@ -385,9 +387,11 @@ impl Turn {
             || sampling.unauthorized >= limits::UNAUTHORIZED_REQUESTS_MAX
             || source == Source::Provider;
         if is_final {
+            out.reached(|| AfterError::UnauthorizedFinal.row());
             return self.fail(out, conversation, error);
         }
         sampling.failure = Some(error);
+        out.reached(|| AfterError::Unauthorized.row());
         Next::Unauthorized(source)
     }
 
@@ -425,6 +429,7 @@ impl Turn {
     fn retry_silently(&mut self, out: &mut Outside, conversation: &Conversation) -> bool {
         let taken = self.sampling.as_mut().and_then(|sampling| sampling.budget.take_request());
         let Some(n) = taken else { return false };
+        out.reached(|| AfterError::Silent.row());
         let delay = retry::request_delay(n, out.rng.jitter());
         self.back_off(out, conversation, delay);
         true
@@ -438,11 +443,14 @@ impl Turn {
         error: ModelError,
     ) -> Next {
         let Some(sampling) = self.sampling.as_mut().filter(|_| error.retryable) else {
+            out.reached(|| AfterError::Fatal.row());
             return self.fail(out, conversation, error);
         };
         let Some(n) = sampling.budget.take_stream() else {
+            out.reached(|| AfterError::UsedUp.row());
             return self.fail(out, conversation, error);
         };
+        out.reached(|| AfterError::Told.row());
         let notice = TurnError {
             message: retry::reconnecting(n, sampling.budget.stream_max()),
             codex_error_info: Some(error.retry_info().into()),

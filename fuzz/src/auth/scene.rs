@@ -17,19 +17,13 @@ use super::setting::{AUTH_FILE, OTHER_WORKSPACE, Setting, WORKSPACE};
 use super::step::{Answering, Change, Named, Say, Step, Wait, Which};
 use super::tokens::{Kind, Login, Tokens, Wanted};
 use crate::choose::Seeded;
+pub use crate::sim::Violation;
+pub use crate::sim::play::LIVENESS;
+use crate::sim::tally::Tally;
 use crate::world::backend::Response;
 use crate::world::fact::Port;
 use crate::world::grammar::Grammar;
 use crate::world::{Cut, Fault, Firing, World, log, wall};
-
-/// A rule that did not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The rule's name in [`INVARIANTS`].
-    pub rule: &'static str,
-    /// What was seen.
-    pub text: String,
-}
 
 /// A session in progress.
 #[derive(Clone)]
@@ -58,6 +52,10 @@ pub struct Scene {
     old_turns: Vec<String>,
     tokens_made: usize,
     requests: u64,
+    /// What happened, in numbers.
+    pub tally: Tally,
+    /// It says what happens.
+    pub is_loud: bool,
 }
 
 impl Scene {
@@ -86,6 +84,8 @@ impl Scene {
             old_turns: Vec::new(),
             tokens_made: 0,
             requests: 0,
+            tally: Tally::default(),
+            is_loud: false,
         }
     }
 
@@ -104,12 +104,17 @@ impl Scene {
             self.owners_before = self.owners();
         }
         self.take(step);
-        self.check()
+        self.check(step)
     }
 
-    fn check(&mut self) -> Result<(), Violation> {
-        for fact in self.world.take_facts() {
-            self.model.see(&fact);
+    fn check(&mut self, step: &Step) -> Result<(), Violation> {
+        let facts = self.world.take_facts();
+        self.tally.step(step.fault().filter(|_| !facts.is_empty()));
+        for fact in &facts {
+            if self.is_loud {
+                println!("    {fact:?}");
+            }
+            self.model.see(fact);
         }
         self.seen = std::mem::take(&mut self.model.seen);
         self.follow_grammar();
@@ -527,9 +532,6 @@ impl Scene {
         [file, entry].iter().map(|text| Record::owner_of(text.as_deref())).collect()
     }
 }
-
-/// The name of the rule that everything comes to rest.
-pub const LIVENESS: &str = "liveness_everything_comes_to_rest";
 
 fn newest<T>(all: impl DoubleEndedIterator<Item = T> + Clone, nth: usize) -> Option<T> {
     let count = all.clone().count();

@@ -68,6 +68,34 @@ pub enum Step {
     Terminate,
 }
 
+impl Step {
+    /// The kind of fault that it is, if it is one.
+    pub fn fault(&self) -> Option<&'static str> {
+        Some(match self {
+            Step::Say(_, true, _) => "host: lines held back",
+            Step::Say(_, _, Cut::At(_) | Cut::Bytes | Cut::Tail(_)) => "host: lines in pieces",
+            Step::Answer(_, Answering::Tokens(wanted)) if *wanted == Wanted::GOOD => return None,
+            Step::Answer(..) => "host: tokens wrong or none",
+            Step::Respond(_, response, _) | Step::Head(_, response) => response.fault()?,
+            Step::Fail(..) => "backend: no response, or it breaks off",
+            Step::Lose(_) => "runtime: an exchange is lost",
+            Step::StaleCall(..) | Step::StaleTimer(_) => "runtime: what was cancelled comes",
+            Step::Job(_, Fault::Lost) => "runtime: a file job is lost",
+            Step::Job(_, Fault::Op(_)) => "files: an operation fails",
+            Step::Job(_, Fault::Keyring) => "keyring: fails",
+            Step::Listen(Port::InUse | Port::Refused | Port::Lost) => "login port: not there",
+            Step::Visit(_, Proof::Wrong | Proof::Missing) => "browser: a stranger's",
+            Step::Hold(false) => "lock: cannot be had",
+            Step::Grant(_, grant) if *grant != Grant::Good => "authority: refuses, or wrong tokens",
+            Step::Elsewhere(_) => "another process changes what is stored",
+            Step::Wait(Wait::JustAfter | Wait::NotYet) => "runtime: timers late",
+            Step::StopReading => "host: stops reading",
+            Step::Eof | Step::Terminate => "host: goes away",
+            _ => return None,
+        })
+    }
+}
+
 /// What the host says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the request of its name")]

@@ -111,8 +111,11 @@ fn search(name: &str, alphabet: &str, start: Start, setting: &Setting, wish: &Wi
             began.elapsed().as_secs_f64()
         );
     });
-    if let Err(failure) = &told {
-        println!("{}", failure.clone().minimised());
+    match told {
+        Ok(_) => true,
+        Err(failure) => {
+            println!("{}", failure.minimised());
+            false
+        }
     }
-    told.is_ok()
 }

@@ -46,6 +46,25 @@ impl Response {
         }
     }
 
+    /// The kind of fault that it is, if it is one.
+    pub fn fault(self) -> Option<&'static str> {
+        Some(match self {
+            Response::Say | Response::Think | Response::Call => return None,
+            Response::Flood => "backend: a flood",
+            Response::Status(401) => "backend: 401",
+            Response::Status(500..) => "backend: 5xx",
+            Response::UsedUp | Response::Busy | Response::Status(429) => {
+                "backend: 429 and the like"
+            }
+            Response::Status(_) => "backend: another 4xx",
+            Response::Failed | Response::OutOfContext | Response::Incomplete => {
+                "backend: the stream says that it failed"
+            }
+            Response::Short => "backend: the stream is cut off",
+            Response::Noise => "backend: nonsense in the stream",
+        })
+    }
+
     /// Headers that go with it.
     pub fn headers(self) -> Vec<(String, String)> {
         match self {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::Conversation;
 use super::ItemPeek;
 use crate::approval::{
-    CommandRequest, CommandRuling, CommandTool, Rights, command_ruling, sandbox_kind,
+    Case, CommandRequest, CommandRuling, CommandTool, Rights, command_case, command_ruling,
+    sandbox_kind,
 };
 use crate::config::features::Feature;
 use crate::model::catalogue::Truncation;
@@ -55,7 +56,16 @@ impl Conversation {
 
     /// What becomes of a command under the settings and rules in force.
     pub(crate) fn ruling(&self, call: &ShellCall) -> CommandRuling {
-        let request = CommandRequest {
+        command_ruling(self.wish(call), &self.rules)
+    }
+
+    /// What the table is asked about it.
+    pub(crate) fn case(&self, call: &ShellCall) -> Case {
+        command_case(self.wish(call), &self.rules)
+    }
+
+    fn wish<'a>(&'a self, call: &'a ShellCall) -> CommandRequest<'a> {
+        CommandRequest {
             argv: &call.argv,
             shell: &self.shell_path,
             tool: match call.session {
@@ -67,8 +77,7 @@ impl Conversation {
             escalation: call.escalation,
             justification: call.justification.as_deref(),
             prefix: call.prefix.as_deref().filter(|_| self.has_prefix_rules()),
-        };
-        command_ruling(request, &self.rules)
+        }
     }
 
     pub(super) fn has_prefix_rules(&self) -> bool {
