@@ -99,6 +99,8 @@ pub mod wire;
 #[path = "../tests/inside/rules_file.rs"]
 mod rules_file;
 
+#[cfg(feature = "sim")]
+pub use auth::{ClaimsOf, claims_of};
 pub use clock::Now;
 pub use config::Overrides;
 pub use driver::{Driver, Port};
@@ -113,6 +115,8 @@ pub use input::{
 pub use machine::Machine;
 #[cfg(feature = "sim")]
 pub use machine::{OpenWork, State};
+#[cfg(feature = "sim")]
+pub use model::{events_of, is_event};
 pub use process::{
     ChildEnv, Confinement, OutputStream, ProcessExit, ProcessFailure, ProcessFailureKind,
     ProcessRequest, Stdio,

@@ -6,11 +6,13 @@
 //! * [`sessions`]: one or two machines with threads, tools, programs, approvals and crashes.
 //! * [`sim`]: sessions by seed, of any kind of world: played, repeated, made small, counted.
 //! * [`auth`]: what is known of credentials: a reference model, steps, and named invariants.
+//! * [`targets`]: what fuzzers run.
 
 pub mod auth;
 pub mod choose;
 pub mod sessions;
 pub mod sim;
+pub mod targets;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 pub mod world;

@@ -12,6 +12,8 @@ mod account;
 mod authority;
 mod bearer;
 mod credential;
+#[cfg(feature = "sim")]
+mod fuzz;
 mod id_token;
 mod login;
 mod managed;
@@ -34,6 +36,8 @@ use std::time::Duration;
 pub(crate) use account::{AccountRequest, Dialect};
 pub(crate) use bearer::{CallCredential, ProviderAuth, Source};
 pub(crate) use credential::{Credential, Generation};
+#[cfg(feature = "sim")]
+pub use fuzz::{ClaimsOf, claims_of};
 pub(crate) use plan::from_claim as plan_from_claim;
 pub(crate) use refresh::AfterUnauthorized;
 pub(crate) use rules::ForcedMethod;

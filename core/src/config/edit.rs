@@ -9,6 +9,7 @@ use toml::{Table, Value};
 use toml_edit::{DocumentMut, InlineTable, Item, TableLike};
 
 use super::fingerprint::fingerprint;
+use super::text::Text;
 
 /// One change.
 pub(super) struct Edit {
@@ -101,24 +102,23 @@ impl Edit {
 
 /// The text after the changes, and the settings in it.
 pub(super) fn edited(text: &str, edits: &[Edit]) -> Result<(String, Table), EditError> {
-    let document = text.parse::<DocumentMut>();
-    let (Ok(mut document), Ok(mut wanted)) = (document, toml::from_str::<Table>(text)) else {
+    let (Some(mut text), Ok(mut wanted)) = (Text::read(text), toml::from_str::<Table>(text)) else {
         return Err(EditError::Unfaithful);
     };
     for edit in edits {
         edit.on_table(&mut wanted)?;
-        edit.on_document(&mut document)?;
+        edit.on_document(&mut text.document)?;
     }
-    let text = document.to_string();
-    match toml::from_str::<Table>(&text) {
-        Ok(found) if same(&found, &wanted) => Ok((text, found)),
-        _ => Err(EditError::Unfaithful),
-    }
+    let table = |text: &str| toml::from_str::<Table>(text).ok();
+    let is_right = |text: &str| table(text).is_some_and(|found| same(&found, &wanted));
+    let text = text.written(is_right).ok_or(EditError::Unfaithful)?;
+    let found = table(&text).ok_or(EditError::Unfaithful)?;
+    Ok((text, found))
 }
 
 /// Whether two tables say the same. Tables without settings say nothing: a file may have no place
 /// for one.
-fn same(a: &Table, b: &Table) -> bool {
+pub(super) fn same(a: &Table, b: &Table) -> bool {
     fingerprint(&without_empty(a)) == fingerprint(&without_empty(b))
 }
 

@@ -32,6 +32,7 @@ pub(crate) mod shown;
 mod skill_switch;
 mod stack;
 mod switches;
+mod text;
 pub(crate) mod write;
 
 #[cfg(test)]

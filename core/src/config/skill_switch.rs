@@ -3,9 +3,10 @@
 //! Invariant: the new text says the same of everything but this skill, or there is no new text.
 
 use toml::Table;
-use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, TableLike};
+use toml_edit::{Array, ArrayOfTables, InlineTable, Item, TableLike};
 
 use super::edit::EditError;
+use super::text::Text;
 
 /// The text after the change. A skill that is off has an entry in `[[skills.config]]`, one that is
 /// on has none. `is_it` says whether a path in the file is the skill's.
@@ -15,13 +16,14 @@ pub(super) fn with_skill(
     is_it: &dyn Fn(&str) -> bool,
     enabled: bool,
 ) -> Result<String, EditError> {
-    let mut document = text.parse::<DocumentMut>().map_err(|_| EditError::Unfaithful)?;
+    let mut changed = Text::read(text).ok_or(EditError::Unfaithful)?;
+    let root = changed.document.as_table_mut();
     match enabled {
-        true => switch_on(document.as_table_mut(), is_it)?,
-        false => switch_off(document.as_table_mut(), path, is_it)?,
+        true => switch_on(root, is_it)?,
+        false => switch_off(root, path, is_it)?,
     }
-    let new = document.to_string();
-    if says_the_same_otherwise(text, &new) { Ok(new) } else { Err(EditError::Unfaithful) }
+    let new = changed.written(|new| says_the_same_otherwise(text, new));
+    new.ok_or(EditError::Unfaithful)
 }
 
 fn switch_off(

@@ -11,6 +11,8 @@ pub(crate) mod compact;
 pub(crate) mod context;
 pub(crate) mod errors;
 pub(crate) mod events;
+#[cfg(feature = "sim")]
+mod fuzz;
 pub(crate) mod headers;
 pub(crate) mod items;
 pub(crate) mod modes;
@@ -22,3 +24,6 @@ pub(crate) mod rows;
 mod shown;
 pub(crate) mod sse;
 pub(crate) mod usage;
+
+#[cfg(feature = "sim")]
+pub use fuzz::{events_of, is_event};

@@ -42,7 +42,7 @@ impl Default for SseParser {
 }
 
 impl SseParser {
-    fn with_limit(limit: usize) -> Self {
+    pub(super) fn with_limit(limit: usize) -> Self {
         Self {
             line: Vec::new(),
             data: Vec::new(),

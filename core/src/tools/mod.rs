@@ -34,6 +34,8 @@ pub use image::{ImageJob, ImagesRead};
 pub use look::LookJob;
 pub(crate) use look::{Look, found};
 pub(crate) use offer::{has_sessions, has_shell, offered, offers_freeform_patch};
+#[cfg(feature = "sim")]
+pub use patch::fuzz_patch;
 pub(crate) use patch::{BARE_PATCH, InCommand, Plan, TurnDiff, in_command};
 pub use patch_job::{CheckedPatch, CommittedPatch, PatchCheck, PatchCommit};
 pub(crate) use resources::ResourceCall;

@@ -199,6 +199,7 @@ mod tests {
             (r#"{"id":22,"method":5}"#, "unusable 22"),
             (r#"{"id":null,"method":"m"}"#, "unusable"),
             (r#"{"id":1.0,"method":"m"}"#, "unusable"),
+            (r#"{"id":-0,"method":"m"}"#, "unusable"),
             (r#"{"id":9223372036854775808,"method":"m"}"#, "unusable"),
             (r#"{"id":1,"id":2,"method":"m"}"#, "unusable"),
             (r#"[{"id":1,"method":"m"}]"#, "unusable"),

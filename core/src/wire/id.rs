@@ -19,7 +19,8 @@ impl RequestId {
         if json.starts_with('"') {
             return serde_json::from_str::<String>(json).ok().map(|s| Self::Text(s.into()));
         }
-        json.parse().ok().map(Self::Number)
+        // The integer 0 has no sign: echoed as `0` it would be another id.
+        json.parse().ok().filter(|_| json != "-0").map(Self::Number)
     }
 }
 

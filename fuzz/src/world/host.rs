@@ -19,6 +19,15 @@ impl World {
         }
     }
 
+    /// The host sends bytes that need not be lines. What they say is told as no [`Fact`].
+    pub fn put(&mut self, bytes: &[u8], cut: Cut) {
+        if self.at_eof || self.exit.is_some() {
+            return;
+        }
+        self.outbox.extend_from_slice(bytes);
+        self.flush(cut);
+    }
+
     /// Lets the host's buffer go. Answers that come at once come behind it: whether one arrives
     /// between two lines or after them is not for the cut to say.
     pub fn flush(&mut self, cut: Cut) {

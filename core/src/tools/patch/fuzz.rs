@@ -1,15 +1,18 @@
-//! The body of the fuzz target for patches.
+//! Fuzz body: a patch does what it says or nothing, and the diff that is shown of it is right.
 
 use std::path::Path;
 
+use super::diff::hunks;
 use super::plan::Action;
 use super::sample::{FileLine, sample};
 use super::{Plan, TurnDiff, parse, plan, touched};
 use crate::files::MemoryFiles;
 
 /// Takes the data as a file and a patch for it, and as an edit whose patch is then applied.
-/// Panics if a rule of the room is broken.
-pub(crate) fn fuzz_patch(data: &[u8]) {
+///
+/// # Panics
+/// If a rule of the room is broken.
+pub fn fuzz_patch(data: &[u8]) {
     as_text(data);
     as_edit(data);
 }
@@ -40,6 +43,9 @@ fn carry_out(files: &MemoryFiles, plan: &Plan) {
     diff.applied(plan);
     let mut differs = false;
     for change in &plan.changes {
+        if let Action::Update { old, new, .. } = &change.action {
+            check_diff(old, new);
+        }
         let (path, expected) = match &change.action {
             Action::Add { new, .. } | Action::Update { new, moved: None, .. } => {
                 (&change.path, Some(new.to_vec()))
@@ -55,6 +61,47 @@ fn carry_out(files: &MemoryFiles, plan: &Plan) {
         assert_eq!(files.content(path), expected, "{}", path.display());
     }
     assert_eq!(!diff.text(files).is_empty(), differs);
+}
+
+/// The hunks of two texts make the one of the other, with any number of lines around.
+fn check_diff(old: &[u8], new: &[u8]) {
+    let (Ok(old), Ok(new)) = (std::str::from_utf8(old), std::str::from_utf8(new)) else { return };
+    for context in [0, 1, 3] {
+        let diff = hunks(old.as_bytes(), new.as_bytes(), context);
+        assert_eq!(applied(old, &diff), new, "{diff:?}\non {old:?}");
+    }
+}
+
+/// What `diff` makes of `old`: read as strictly as any reader of unified diffs.
+fn applied(old: &str, diff: &str) -> String {
+    let mut old = old.split_inclusive('\n');
+    let (mut at, mut new) = (0, String::new());
+    let mut lines = diff.split_inclusive('\n').peekable();
+    while let Some(line) = lines.next() {
+        if let Some(head) = line.strip_prefix("@@ -") {
+            let (from, _) = head.split_once(' ').expect("two ranges");
+            let from: Vec<usize> = from.split(',').map_while(|n| n.parse().ok()).collect();
+            // Of no lines it is told after which they would stand, of others which is the first.
+            let is_empty = from.get(1) == Some(&0);
+            let first = from.first().copied().unwrap_or_default();
+            let first = if is_empty { first } else { first - 1 };
+            new.extend(old.by_ref().take(first - at));
+            at = first;
+            continue;
+        }
+        let (mark, text) = line.split_at(1);
+        let is_last = lines.next_if(|next| next.starts_with('\\')).is_some();
+        let text = if is_last { text.strip_suffix('\n').unwrap_or(text) } else { text };
+        if mark != "+" {
+            assert_eq!(old.next(), Some(text), "{line:?} of {diff:?}");
+            at += 1;
+        }
+        if mark != "-" {
+            new.push_str(text);
+        }
+    }
+    new.extend(old);
+    new
 }
 
 /// Some bytes are the lines of a file, some the edit, and some say how the patch misquotes.

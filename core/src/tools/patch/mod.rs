@@ -8,14 +8,14 @@ mod blob;
 mod commit;
 mod diff;
 mod edit;
-#[cfg(test)]
+#[cfg(any(test, feature = "sim"))]
 mod fuzz;
 mod in_command;
 mod parse;
 mod place;
 mod plan;
 mod report;
-#[cfg(test)]
+#[cfg(any(test, feature = "sim"))]
 mod sample;
 mod seek;
 #[cfg(test)]
@@ -23,8 +23,8 @@ mod tests;
 mod turn_diff;
 
 pub(crate) use diff::touched;
-#[cfg(test)]
-pub(crate) use fuzz::fuzz_patch;
+#[cfg(any(test, feature = "sim"))]
+pub use fuzz::fuzz_patch;
 pub(crate) use in_command::{InCommand, in_command};
 pub(crate) use parse::parse;
 pub(crate) use plan::{Plan, plan};
