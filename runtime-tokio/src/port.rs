@@ -48,7 +48,8 @@ impl<R, W> TokioPort<R, W> {
 
     /// The same, and what waits for what the session still does when the port is gone.
     pub(crate) fn with_rest(streams: Streams<R, W>, services: Services) -> (Self, Rest) {
-        let Services { http, files, keyring, programs, refresher, signals, logs } = services;
+        let Services { http, files, keyring, programs, refresher, signals, logs, recording: _ } =
+            services;
         let (backend, rest) = Backend::new(http, files, keyring, programs, logs);
         let port = Self {
             reader: streams.reader,

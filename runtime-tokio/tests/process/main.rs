@@ -15,6 +15,7 @@ mod external_tokens;
 mod handshake;
 mod invariants;
 mod refresh;
+mod replay;
 mod rest;
 mod review;
 mod secrets;
