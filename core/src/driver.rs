@@ -21,6 +21,7 @@ use crate::clock::Now;
 use crate::effect::{AskId, Call, CallId, Effect, ExitStatus, Feed, RefreshAuth, TimerId};
 use crate::input::{FreshTokens, Input, Outcome, RefreshDenied, Signal};
 use crate::machine::Machine;
+use crate::trace::{Recorder, Sink};
 
 /// Most bytes of the host handled between two writes.
 pub const READ_CHUNK_BYTES: usize = 64 << 10;
@@ -102,8 +103,8 @@ pub struct Closed;
 ///
 /// Dropping it drops the port, and with it every call that still runs.
 #[derive(Debug)]
-pub struct Driver<P> {
-    inner: Loop<Machine, P>,
+pub struct Driver<P, M = Machine> {
+    inner: Loop<M, P>,
 }
 
 impl<P: Port> Driver<P> {
@@ -114,7 +115,14 @@ impl<P: Port> Driver<P> {
     }
 }
 
-impl<P: Port + Unpin> Future for Driver<P> {
+impl<P: Port, S: Sink> Driver<P, Recorder<S>> {
+    /// The same for a machine that is recorded.
+    pub fn recorded(machine: Recorder<S>, port: P) -> Self {
+        Self { inner: Loop::new(machine, port) }
+    }
+}
+
+impl<P: Port + Unpin, M: Verbs + Unpin> Future for Driver<P, M> {
     type Output = ExitStatus;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ExitStatus> {
@@ -122,12 +130,18 @@ impl<P: Port + Unpin> Future for Driver<P> {
     }
 }
 
-/// The machine's verbs, apart from the machine so that the loop's tests can script them.
-trait Verbs {
+/// The machine's verbs, apart from the machine so that it can be recorded, and so that the loop's
+/// tests can script them.
+pub trait Verbs {
+    /// [`Machine::handle`]
     fn handle(&mut self, now: Now, input: Input<'_>);
+    /// [`Machine::poll_effect`]
     fn poll_effect(&mut self) -> Option<Effect>;
+    /// [`Machine::pending_output`]
     fn pending_output(&self) -> &[u8];
+    /// [`Machine::wrote`]
     fn wrote(&mut self, n: usize);
+    /// [`Machine::wants_input`]
     fn wants_input(&self) -> bool;
 }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::files::FileJob;
 use crate::process::ProcessRequest;
 use crate::search::SearchRequest;
@@ -118,7 +120,7 @@ pub enum Feed {
 }
 
 /// Names one request of the browser within its [`Call::Listen`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct VisitId(pub u64);
 
 /// A small HTTP answer. The backend adds `Content-Length` and `Connection: close`.

@@ -1,5 +1,7 @@
 //! What the outside tells the machine.
 
+use serde::{Deserialize, Serialize};
+
 use crate::effect::{AskId, CallId, TimerId, VisitId};
 use crate::files::{FileAnswer, FileError};
 use crate::process::{OutputStream, ProcessExit, ProcessFailure};
@@ -24,7 +26,8 @@ pub enum Input<'a> {
 }
 
 /// Why the process is asked to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Signal {
     /// SIGINT or SIGTERM.
     Terminate,
@@ -48,7 +51,8 @@ pub struct FreshTokens {
 }
 
 /// A host that has no tokens to give says why.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RefreshDenied {
     /// A JSON-RPC style code; any number.
     pub code: i64,
@@ -116,7 +120,8 @@ impl Outcome<'_> {
 }
 
 /// One request of the browser.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Visit {
     /// Names it for the answer.
     pub id: VisitId,
@@ -127,7 +132,8 @@ pub struct Visit {
 }
 
 /// Why there is no listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ListenFailure {
     /// Somebody else has the port.
     pub is_in_use: bool,
@@ -136,7 +142,8 @@ pub struct ListenFailure {
 }
 
 /// The head of an HTTP response.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct HttpHead {
     /// Status code, 100 to 599.
     pub status: u16,
@@ -152,7 +159,8 @@ impl HttpHead {
 }
 
 /// Why an HTTP call has no, or no whole, response.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct HttpFailure {
     /// What kind of failure it was.
     pub kind: HttpFailureKind,
@@ -168,7 +176,8 @@ impl HttpFailure {
 }
 
 /// The kinds of [`HttpFailure`] that rules tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum HttpFailureKind {
     /// No connection, or TLS failed.
     Connect,

@@ -91,6 +91,7 @@ mod setup;
 pub mod skills;
 pub mod thread;
 pub mod tools;
+pub mod trace;
 mod turn;
 pub mod wire;
 

@@ -321,3 +321,10 @@ pub const DYNAMIC_TOOLS_MAX: usize = 128;
 pub const DYNAMIC_TOOLS_BYTES_MAX: usize = 1 << 20;
 /// The name of a tool, as the API takes it; a longer one is refused.
 pub const TOOL_NAME_BYTES_MAX: usize = 64;
+
+/// What a recording of a session holds back until a line or a body is whole and can be looked
+/// through for secrets; beyond it the recording ends, and says so. The longest line fits.
+pub const TRACE_HELD_BYTES_MAX: usize = 128 << 20;
+/// Contents of files that a recording remembers, to write them once; further ones are written
+/// whenever they are read.
+pub const TRACE_CONTENTS_MAX: usize = 65_536;

@@ -38,6 +38,7 @@ const DRIVER_ONLY: &[&str] = &["std::future", "std::task"];
 
 /// Direct dependencies; each has its reason in ARCHITECTURE.md.
 const DEPENDENCIES: &[&str] = &[
+    "aho-corasick",
     "base64",
     "jiff",
     "memchr",

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use understudy_core::Setup;
-use understudy_std::{Flags, fail};
+use understudy_std::{Flags, RecordingFile, fail};
 
 use crate::logs::LogFormat;
 
@@ -29,6 +29,8 @@ pub(crate) enum Request {
     },
     /// Write descriptions of the wire's types.
     Generate(Generate),
+    /// Play a recording again.
+    Replay(Replay),
     /// Nothing: it was said what the matter is.
     Done(ExitCode),
 }
@@ -36,6 +38,8 @@ pub(crate) enum Request {
 /// What a server is started with.
 pub(crate) struct Start {
     settings: Settings,
+    /// Where the session is recorded to.
+    record: Option<PathBuf>,
 }
 
 /// An app server for coding agents: JSON-RPC, one message a line, on standard input and output.
@@ -69,6 +73,10 @@ enum Command {
         /// Accepted for compatibility; nothing is collected.
         #[arg(long, hide = true)]
         analytics_default_enabled: bool,
+        /// Record the session, with stand-ins for its secrets; in a folder, to a new file. What
+        /// people and models say, and files that are read, are in it as they are.
+        #[arg(long, value_name = "FILE")]
+        record: Option<PathBuf>,
         #[command(subcommand)]
         generate: Option<Generate>,
     },
@@ -81,6 +89,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Play a recorded session again, without network and files, and say where it goes another way;
+    /// status 1 if it does.
+    Replay(Replay),
     /// Write completions for a shell to standard output.
     #[command(hide = true)]
     Completions {
@@ -96,6 +107,22 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What a replay is to show.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Replay {
+    /// The recording, packed or not.
+    pub(crate) file: PathBuf,
+    /// Stop behind this step and say what is open.
+    #[arg(long, value_name = "STEP")]
+    pub(crate) until: Option<usize>,
+    /// Show each message and effect.
+    #[arg(long)]
+    pub(crate) print: bool,
+    /// Write a page with a chart of the session.
+    #[arg(long, value_name = "OUT")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// Descriptions of the wire's types, for programs that make clients (config.md §1.5).
@@ -142,7 +169,9 @@ impl Request {
             Request::Serve(start) | Request::Doctor { start, .. } => {
                 start.settings.log_format.unwrap_or_default()
             }
-            Request::Demo { .. } | Request::Generate(_) | Request::Done(_) => LogFormat::default(),
+            Request::Demo { .. } | Request::Generate(_) | Request::Replay(_) | Request::Done(_) => {
+                LogFormat::default()
+            }
         }
     }
 }
@@ -152,7 +181,8 @@ impl Cli {
         match self.command {
             Some(Command::Demo { json }) => Request::Demo { json },
             Some(Command::Doctor { settings, json }) => {
-                Request::Doctor { start: Start { settings: self.settings.and(settings) }, json }
+                let settings = self.settings.and(settings);
+                Request::Doctor { start: Start { settings, record: None }, json }
             }
             Some(Command::Completions { shell }) => {
                 let mut text = Vec::new();
@@ -173,14 +203,15 @@ impl Cli {
             Some(Command::AppServer { generate: Some(generate), .. }) => {
                 Request::Generate(generate)
             }
-            Some(Command::AppServer { settings, .. }) => {
-                Request::Serve(Start { settings: self.settings.and(settings) })
+            Some(Command::AppServer { settings, record, .. }) => {
+                Request::Serve(Start { settings: self.settings.and(settings), record })
             }
+            Some(Command::Replay(replay)) => Request::Replay(replay),
             None if by_hand => {
                 let _closed = write!(stderr(), "{}", Self::command().render_help());
                 Request::Done(ExitCode::from(2))
             }
-            None => Request::Serve(Start { settings: self.settings }),
+            None => Request::Serve(Start { settings: self.settings, record: None }),
         }
     }
 }
@@ -195,6 +226,15 @@ impl Settings {
 }
 
 impl Start {
+    /// The file for a recording, if there is to be one.
+    pub(crate) fn recording(&self) -> Result<Option<RecordingFile>, String> {
+        let create = |path: &PathBuf| {
+            let file = RecordingFile::create(path);
+            file.map_err(|error| format!("no recording in {}: {error}", path.display()))
+        };
+        self.record.as_ref().map(create).transpose()
+    }
+
     /// Everything that the machine is told of this process.
     pub(crate) fn setup(&self) -> Result<Setup, String> {
         self.settings.flags.setup()
@@ -212,6 +252,7 @@ mod tests {
             Request::Demo { .. }
             | Request::Doctor { .. }
             | Request::Generate(_)
+            | Request::Replay(_)
             | Request::Done(_) => panic!("{line} does not serve"),
         }
     }

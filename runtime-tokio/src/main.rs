@@ -4,6 +4,7 @@ mod cli;
 mod doctor;
 mod generate;
 mod logs;
+mod replay;
 
 use std::process::ExitCode;
 
@@ -29,12 +30,14 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(text) => fail(&text),
         },
+        Request::Replay(wanted) => replay::run(&wanted),
         Request::Done(code) => code,
     }
 }
 
 fn serve(start: Start, logs: RecentLogs) -> Result<ExitStatus, String> {
     let setup = start.setup()?;
+    let recording = start.recording()?;
     let said = |error: std::io::Error| error.to_string();
     // One thread does everything but file jobs, name lookups and terminals: small and quick.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -42,8 +45,8 @@ fn serve(start: Start, logs: RecentLogs) -> Result<ExitStatus, String> {
     let served = runtime.block_on(async {
         let programs = Programs::with_helper(sandbox::this_program());
         let watchdog = Watchdog::new(programs.clone());
-        let services =
-            Services { signals: Some(signals(&watchdog)?), programs, logs, ..Services::default() };
+        let signals = Some(signals(&watchdog)?);
+        let services = Services { signals, programs, logs, recording, ..Services::default() };
         let reader = HostInput::new(watchdog.clone())?;
         let writer = HostOutput::new(watchdog)?;
         serve_with(setup, Streams { reader, writer }, services).await

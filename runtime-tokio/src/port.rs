@@ -30,7 +30,8 @@ pub struct TokioPort<R, W> {
 impl<R, W> TokioPort<R, W> {
     /// A port over two streams.
     pub fn new(streams: Streams<R, W>, services: Services) -> Self {
-        let Services { http, files, keyring, programs, refresher, signals, logs } = services;
+        let Services { http, files, keyring, programs, refresher, signals, logs, recording: _ } =
+            services;
         Self {
             reader: streams.reader,
             writer: streams.writer,

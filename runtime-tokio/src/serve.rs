@@ -8,13 +8,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use understudy_core::files::{Files, Keyring};
+use understudy_core::trace::Recorder;
 use understudy_core::{Driver, ExitStatus, Machine, Now, Setup, Signal};
 use understudy_std::program::Programs;
-use understudy_std::{OsFiles, OsKeyring, RecentLogs, Refresher};
+use understudy_std::{OsFiles, OsKeyring, RecentLogs, RecordingFile, Refresher};
 
 use crate::http::Http;
 use crate::port::TokioPort;
+
+/// From the end of a session to the end of its recording, at most; then some of it is missing.
+const RECORDING_LIMIT: Duration = Duration::from_secs(1);
 
 /// The two directions of a host's connection.
 #[derive(Debug)]
@@ -41,6 +46,8 @@ pub struct Services {
     pub logs: RecentLogs,
     /// Asks the session to end.
     pub signals: Option<mpsc::Receiver<Signal>>,
+    /// Where the session is recorded to, if it is.
+    pub recording: Option<RecordingFile>,
 }
 
 impl Default for Services {
@@ -53,6 +60,7 @@ impl Default for Services {
             refresher: None,
             logs: RecentLogs::new(),
             signals: None,
+            recording: None,
         }
     }
 }
@@ -81,21 +89,34 @@ where
 ///
 /// # Errors
 ///
-/// The operating system gives no entropy.
+/// The operating system gives no entropy, or no thread for a recording.
 pub async fn serve_with<R, W>(
     setup: Setup,
     streams: Streams<R, W>,
-    services: Services,
+    mut services: Services,
 ) -> io::Result<ExitStatus>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
+    let recording = services.recording.take();
     let port = TokioPort::new(streams, services);
     let rest = port.rest();
     let now = Now::new(Duration::ZERO, Timestamp::now());
-    let machine = Machine::new(setup, understudy_std::seed()?, now);
-    let status = Driver::new(machine, port).await;
+    let seed = understudy_std::seed()?;
+    let status = match recording {
+        None => Driver::new(Machine::new(setup, seed, now), port).await,
+        Some(file) => {
+            let (notes, end) = file.start(&setup, seed, now)?;
+            let machine = Recorder::new(setup, seed, now, notes);
+            let status = Driver::recorded(machine, port).await;
+            let written = spawn_blocking(|| end.finish(RECORDING_LIMIT)).await;
+            if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
+                tracing::warn!("the recording is not whole: {error}");
+            }
+            status
+        }
+    };
     rest.await;
     Ok(status)
 }

@@ -237,6 +237,13 @@ fn form(params: &[(&str, &str)]) -> String {
     out
 }
 
+/// The text as it stands in a form or a query.
+pub(crate) fn percent_encoded(text: &str) -> String {
+    let mut out = String::new();
+    push_encoded(&mut out, text);
+    out
+}
+
 fn push_encoded(out: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

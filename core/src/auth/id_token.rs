@@ -71,6 +71,11 @@ impl Claims {
     }
 }
 
+/// Whether two tokens are refused in the same words, or neither is.
+pub(crate) fn reads_alike(one: &str, other: &str) -> bool {
+    Claims::parse(one).err() == Claims::parse(other).err()
+}
+
 /// The decoder's text without the claim's own value, which may be private.
 fn decoder_text(err: &serde_json::Error) -> String {
     if err.is_data() {

@@ -34,10 +34,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 pub(crate) use account::{AccountRequest, Dialect};
+pub(crate) use authority::percent_encoded;
 pub(crate) use bearer::{CallCredential, ProviderAuth, Source};
 pub(crate) use credential::{Credential, Generation};
 #[cfg(feature = "sim")]
 pub use fuzz::{ClaimsOf, claims_of};
+pub(crate) use id_token::reads_alike;
 pub(crate) use plan::from_claim as plan_from_claim;
 pub(crate) use refresh::AfterUnauthorized;
 pub(crate) use rules::ForcedMethod;

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 /// `sha256:` and the hash, in hex, of the table as JSON with sorted keys. Comments, formatting and
 /// the order of keys do not matter.
-pub(super) fn fingerprint(table: &Table) -> String {
+pub(crate) fn fingerprint(table: &Table) -> String {
     let mut json = String::new();
     write_table(&mut json, table);
     let mut out = String::from("sha256:");

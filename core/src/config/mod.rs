@@ -44,6 +44,7 @@ use std::sync::Arc;
 
 pub use error::{ConfigError, ConfigWarning, TextPosition, TextRange};
 pub use features::{Feature, Features};
+pub(crate) use fingerprint::fingerprint;
 #[cfg(any(test, feature = "sim"))]
 pub use fuzz::{fuzz_config, fuzz_edit};
 pub use layers::{Layer, LayerSource, Layers, Origin, origins};

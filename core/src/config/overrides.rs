@@ -5,6 +5,7 @@ use std::fmt;
 use toml::{Table, Value};
 
 use super::features;
+use super::fingerprint::fingerprint;
 use crate::limits;
 
 /// Settings from the command line, in the order given. `Debug` shows keys only: a value may be
@@ -12,6 +13,8 @@ use crate::limits;
 #[derive(Clone, Default)]
 pub struct Overrides {
     settings: Vec<(String, Value)>,
+    /// The same as they were given.
+    raw: Vec<String>,
     enabled: Vec<String>,
     disabled: Vec<String>,
 }
@@ -37,7 +40,7 @@ impl Overrides {
     /// Reads the arguments of every `-c`, first to last.
     pub fn parse(raw: &[String]) -> Result<Self, OverrideError> {
         let settings = raw.iter().map(|raw| setting(raw)).collect::<Result<_, _>>()?;
-        Ok(Self { settings, ..Self::default() })
+        Ok(Self { settings, raw: raw.to_vec(), ..Self::default() })
     }
 
     /// Adds `--enable name`. The name may be an alias and is kept as given.
@@ -50,6 +53,18 @@ impl Overrides {
     pub fn disable(mut self, name: &str) -> Result<Self, OverrideError> {
         self.disabled.push(known_feature(name)?);
         Ok(self)
+    }
+
+    /// What they were made of: the arguments of `-c`, of `--enable`, of `--disable`.
+    pub(crate) fn given(&self) -> (&[String], &[String], &[String]) {
+        (&self.raw, &self.enabled, &self.disabled)
+    }
+
+    /// The version of the layer that they make.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut table = Table::new();
+        self.apply(&mut table);
+        fingerprint(&table)
     }
 
     /// Applies the settings to a table, in order; features last, disabled ones after enabled ones.

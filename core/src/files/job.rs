@@ -13,6 +13,7 @@ use crate::thread::recorder::AppendJob;
 use crate::tools::{
     CheckedPatch, CommittedPatch, ImageJob, ImagesRead, LookJob, PatchCheck, PatchCommit,
 };
+use crate::trace::{Noted, Op};
 
 /// One job on files. Data: made by core, run by a backend with [`FileJob::run`].
 #[derive(Debug)]
@@ -53,6 +54,8 @@ pub enum FileJob {
     Config(Box<ConfigJob>),
     /// Reads skills that the user named.
     Skills(SkillsRead),
+    /// Another job, which notes what it does for a recording.
+    Noted(Noted),
 }
 
 /// What a [`FileJob`] found.
@@ -82,6 +85,8 @@ pub enum FileAnswer {
     Config(Box<ConfigFound>),
     /// Answer to [`FileJob::Skills`].
     Skills(SkillTexts),
+    /// Answer to [`FileJob::Noted`]: the other job's, and what it did to files.
+    Noted(Box<FileAnswer>, Vec<Op>),
 }
 
 impl FileJob {
@@ -105,6 +110,28 @@ impl FileJob {
             }
             FileJob::Config(job) => FileAnswer::Config(Box::new(job.run(files))),
             FileJob::Skills(job) => FileAnswer::Skills(job.run(files)),
+            FileJob::Noted(job) => job.run(disk),
+        }
+    }
+
+    /// What it is about, in a few words.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            FileJob::Startup(_) => "what the server starts with",
+            FileJob::Credentials(_) => "stored credentials",
+            FileJob::ThreadSetting(_) => "what a thread needs to know",
+            FileJob::Thread(_) => "stored threads",
+            FileJob::Fork(_) => "copy a thread",
+            FileJob::Append(_) => "append to a thread",
+            FileJob::CheckPatch(_) => "check a patch",
+            FileJob::CommitPatch(_) => "carry out a patch",
+            FileJob::Amend(_) => "add to the rules",
+            FileJob::Images(_) => "pictures",
+            FileJob::Look(_) => "look for a model",
+            FileJob::Write { .. } => "replace a file",
+            FileJob::Config(_) => "configuration",
+            FileJob::Skills(_) => "skills",
+            FileJob::Noted(job) => job.kind(),
         }
     }
 }

@@ -11,6 +11,8 @@ mod memory;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 pub use crate::auth::{StoreAnswer, StoreJob};
 pub use crate::machine::{ConfigFound, ConfigJob, StartupFound, StartupJob};
 pub use crate::tools::{
@@ -78,7 +80,8 @@ pub enum Access {
 }
 
 /// One entry of a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Entry {
     /// The name within the folder.
     pub name: String,
@@ -87,7 +90,8 @@ pub struct Entry {
 }
 
 /// Facts about a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Stat {
     /// Length in bytes.
     pub len: u64,
@@ -98,7 +102,8 @@ pub struct Stat {
 }
 
 /// Why something could not be done to a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct FileError {
     /// What kind of failure it was.
     pub kind: FileErrorKind,
@@ -107,7 +112,8 @@ pub struct FileError {
 }
 
 /// The kinds of [`FileError`] that rules tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum FileErrorKind {
     /// There is no such file or folder.
     NotFound,

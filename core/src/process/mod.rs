@@ -17,6 +17,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::approval::SandboxPlan;
 use crate::files::Files;
 use crate::setup::Environment;
@@ -88,7 +90,8 @@ impl Confinement {
 }
 
 /// Where output came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum OutputStream {
     /// Standard output, or the terminal.
     Stdout,
@@ -97,7 +100,8 @@ pub enum OutputStream {
 }
 
 /// How a program ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum ProcessExit {
     /// By itself, with this status.
     Code(i32),
@@ -106,7 +110,8 @@ pub enum ProcessExit {
 }
 
 /// Why a program was not started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ProcessFailure {
     /// What kind of failure it was.
     pub kind: ProcessFailureKind,
@@ -115,7 +120,8 @@ pub struct ProcessFailure {
 }
 
 /// The kinds of [`ProcessFailure`] that rules tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum ProcessFailureKind {
     /// There is no such program, or it may not be run.
     Program,

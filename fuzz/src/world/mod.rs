@@ -365,7 +365,8 @@ impl World {
                     | FileJob::CommitPatch(_)
                     | FileJob::Amend(_)
                     | FileJob::Images(_)
-                    | FileJob::Look(_) => {
+                    | FileJob::Look(_)
+                    | FileJob::Noted(_) => {
                         let disk = Disk { files: &self.files, keyring: &self.keyring };
                         let answer = Box::new(job.run(disk));
                         return self.instant.0.push_back((call, Outcome::Files(answer)));

@@ -30,3 +30,8 @@ mod two_servers;
 mod program {
     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/subject/program.rs"));
 }
+
+/// What one of the programs has and the other has not.
+mod alone {
+    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/subject/alone.rs"));
+}

@@ -3,7 +3,7 @@
 //! of a token in its log or its folder.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -38,6 +38,8 @@ pub(crate) struct Scene {
     /// What lies in the credential file before the server starts.
     stored: Option<Value>,
     stores: bool,
+    /// Where the session is recorded to.
+    recording: Option<PathBuf>,
 }
 
 impl Scene {
@@ -56,6 +58,7 @@ impl Scene {
             authority: Authority::default(),
             stored: None,
             stores: false,
+            recording: None,
         }
     }
 
@@ -93,6 +96,12 @@ impl Scene {
     /// No model is asked in this scene.
     pub(crate) fn silent() -> Self {
         Self::replies([])
+    }
+
+    /// The server records its session to this file.
+    pub(crate) fn recorded(mut self, path: &Path) -> Self {
+        self.recording = Some(path.to_owned());
+        self
     }
 
     pub(crate) fn retries(mut self, request: u32, stream: u32) -> Self {
@@ -168,16 +177,23 @@ impl Stage {
         let keeper = Arc::clone(&kept);
         let watcher = Box::new(move |fact: &Seen| locked(&keeper).push(fact.clone()));
         let mut command = command(&scratch, &backend);
+        if let Some(path) = &scene.recording {
+            command.arg("--record").arg(path);
+        }
         let host = Host::start(&mut command, (tell, facts), WAIT_LIMIT, watcher)?;
         Ok(Self { host, backend, scratch, facts: kept, ended_well: false })
     }
 
     /// Another server on the same home, initialised.
     pub(crate) fn second_server(&self) -> Result<Host, Trouble> {
+        started(command(&self.scratch, &self.backend))
+    }
+
+    /// The same, recorded to this file.
+    pub(crate) fn recorded_server(&self, path: &Path) -> Result<Host, Trouble> {
         let mut command = command(&self.scratch, &self.backend);
-        let mut host = Host::start(&mut command, mpsc::channel(), WAIT_LIMIT, Box::new(|_| {}))?;
-        initialize(&mut host)?;
-        Ok(host)
+        command.arg("--record").arg(path);
+        started(command)
     }
 
     pub(crate) fn initialize(&mut self) -> Outcome {
@@ -317,6 +333,12 @@ fn command(scratch: &Scratch, backend: &Backend) -> Command {
     command.env("CODEX_REFRESH_TOKEN_URL_OVERRIDE", format!("{}/oauth/token", backend.url()));
     command.env("CODEX_REVOKE_TOKEN_URL_OVERRIDE", format!("{}/oauth/revoke", backend.url()));
     command
+}
+
+fn started(mut command: Command) -> Result<Host, Trouble> {
+    let mut host = Host::start(&mut command, mpsc::channel(), WAIT_LIMIT, Box::new(|_| {}))?;
+    initialize(&mut host)?;
+    Ok(host)
 }
 
 fn initialize(host: &mut Host) -> Outcome {

@@ -1,0 +1,455 @@
+//! Owns: notes into lines.
+//!
+//! A note becomes a line when its input has been looked through for secrets (`hold`), and lines come
+//! in the order of the notes. What came out is only digested, with the stand-ins of that moment in
+//! it, so that a replay, whose inputs have stand-ins, comes to the same digest.
+//!
+//! Invariant: what waits is bounded by [`limits::TRACE_HELD_BYTES_MAX`]; then the recording ends.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::clock::Moment;
+use super::deed::{Deed, FieldKind, digest};
+use super::finder;
+use super::hold::{Kind, Piece, Stream};
+use super::journal::{Answer, Asked, Op, Verb};
+use super::line::{
+    AnswerLine, EndLine, FreshLine, GivenLine, Head, HostLine, OpLine, SetupLine, StepLine, Text,
+    ToldLine, VERSION,
+};
+use super::note::{Given, Note, Told};
+use super::secrets::Secrets;
+use crate::clock::Now;
+use crate::config::Overrides;
+use crate::effect::CallId;
+use crate::files::FileError;
+use crate::input::{FreshTokens, HttpFailure, HttpHead};
+use crate::limits;
+use crate::process::OutputStream;
+use crate::secret::Secret;
+use crate::setup::{Refresh, Setup};
+
+/// Contents that are shorter are written again each time.
+const SHARED_BYTES_MIN: usize = 64;
+
+/// Writes a recording: takes notes, gives lines.
+#[derive(Debug)]
+pub struct Scribe {
+    secrets: Secrets,
+    /// Variables of the setup as they are.
+    env: BTreeMap<String, Secret>,
+    at: Moment,
+    /// Notes that wait, the first of them with this number.
+    held: VecDeque<Held>,
+    first: u64,
+    held_bytes: usize,
+    host: Stream,
+    calls: BTreeMap<(CallId, Option<OutputStream>), Stream>,
+    /// The numbers of contents that are in the recording, by their hash.
+    contents: BTreeMap<[u8; 32], usize>,
+    contents_count: usize,
+    lines: Vec<u8>,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    note: Note,
+    /// About how much memory it takes, in bytes.
+    size: usize,
+    /// The input's bytes as far as they were looked through.
+    said: Vec<u8>,
+    waits: bool,
+}
+
+impl Scribe {
+    /// Begins the recording of a machine that is made with these. `key` is random; whoever has it
+    /// can try whether a guess is the secret behind a stand-in.
+    pub fn new(setup: &Setup, seed: [u8; 32], now: Now, key: [u8; 32]) -> Self {
+        let mut secrets = Secrets::new(key);
+        let at = Moment::of(now);
+        let head = Head {
+            trace: VERSION,
+            understudy: env!("CARGO_PKG_VERSION").to_owned(),
+            seed: seed.iter().map(|byte| format!("{byte:02x}")).collect(),
+            at,
+            setup: setup_line(setup, now, &mut secrets),
+        };
+        let env = setup.env.iter().map(|(name, value)| (name.to_owned(), Secret::new(value)));
+        let mut scribe = Self {
+            secrets,
+            env: env.collect(),
+            at,
+            held: VecDeque::new(),
+            first: 0,
+            held_bytes: 0,
+            host: Stream::new(Kind::Messages),
+            calls: BTreeMap::new(),
+            contents: BTreeMap::new(),
+            contents_count: 0,
+            lines: Vec::new(),
+            ended: false,
+        };
+        scribe.write(&head);
+        scribe
+    }
+
+    /// Takes the next note.
+    pub fn take(&mut self, note: Note) {
+        if self.ended {
+            return;
+        }
+        let step = self.first + self.held.len() as u64;
+        let size = note.size();
+        self.held_bytes += size;
+        self.held.push_back(Held { note, size, said: Vec::new(), waits: false });
+        let pieces = self.look_through(step);
+        self.settle(pieces);
+        if self.held_bytes > limits::TRACE_HELD_BYTES_MAX {
+            self.stop(Some("more waits for the end of a line or a body than is held"));
+        }
+    }
+
+    /// The lines that are there; they are given out once.
+    pub fn lines(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.lines)
+    }
+
+    /// Ends the recording, as far as its notes were whole. A reason says that the session went on.
+    pub fn end(&mut self, reason: Option<&str>) {
+        if self.ended {
+            return;
+        }
+        let waiting = std::mem::replace(&mut self.host, Stream::new(Kind::Messages));
+        let mut pieces = waiting.finish(&mut self.secrets);
+        for (_, stream) in std::mem::take(&mut self.calls) {
+            pieces.extend(stream.finish(&mut self.secrets));
+        }
+        self.settle(pieces);
+        self.stop(reason);
+    }
+
+    fn stop(&mut self, reason: Option<&str>) {
+        self.ended = true;
+        self.held.clear();
+        self.write(&EndLine { end: reason.map(str::to_owned) });
+    }
+
+    fn write(&mut self, line: &impl Serialize) {
+        // Writing to a vector cannot fail, and a line has no keys but strings.
+        if serde_json::to_writer(&mut self.lines, line).is_ok() {
+            self.lines.push(b'\n');
+        }
+    }
+
+    // --- what comes in pieces ---
+
+    /// Looks through the newest note, as far as it can be, and what it ends.
+    fn look_through(&mut self, step: u64) -> Vec<Piece> {
+        let Some(held) = self.held.back_mut() else { return Vec::new() };
+        let (now, secrets) = (held.note.now.mono, &mut self.secrets);
+        match &mut held.note.given {
+            Given::Bytes(bytes) => {
+                held.waits = true;
+                self.host.take(step, now, &std::mem::take(bytes), secrets)
+            }
+            Given::Eof => {
+                let host = std::mem::replace(&mut self.host, Stream::new(Kind::Messages));
+                host.finish(secrets)
+            }
+            Given::Done(call, Told::Head(head)) => {
+                let is_stream = head.header("content-type").is_some_and(|kind| {
+                    kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
+                });
+                let kind = if is_stream { Kind::Events } else { Kind::Body };
+                self.calls.insert((*call, None), Stream::new(kind));
+                Vec::new()
+            }
+            Given::Done(call, Told::Body(bytes)) => {
+                held.waits = true;
+                let bytes = std::mem::take(bytes);
+                let stream = self.calls.entry((*call, None));
+                stream.or_insert_with(|| Stream::new(Kind::Body)).take(step, now, &bytes, secrets)
+            }
+            Given::Done(call, Told::Output(stream, bytes)) => {
+                held.waits = true;
+                let bytes = std::mem::take(bytes);
+                let stream = self.calls.entry((*call, Some(*stream)));
+                stream.or_insert_with(|| Stream::new(Kind::Output)).take(step, now, &bytes, secrets)
+            }
+            Given::Done(call, told) if told.is_last() => {
+                let call = *call;
+                self.finish_call(call)
+            }
+            _ => Vec::new(),
+        }
+        .into_iter()
+        .chain(self.finish_cancelled())
+        .chain(self.wait_no_longer())
+        .collect()
+    }
+
+    /// What programs have said a while ago.
+    fn wait_no_longer(&mut self) -> Vec<Piece> {
+        let Some(held) = self.held.back() else { return Vec::new() };
+        let (now, secrets) = (held.note.now.mono, &mut self.secrets);
+        let calls = self.calls.values_mut();
+        calls.flat_map(|stream| stream.wait_until(now, secrets)).collect()
+    }
+
+    /// Streams of calls that the newest note has cancelled.
+    fn finish_cancelled(&mut self) -> Vec<Piece> {
+        let Some(held) = self.held.back() else { return Vec::new() };
+        let cancelled = held.note.deeds.iter().filter(|deed| deed.title == Deed::CANCEL);
+        let calls: Vec<CallId> = cancelled.filter_map(|deed| deed.call.map(CallId)).collect();
+        calls.into_iter().flat_map(|call| self.finish_call(call)).collect()
+    }
+
+    fn finish_call(&mut self, call: CallId) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        for key in [None, Some(OutputStream::Stdout), Some(OutputStream::Stderr)] {
+            if let Some(stream) = self.calls.remove(&(call, key)) {
+                pieces.extend(stream.finish(&mut self.secrets));
+            }
+        }
+        pieces
+    }
+
+    /// Puts pieces to their notes, and writes those that wait for nothing.
+    fn settle(&mut self, pieces: Vec<Piece>) {
+        for piece in pieces {
+            let at = piece.step.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+            if let Some(held) = at.and_then(|at| self.held.get_mut(at)) {
+                held.said.extend_from_slice(&piece.bytes);
+                held.waits = !piece.is_last;
+            }
+        }
+        while self.held.front().is_some_and(|held| !held.waits)
+            && let Some(held) = self.held.pop_front()
+        {
+            self.first += 1;
+            self.held_bytes = self.held_bytes.saturating_sub(held.size);
+            self.write_step(held);
+        }
+    }
+
+    // --- one line ---
+
+    fn write_step(&mut self, held: Held) {
+        let Held { note, said, .. } = held;
+        let moment = Moment::of(note.now);
+        let tick = self.at.to(moment);
+        self.at = moment;
+        let given = self.given_line(note.given, said);
+        let digest = self.digest(&note.output, note.deeds);
+        let digest = digest.map(|digest| format!("{digest:08x}"));
+        let (passed_us, jump_us) = (tick.passed_us, tick.jump_us);
+        self.write(&StepLine { passed_us, jump_us, given, digest });
+    }
+
+    /// Stands for what came out, with stand-ins in it.
+    fn digest(&mut self, output: &[u8], deeds: Vec<Deed>) -> Option<u32> {
+        if output.is_empty() && deeds.is_empty() {
+            return None;
+        }
+        let mut bytes = self.secrets.replaced(output).into_owned();
+        for mut deed in deeds {
+            deed.title = self.secrets.replaced_text(&deed.title);
+            deed.body = self.secrets.replaced(&deed.body).into_owned();
+            for field in &mut deed.fields {
+                let value = match field.kind {
+                    FieldKind::Plain => None,
+                    FieldKind::SecretHeader => self.secrets.known_value(&field.value),
+                    FieldKind::Variable => self.variable(&field.name, &field.value),
+                };
+                field.value = match value {
+                    Some(value) => value,
+                    None => self.secrets.replaced_text(&field.value),
+                };
+            }
+            deed.write(&mut bytes);
+        }
+        Some(digest(&bytes))
+    }
+
+    /// What a program's variable is in a replay, if it comes from the server's environment.
+    fn variable(&self, name: &str, value: &str) -> Option<String> {
+        let own = self.env.get(name).filter(|own| own.expose() == value)?;
+        if finder::is_plain_variable(name) {
+            return None;
+        }
+        self.secrets.whole(own.expose())
+    }
+
+    fn given_line(&mut self, given: Given, said: Vec<u8>) -> GivenLine {
+        match given {
+            Given::Setup => GivenLine::Setup,
+            Given::Wrote(n) => GivenLine::Wrote(n),
+            Given::Bytes(_) => GivenLine::Bytes(said.into()),
+            Given::Eof => GivenLine::Eof,
+            Given::Timer(timer) => GivenLine::Timer(timer.0),
+            Given::Signal(signal) => GivenLine::Signal(signal),
+            Given::Refreshed(ask, Ok(tokens)) => {
+                GivenLine::Refreshed(ask.0, self.fresh_line(&tokens))
+            }
+            Given::Refreshed(ask, Err(mut denied)) => {
+                denied.message = self.secrets.replaced_text(&denied.message);
+                GivenLine::Denied(ask.0, denied)
+            }
+            Given::Done(call, told) => GivenLine::Done(call.0, self.told_line(told, said)),
+        }
+    }
+
+    fn fresh_line(&mut self, tokens: &FreshTokens) -> FreshLine {
+        let secrets = &mut self.secrets;
+        FreshLine {
+            access_token: secrets.stand_in(tokens.access_token.expose()),
+            id_token: tokens.id_token.as_ref().map(|token| secrets.stand_in(token.expose())),
+            account_id: tokens.account_id.as_deref().map(|id| secrets.stand_in(id)),
+            plan_type: tokens.plan_type.clone(),
+        }
+    }
+
+    fn told_line(&mut self, told: Told, said: Vec<u8>) -> ToldLine {
+        let secrets = &mut self.secrets;
+        match told {
+            Told::Head(HttpHead { status, headers }) => {
+                let headers = headers.into_iter().map(|(name, value)| {
+                    let value = finder::header_replaced(&name, &value, secrets);
+                    (name, value)
+                });
+                ToldLine::Head(HttpHead { status, headers: headers.collect() })
+            }
+            Told::Body(_) => ToldLine::Body(said.into()),
+            Told::End => ToldLine::End,
+            Told::Failed(HttpFailure { kind, text }) => {
+                ToldLine::Failed(HttpFailure { kind, text: secrets.replaced_text(&text) })
+            }
+            Told::Files(ops) => {
+                ToldLine::Files(ops.into_iter().map(|op| self.op_line(op)).collect())
+            }
+            Told::Listening => ToldLine::Listening,
+            Told::ListenFailed(failure) => ToldLine::ListenFailed(failure),
+            Told::Visit(mut visit) => {
+                visit.target = finder::target_replaced(&visit.target, secrets);
+                ToldLine::Visit(visit)
+            }
+            Told::Held(Ok(())) => ToldLine::Held,
+            Told::Held(Err(error)) => ToldLine::NotHeld(error),
+            Told::Output(stream, _) => ToldLine::Output(stream, said.into()),
+            Told::Exited(exit) => ToldLine::Exited(exit),
+            Told::NotStarted(failure) => ToldLine::NotStarted(failure),
+            Told::Logs(text) => {
+                finder::learn_shapes(text.as_bytes(), secrets);
+                ToldLine::Logs(secrets.replaced_text(&text))
+            }
+            Told::Found(files) => ToldLine::Found(files),
+            Told::Lost => ToldLine::Lost,
+        }
+    }
+
+    // --- files ---
+
+    fn op_line(&mut self, op: Op) -> OpLine {
+        let Op { mut asked, answer } = op;
+        if let Some(written) = asked.written.take() {
+            let said = self.content(&asked, &written);
+            asked.written = Some(said);
+        }
+        let answer = match answer {
+            Answer::Done => AnswerLine::Done,
+            Answer::Bytes(bytes) => self.bytes_line(&asked, &bytes),
+            Answer::Entries(entries) => AnswerLine::Entries(entries),
+            Answer::Files(files) => AnswerLine::Files(files),
+            Answer::Stat(stat) => AnswerLine::Stat(stat),
+            Answer::Path(path) => AnswerLine::Path(path.to_string_lossy().into_owned()),
+            Answer::Secret(secret) => AnswerLine::Secret(secret.map(|secret| {
+                let said = self.content(&asked, secret.expose().as_bytes());
+                String::from_utf8_lossy(&said).into_owned()
+            })),
+            Answer::Flag(flag) => AnswerLine::Flag(flag),
+            Answer::Failed(FileError { kind, text }) => {
+                AnswerLine::Failed(FileError { kind, text: self.secrets.replaced_text(&text) })
+            }
+            Answer::NoKeyring(refused) => AnswerLine::NoKeyring(refused),
+        };
+        asked.path = self.secrets.replaced_text(&asked.path);
+        OpLine(asked.shown(), answer)
+    }
+
+    /// What was read, or its number where it was read before.
+    fn bytes_line(&mut self, asked: &Asked, bytes: &[u8]) -> AnswerLine {
+        if bytes.len() < SHARED_BYTES_MIN {
+            return self.new_content(asked, bytes);
+        }
+        let hash: [u8; 32] = Sha256::digest(bytes).into();
+        if let Some(number) = self.contents.get(&hash) {
+            return AnswerLine::Same(*number);
+        }
+        if self.contents.len() < limits::TRACE_CONTENTS_MAX {
+            self.contents.insert(hash, self.contents_count);
+        }
+        self.new_content(asked, bytes)
+    }
+
+    fn new_content(&mut self, asked: &Asked, bytes: &[u8]) -> AnswerLine {
+        self.contents_count += 1;
+        AnswerLine::Bytes(Text(Arc::from(self.content(asked, bytes))))
+    }
+
+    /// The contents of a file with stand-ins for the secrets that such a file holds.
+    fn content(&mut self, asked: &Asked, bytes: &[u8]) -> Vec<u8> {
+        let is_keyring = matches!(asked.verb, Verb::KeyringGet | Verb::KeyringSet);
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return self.secrets.replaced(bytes).into_owned();
+        };
+        finder::learn_shapes(bytes, &mut self.secrets);
+        if asked.path.ends_with(".toml") {
+            finder::learn_toml(text, &mut self.secrets);
+        }
+        if is_keyring || asked.path.ends_with("auth.json") {
+            let said = finder::json_replaced(text, &mut self.secrets);
+            return self.secrets.replaced(said.as_bytes()).into_owned();
+        }
+        self.secrets.replaced(bytes).into_owned()
+    }
+}
+
+fn setup_line(setup: &Setup, now: Now, secrets: &mut Secrets) -> SetupLine {
+    let vars = setup
+        .env
+        .iter()
+        .map(|(name, value)| (name.to_owned(), finder::variable_replaced(name, value, secrets)));
+    let env = vars.collect();
+    let (settings, enabled, disabled) = setup.overrides.given();
+    let overrides = settings.iter().map(|setting| finder::setting_replaced(setting, secrets));
+    let overrides: Vec<String> = overrides.collect();
+    if let Ok(others) = Overrides::parse(&overrides) {
+        secrets.pair(&setup.overrides.fingerprint(), &others.fingerprint());
+    }
+    let host = &setup.host;
+    SetupLine {
+        home: setup.home.to_string_lossy().into_owned(),
+        cwd: setup.cwd.to_string_lossy().into_owned(),
+        env,
+        overrides,
+        enabled: enabled.to_vec(),
+        disabled: disabled.to_vec(),
+        host: HostLine {
+            os: host.os.clone(),
+            os_version: host.os_version.clone(),
+            arch: host.arch.clone(),
+            terminal: host.terminal.clone(),
+            shell: host.shell.clone(),
+            shell_path: host.shell_path.clone(),
+        },
+        zone: setup.zone.iana_name().map(str::to_owned),
+        zone_offset: setup.zone.to_offset(now.wall).seconds(),
+        refresh_by_embedder: setup.refresh == Refresh::Embedder,
+        refresh_limit_ms: u64::try_from(setup.refresh_limit.as_millis()).unwrap_or(u64::MAX),
+    }
+}

@@ -1,0 +1,1 @@
+// Nothing: this program has no command but serving.

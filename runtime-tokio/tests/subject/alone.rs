@@ -1,0 +1,3 @@
+// Recordings, and the command that plays them again.
+#[path = "../process/replay.rs"]
+mod replay;
