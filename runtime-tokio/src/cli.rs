@@ -273,6 +273,22 @@ mod tests {
     }
 
     #[test]
+    fn a_session_is_recorded_where_that_is_asked_for() {
+        let record = |line: &str| {
+            let cli = Cli::try_parse_from(line.split(' ')).expect("a good command line");
+            let Request::Serve(start) = cli.request(false) else { panic!("{line} does not serve") };
+            start.record
+        };
+        assert_eq!(record("understudy app-server"), None);
+        assert_eq!(record("understudy app-server --record x/y -c a=1"), Some("x/y".into()));
+        let cli = Cli::try_parse_from("understudy replay x --until 5 --print".split(' '));
+        let Request::Replay(wanted) = cli.expect("a good command line").request(false) else {
+            panic!("it does not replay")
+        };
+        assert_eq!((wanted.until, wanted.print, wanted.html), (Some(5), true, None));
+    }
+
+    #[test]
     fn wrong_use_is_refused() {
         for line in ["understudy --analytics-default-enabled app-server", "understudy nonsense"] {
             let error = Cli::try_parse_from(line.split(' ')).expect_err(line);

@@ -20,6 +20,8 @@
 //! makes of stand-ins is what it made of the secrets, with stand-ins in it.
 //! A secret is known from where it first stands as one: what somebody said of it before then, and
 //! pieces that a model says one by one, stay.
+//! What the machine makes up for a login (state, verifier) follows from the seed and is not replaced:
+//! it is good once, and for nobody without the code, which is.
 //! Never: hides what people and models said, or what is in their files: a recording holds these.
 
 mod clock;

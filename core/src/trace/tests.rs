@@ -157,8 +157,9 @@ impl Stage {
     /// The params of the last message of this method.
     fn heard(&self, method: &str) -> Value {
         let text = String::from_utf8_lossy(&self.said);
-        let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        messages.filter(|m| m["method"] == method).last().unwrap_or_else(|| panic!("no {method}"))
+        let mut messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let found = messages.rfind(|message| message["method"] == method);
+        found.unwrap_or_else(|| panic!("no {method}"))
     }
 
     /// Answers the oldest request to the model.

@@ -13,6 +13,7 @@ const PAUSE = 200e3;
 
 let data, rows, view = [], tops = [], height = 0, lanes = [], laneX = [];
 let picked = -1, query = "", hits = [], hitSet = new Set(), opened = new Set(), threads = new Map();
+let whole = null;
 const shown = {};
 const $ = (id) => document.getElementById(id);
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name);
@@ -317,9 +318,22 @@ function span(us) {
   return m < 60 ? m + " min " + Math.floor(us / 1e6) % 60 + " s" : Math.floor(m / 60) + " h " + (m % 60) + " min";
 }
 
+/// The next round span of time that is not shorter than this one.
+function niceStep(us) {
+  const minutes = [60e6, 120e6, 300e6, 600e6, 900e6, 1800e6, 3600e6, 7200e6, 21600e6];
+  if (us > 30e6) return minutes.find((step) => step >= us) || 86400e6;
+  const power = 10 ** Math.floor(Math.log10(Math.max(us, 1)));
+  return [1, 2, 5, 10].map((n) => n * power).find((step) => step >= us);
+}
+
+function tick(us, gap) {
+  if (gap < 1e6) return gap < 1e3 ? us / 1e3 + " ms" : +(us / 1e6).toFixed(3) + " s";
+  return gap < 60e6 ? us / 1e6 + " s" : us < 3600e6 ? us / 60e6 + " min" : +(us / 3600e6).toFixed(2) + " h";
+}
+
 /// The whole session on a straight time axis: where something happened, who with, what is seen.
 function drawStrip() {
-  const strip = $("strip"), scale = devicePixelRatio || 1, width = strip.clientWidth, high = 44;
+  const strip = document.createElement("canvas"), scale = devicePixelRatio || 1, width = $("strip").clientWidth, high = 44;
   strip.width = width * scale;
   strip.height = high * scale;
   const pen = strip.getContext("2d");
@@ -344,12 +358,26 @@ function drawStrip() {
   });
   pen.fillStyle = color("soft");
   pen.font = "10px system-ui, sans-serif";
-  const ticks = Math.max(2, Math.floor(width / 160));
-  for (let n = 0; n <= ticks; n++) {
-    const text = clock(length * n / ticks).replace(/\.\d+( s)?$/, (end) => length > 60e6 ? "" : end);
-    pen.textAlign = n === 0 ? "left" : n === ticks ? "right" : "center";
-    pen.fillText(text, 2 + (width - 4) * n / ticks, 42);
+  const gap = niceStep(length * 110 / width);
+  for (let us = 0; us <= length; us += gap) {
+    pen.textAlign = us === 0 ? "left" : x(us) > width - 30 ? "right" : "center";
+    pen.fillText(tick(us, gap), x(us), 42);
   }
+  whole = strip;
+  drawSeen();
+}
+
+/// The strip, and on it what of the session is seen in the chart.
+function drawSeen() {
+  if (!whole) return;
+  const strip = $("strip"), scale = devicePixelRatio || 1, width = strip.clientWidth;
+  strip.width = whole.width;
+  strip.height = whole.height;
+  const pen = strip.getContext("2d");
+  pen.drawImage(whole, 0, 0);
+  pen.scale(scale, scale);
+  const length = Math.max(1, rows.length ? rows[rows.length - 1][AT] : 1);
+  const x = (us) => 2 + (us / length) * (width - 4);
   const scroll = $("scroll"), from = itemAt(scroll.scrollTop);
   const to = Math.min(view.length - 1, itemAt(scroll.scrollTop + scroll.clientHeight));
   if (view.length && from < view.length) {
@@ -421,7 +449,10 @@ function showDetail() {
   showRelated(row, add);
   if (row[DETAIL]) {
     const copy = add("button", "Copy");
-    copy.onclick = () => { navigator.clipboard.writeText(row[DETAIL]); copy.textContent = "Copied"; };
+    copy.onclick = () => {
+      if (!navigator.clipboard) return getSelection().selectAllChildren(detail.querySelector("pre:last-of-type"));
+      navigator.clipboard.writeText(row[DETAIL]).then(() => { copy.textContent = "Copied"; });
+    };
     const pre = add("pre");
     paint(pre, pretty(row[DETAIL]));
   }
@@ -547,7 +578,7 @@ function listen() {
   $("scroll").onscroll = () => {
     if (waits) return;
     waits = true;
-    requestAnimationFrame(() => { waits = false; draw(); drawStrip(); });
+    requestAnimationFrame(() => { waits = false; draw(); drawSeen(); });
   };
   new ResizeObserver(place).observe($("scroll"));
   $("drawing").onclick = (event) => {
