@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -15,7 +16,12 @@ pub(crate) struct Load {
     pub(crate) threads: usize,
     /// Open descriptors.
     descriptors: usize,
+    /// Time of processors so far, of all threads.
+    pub(crate) cpu: Duration,
 }
+
+/// How the system counts time of processors: hundreds of a second, on all that are served.
+const TICK: Duration = Duration::from_millis(10);
 
 impl Load {
     pub(crate) fn now() -> io::Result<Self> {
@@ -25,7 +31,12 @@ impl Load {
             let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
             number.ok_or_else(|| io::Error::other(format!("the system does not tell {name}")))
         };
+        // Behind the name in parentheses, which may hold blanks; the 14th and 15th of all fields.
+        let times = fs::read_to_string("/proc/self/stat")?;
+        let times = times.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks: u32 = times.skip(11).take(2).filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
         Ok(Self {
+            cpu: TICK * ticks,
             resident: figure("VmRSS:")?,
             resident_max: figure("VmHWM:")?,
             threads: figure("Threads:")?,

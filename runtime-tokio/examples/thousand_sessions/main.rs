@@ -134,13 +134,15 @@ async fn serve_all(homes: &[PathBuf], turns: usize) -> Result<usize, Box<dyn Err
     gate.wait().await;
     println!("open after {} ms", began.elapsed().as_millis());
     load::report("with a thread each, idle", homes.len(), &before, &Load::now()?);
-    let mut walls = Vec::new();
+    let mut took = Vec::new();
     for kind in KINDS {
         gate.wait().await;
-        let began = Instant::now();
+        let (began, cpu) = (Instant::now(), Load::now()?.cpu);
         gate.wait().await;
-        walls.push(began.elapsed());
-        load::report(&format!("after turns {kind}"), homes.len(), &before, &Load::now()?);
+        let wall = began.elapsed();
+        let now = Load::now()?;
+        took.push((wall, now.cpu.saturating_sub(cpu)));
+        load::report(&format!("after turns {kind}"), homes.len(), &before, &now);
     }
     let threads = Load::now()?.threads;
     gate.wait().await;
@@ -150,13 +152,18 @@ async fn serve_all(homes: &[PathBuf], turns: usize) -> Result<usize, Box<dyn Err
         served.push(task.await?.map_err(|error| error.to_string())?);
     }
     for (at, kind) in KINDS.iter().enumerate() {
-        report(kind, walls[at], served.iter().flat_map(|served| &served.turns[at]));
+        report(kind, took[at], served.iter().flat_map(|served| &served.turns[at]));
     }
     check(&served, turns)?;
     Ok(threads)
 }
 
-fn report<'a>(kind: &str, wall: Duration, turns: impl Iterator<Item = &'a Duration>) {
+/// Beside how fast it went, what it cost: on a machine with other work only that tells something.
+fn report<'a>(
+    kind: &str,
+    (wall, cpu): (Duration, Duration),
+    turns: impl Iterator<Item = &'a Duration>,
+) {
     let mut turns: Vec<Duration> = turns.copied().collect();
     turns.sort_unstable();
     let ms = |part: usize| {
@@ -165,10 +172,12 @@ fn report<'a>(kind: &str, wall: Duration, turns: impl Iterator<Item = &'a Durati
     };
     let rate = turns.len() as f64 / wall.as_secs_f64();
     println!(
-        "{} turns {kind}: {rate:.0} a second, {:.1} ms in the middle, {:.1} ms the 99th of 100",
+        "{} turns {kind}: {rate:.0} a second, {:.1} ms in the middle, {:.1} ms the 99th of 100, \
+         {:.2} ms of a processor each",
         turns.len(),
         ms(50),
-        ms(99)
+        ms(99),
+        cpu.as_secs_f64() * 1000.0 / turns.len() as f64
     );
 }
 
