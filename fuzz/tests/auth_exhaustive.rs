@@ -4,12 +4,13 @@
 //!
 //! Method: see `small_scope`. `UNDERSTUDY_DEPTH` says how many symbols a script has, instead of the
 //! two to four that are quick enough for every day; where the alphabet is the larger one, it is one
-//! less. Each beginning is as deep in a login or a renewal as its name says.
+//! less. Each beginning is as deep in a login or a renewal as its name says. The program `exhaust`
+//! goes deeper from the same ones.
 
 use std::env;
 
 use understudy_fuzz::auth::setting::{Keeping, Setting, Stored};
-use understudy_fuzz::auth::small_scope::{Start, explore};
+use understudy_fuzz::auth::small_scope::{Start, compare, explore};
 
 fn wanted() -> Option<usize> {
     Some(env::var("UNDERSTUDY_DEPTH").ok()?.parse().expect("a depth"))
@@ -94,4 +95,25 @@ fn from_a_browser_that_has_come_back_over_a_stored_login() {
 #[test]
 fn from_a_login_that_is_saved() {
     check_own(stored(), Start::Saving);
+}
+
+/// Not one state is left out that is not like another: from states that look the same the same steps
+/// are possible, and lead to states that look the same.
+#[test]
+fn states_that_look_the_same_are() {
+    let forced = Setting { forced_workspace: true, ..plain() };
+    for (setting, start, depth) in [
+        (forced.clone(), Start::SignedOut, 3),
+        (plain(), Start::TwoTurns, 3),
+        (stored(), Start::Renewing, 2),
+        (stored(), Start::Saving, 2),
+        (forced, Start::Browser, 2),
+    ] {
+        match compare(&setting, start, depth) {
+            Err(difference) => panic!("{start:?}: {difference}"),
+            Ok((scripts, states)) => {
+                assert!(scripts > 2 * states, "{start:?}: {scripts} scripts, {states} states");
+            }
+        }
+    }
 }

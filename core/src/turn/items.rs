@@ -30,11 +30,12 @@ pub(super) struct Items {
 }
 
 impl Items {
-    /// Which are open and how many are not, without what they say.
+    /// Which are open and how many are not in the file, without what they say.
     #[cfg(feature = "sim")]
     pub(super) fn state(&self) -> impl std::fmt::Debug + '_ {
         let open: Vec<&str> = self.open.iter().map(ThreadItem::id).collect();
-        (open, self.done.len(), self.stored, &self.active, self.hides_messages)
+        let unstored = self.done.len() - self.stored;
+        (open, unstored, &self.active, self.hides_messages)
     }
 
     /// An item that is whole at once, like the user's message.

@@ -172,9 +172,10 @@ impl Turn {
         let Self { id, voice, items, phase, sampling, compacting, calls, inputs, .. } = self;
         let sampling = sampling.as_ref().map(Sampling::state);
         let flags = (self.is_compaction_vain, self.is_stopping, &self.stopped);
-        let steered = self.steered.len();
+        // Far from the bound, how many there are decides nothing.
+        let is_steered = !self.steered.is_empty();
         let turn_state = &self.turn_state;
-        let rest = (calls, inputs, steered, flags, turn_state);
+        let rest = (calls, inputs, is_steered, flags, turn_state);
         (id, voice, items.state(), phase, sampling, compacting, rest)
     }
 

@@ -25,6 +25,17 @@ use crate::world::fact::Port;
 use crate::world::grammar::Grammar;
 use crate::world::{Cut, Fault, Firing, World, log, wall};
 
+/// What is known of a state on the way to rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Healing {
+    /// Nothing.
+    New,
+    /// Everything comes to rest from there.
+    Known,
+    /// It was met on this way already.
+    Circle,
+}
+
 /// A session in progress.
 #[derive(Clone)]
 pub struct Scene {
@@ -431,21 +442,24 @@ impl Scene {
     /// Heals everything: the host reads, jobs succeed, the backend answers, the host has tokens.
     /// Then nothing may be left.
     pub fn heal(&mut self) -> Result<(), Violation> {
-        self.heal_until(|_| false)
+        self.heal_until(|_| Healing::New)
     }
 
-    /// The same, until it is known of a state on the way that everything comes to rest from there.
-    pub fn heal_until(&mut self, mut is_known: impl FnMut(&Self) -> bool) -> Result<(), Violation> {
+    /// The same; `look` says before each step but the first what it knows of the state.
+    pub fn heal_until(&mut self, mut look: impl FnMut(&Self) -> Healing) -> Result<(), Violation> {
+        let fail = |text: &str| Err(Violation { rule: LIVENESS, text: text.to_owned() });
         self.step(&Step::ResumeReading)?;
         self.step(&Step::Flush)?;
-        for _ in 0..1000 {
-            if is_known(self) {
-                return Ok(());
+        for taken in 0..1000 {
+            match if taken == 0 { Healing::New } else { look(self) } {
+                Healing::New => {}
+                Healing::Known => return Ok(()),
+                Healing::Circle => return fail("the session goes round in circles"),
             }
             let Some(step) = self.healing() else { return self.check_rest() };
             self.step(&step)?;
         }
-        Err(Violation { rule: LIVENESS, text: "the session does not come to rest".to_owned() })
+        fail("the session does not come to rest")
     }
 
     fn healing(&self) -> Option<Step> {

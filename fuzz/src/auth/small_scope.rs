@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
 use std::panic::resume_unwind;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use understudy_core::files::FileOp;
 use super::grant::Grant;
 use super::model::login::{Proof, Visit};
 use super::run::{Failure, Script, guarded};
-use super::scene::{Scene, Violation};
+use super::scene::{Healing, Scene, Violation};
 use super::setting::Setting;
 use super::state::{self, Times, fingerprint};
 use super::step::{Answering, Change, Named, Say, Step, Wait, Which};
@@ -159,10 +159,18 @@ impl States {
         Self((0..64).map(|_| Mutex::default()).collect())
     }
 
+    fn piece(&self, state: u128) -> MutexGuard<'_, HashSet<u128>> {
+        let piece = &self.0[usize::from(state.to_le_bytes()[0]) % self.0.len()];
+        piece.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether this one is new.
     fn insert(&self, state: u128) -> bool {
-        let piece = &self.0[usize::from(state.to_le_bytes()[0]) % self.0.len()];
-        piece.lock().unwrap_or_else(PoisonError::into_inner).insert(state)
+        self.piece(state).insert(state)
+    }
+
+    fn has(&self, state: u128) -> bool {
+        self.piece(state).contains(&state)
     }
 
     fn count(&self) -> usize {
@@ -242,9 +250,10 @@ impl Search<'_> {
     fn visit_root(&self, explored: &mut Explored) -> Result<(), Box<Failure>> {
         let visited = guarded(|| {
             let scene = self.root()?;
-            self.seen.insert(fingerprint(&scene, self.times));
+            let state = fingerprint(&scene, self.times);
+            self.seen.insert(state);
             explored.marks.extend(&scene.model.marks);
-            self.heal(scene)
+            self.heal(scene, state)
         });
         explored.scripts += 1;
         visited.map_err(|violation| self.failure(&[], violation))
@@ -309,17 +318,36 @@ impl Search<'_> {
         marks: &mut BTreeSet<&'static str>,
     ) -> Result<bool, Violation> {
         scene.step(step)?;
-        if !self.seen.insert(fingerprint(&scene, self.times)) {
+        let state = fingerprint(&scene, self.times);
+        if !self.seen.insert(state) {
             return Ok(false);
         }
         marks.extend(&scene.model.marks);
-        self.heal(scene)?;
+        self.heal(scene, state)?;
         Ok(true)
     }
 
     /// Comes to rest, or to a state from which another script has.
-    fn heal(&self, mut scene: Scene) -> Result<(), Violation> {
-        scene.heal_until(|scene| !self.healed.insert(fingerprint(scene, self.times)))
+    fn heal(&self, mut scene: Scene, from: u128) -> Result<(), Violation> {
+        let mut way = vec![from];
+        if self.healed.has(from) {
+            return Ok(());
+        }
+        let end = scene.heal_until(|scene| {
+            let state = fingerprint(scene, self.times);
+            if self.healed.has(state) {
+                return Healing::Known;
+            }
+            if way.contains(&state) {
+                return Healing::Circle;
+            }
+            way.push(state);
+            Healing::New
+        });
+        for state in way {
+            self.healed.insert(state);
+        }
+        end
     }
 }
 

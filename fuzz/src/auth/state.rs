@@ -53,7 +53,7 @@ pub fn fingerprint(scene: &Scene, times: Times) -> u128 {
     let text = text(scene, times);
     let half = |salt: u8| {
         let mut hasher = DefaultHasher::new();
-        (salt, &text).hash(&mut hasher);
+        (salt, text.as_bytes()).hash(&mut hasher);
         u128::from(hasher.finish())
     };
     half(0) << 64 | half(1)
@@ -68,7 +68,8 @@ pub fn text(scene: &Scene, times: Times) -> String {
     let _ = write!(raw, "{:+?}\n{:?}\n", model.state(times), scene.auth_file());
     let turns = scene.grammar.running().count();
     let _ = write!(raw, "open {} {turns}", scene.grammar.unanswered().len());
-    Names::new(times, world.mono()).in_order(&raw)
+    let words: Vec<_> = words(&raw).collect();
+    Names::new(times, world.mono(), &words).in_order(&words, raw.len())
 }
 
 /// Members that only count.
@@ -97,27 +98,29 @@ struct Names {
 }
 
 impl Names {
-    fn new(times: Times, now: Duration) -> Self {
-        Self { times, now, seen: BTreeMap::new(), moments: Vec::new() }
+    fn new(times: Times, now: Duration, words: &[(&str, &str)]) -> Self {
+        let mut moments: Vec<_> = words.iter().filter_map(|(word, _)| moment(word)).collect();
+        moments.sort();
+        moments.dedup();
+        Self { times, now, seen: BTreeMap::new(), moments }
     }
 
-    fn in_order(mut self, raw: &str) -> String {
-        self.moments = words(raw).filter_map(|(word, _)| moment(word)).collect();
-        self.moments.sort();
-        self.moments.dedup();
-        let mut out = String::with_capacity(raw.len());
+    fn in_order(mut self, words: &[(&str, &str)], length: usize) -> String {
+        let mut out = String::with_capacity(length);
         // The last member's name, and the word before with what stands between.
         let (mut member, mut before) = ("", "");
         let mut is_quoted = false;
-        for (word, rest) in words(raw) {
+        for (word, rest) in words.iter().copied() {
             // A model keeps the id of a request as text.
-            let before_it = if is_quoted && rest.starts_with('"') { "Number" } else { before };
+            let behind = rest.as_bytes();
+            let ends_quoted = is_quoted && behind.first() == Some(&b'"');
+            let before_it = if ends_quoted { "Number" } else { before };
             let is_number = self.put(&mut out, word, member, before_it, rest);
-            is_quoted = rest.ends_with('"');
-            if !is_number && rest.starts_with(": ") {
+            is_quoted = behind.last() == Some(&b'"');
+            if !is_number && matches!(behind, [b':', b' ', ..]) {
                 member = word;
             }
-            before = if rest == "(" { word } else { "" };
+            before = if matches!(behind, b"(") { word } else { "" };
             out.push_str(rest);
         }
         out
@@ -133,7 +136,7 @@ impl Names {
         rest: &str,
     ) -> bool {
         let bare = word.strip_prefix('+').unwrap_or(word);
-        let is_number = bare.starts_with(|c: char| c.is_ascii_digit());
+        let is_number = bare.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
         if let Some(mark) = word.strip_prefix("***") {
             self.name(out, "secret", mark);
         } else if is_uuid(word) {
@@ -202,7 +205,9 @@ fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
         let end = end_of_word(rest);
         // A colon belongs to a moment of the calendar: `2027-01-15T08:00:00Z`.
         let end = match rest.as_bytes().get(end..end + 7) {
-            Some([b':', _, _, b':', ..]) if end == 13 => end + 7 + end_of_word(rest.get(end + 7..).unwrap_or_default()),
+            Some([b':', _, _, b':', ..]) if end == 13 => {
+                end + 7 + end_of_word(rest.get(end + 7..).unwrap_or_default())
+            }
             _ => end,
         };
         let (word, behind) = rest.split_at(end);
@@ -229,14 +234,20 @@ fn is_made_up(word: &str) -> bool {
         let rest = word.strip_prefix(mark);
         rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || c == '-'))
     };
-    let may_be =
-        matches!(word.as_bytes().first(), Some(b'x' | b's' | b'm' | b'p' | b'c' | b'u' | b'r'));
-    let mut marks = MARKS.into_iter().chain(["code-", "user-", "managed-", "resp-", "msg-"]);
-    word.len() == RANDOM || word.starts_with("eyJ") || (may_be && marks.any(is_counted))
+    match word.as_bytes() {
+        bytes if RANDOM.contains(&bytes.len()) => true,
+        [b'e', b'y', b'J', ..] => true,
+        [b'x' | b's' | b'm' | b'p' | b'c' | b'u' | b'r', _, _, _, ..] => {
+            MARKS.into_iter().chain(MADE_UP).any(is_counted)
+        }
+        _ => false,
+    }
 }
 
-/// Length of 32 random bytes in base64.
-const RANDOM: usize = 43;
+/// Beginnings of other words that are made up.
+const MADE_UP: [&str; 5] = ["code-", "user-", "managed-", "resp-", "msg-"];
+/// Lengths of 32 and of 64 random bytes in base64.
+const RANDOM: [usize; 2] = [43, 86];
 
 fn is_uuid(word: &str) -> bool {
     let dashes = [8, 13, 18, 23];
@@ -246,8 +257,8 @@ fn is_uuid(word: &str) -> bool {
 
 /// A moment of the calendar: `2027-01-15T08:00:00Z`.
 fn moment(word: &str) -> Option<Timestamp> {
-    let is_date = word.len() >= 20 && word.starts_with("20") && word.as_bytes()[10] == b'T';
-    is_date.then(|| word.parse().ok()).flatten()
+    let is_date = word.len() >= 20 && word.as_bytes()[10] == b'T';
+    if is_date { word.parse().ok() } else { None }
 }
 
 /// A time as `Debug` shows it.

@@ -204,8 +204,6 @@ pub struct Turn {
     pub bearers_refused: Vec<Option<String>>,
     /// Requests that were sent again because of a timer, since one was sent for another reason.
     pub retries: u32,
-    /// Inputs that joined it.
-    pub joined: u32,
 }
 
 impl Turn {

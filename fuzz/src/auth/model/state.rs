@@ -1,5 +1,6 @@
-//! What may decide what the model says from now on, as text. Counters and the history are left out,
-//! but for what a later step can bring back.
+//! What may decide what the model says from now on, as text. Counters and the history are left out:
+//! what is over, like the id of an ended login, can only come back in a step as something that the
+//! machine does not know.
 
 use std::fmt;
 use std::time::Duration;
@@ -31,9 +32,6 @@ impl fmt::Debug for State<'_> {
             Busy::Request(queued) => Some(queued),
             Busy::Login => None,
         });
-        let attempt = model.attempt.as_ref();
-        let own_state = attempt.and_then(|attempt| attempt.state.as_ref());
-        let has_older_state = model.states.iter().any(|state| Some(state) != own_state);
         let unfinished: Vec<_> = model.accepted.iter().filter(|(_, ends)| **ends != 1).collect();
         let turns: Vec<_> = model.turns.iter().map(|turn| TurnState(turn, model)).collect();
         let errands = model.errands.iter().map(|errand| errand.state(model.generation));
@@ -45,8 +43,8 @@ impl fmt::Debug for State<'_> {
             .field("stores", &model.stores)
             .field("refresh", &model.refresh.as_ref().map(|r| refresh(r, r.since.map(since))))
             .field("dead", &(dead, pause))
-            .field("attempt", &attempt)
-            .field("logins", &(model.ended_logins.is_empty(), has_older_state, unfinished))
+            .field("attempt", &model.attempt)
+            .field("logins", &unfinished)
             .field("errands", &errands.collect::<Vec<_>>())
             .field("usage", &model.usage_wanted)
             .field("models", &models)
@@ -79,6 +77,6 @@ impl fmt::Debug for TurnState<'_> {
             other => (None, Some(other)),
         };
         let told = (&turn.thread, &turn.id, phase, turn.refused, turn.has_waited);
-        (told, &turn.bearers_refused, turn.retries, turn.joined).fmt(f)
+        (told, &turn.bearers_refused, turn.retries).fmt(f)
     }
 }

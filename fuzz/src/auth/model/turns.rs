@@ -29,8 +29,7 @@ impl Model {
             let verdict = Verdict::RefusedWith(-32600, "thread".to_owned());
             return self.expect_reply(id, line, verdict);
         }
-        if let Some(turn) = self.running_mut(&thread) {
-            turn.joined += 1;
+        if self.running(&thread).is_some() {
             self.mark("turn/start joins the running turn");
             return self.expect_reply(id, line, Verdict::Turn { is_new: false });
         }
@@ -62,7 +61,6 @@ impl Model {
             has_waited: false,
             bearers_refused: Vec::new(),
             retries: 0,
-            joined: 0,
         });
     }
 
