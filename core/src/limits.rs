@@ -183,6 +183,15 @@ pub const THREAD_PAGE_DEFAULT: usize = 25;
 /// there, short, with a cursor from which the next one goes on.
 pub const THREAD_SCAN_MAX: usize = 10_000;
 
+/// Files of which the order by time of change is remembered between lists, 56 bytes each; with more
+/// of them every list by time of change asks for all files anew.
+pub const THREAD_ORDER_FILES_MAX: usize = 500_000;
+/// Folders that are watched for one such order, eleven years of days; with more none is.
+pub const WATCHED_FOLDERS_MAX: u32 = 4096;
+/// Changes in watched folders that are told at once; with more of them nothing is told but that, and
+/// all files are asked for anew. The queue of Linux holds as many.
+pub const FOLDER_CHANGES_MAX: usize = 16_384;
+
 /// One file of the index of stored threads, which is about 400 bytes a thread and one file a day; a
 /// larger one is thrown away and begun again.
 pub const THREAD_INDEX_BYTES_MAX: u64 = 16 << 20;
