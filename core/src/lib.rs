@@ -79,6 +79,7 @@ mod outside;
 mod owner;
 mod pending;
 mod process;
+pub mod prompts;
 mod rng;
 pub mod rules;
 #[cfg(feature = "schema")]

@@ -303,6 +303,18 @@ pub const SKILL_TEXT_CHARS_MAX: usize = 1024;
 /// Skills that one input may name; more are not read for it, and the model still has the list.
 pub const SKILLS_NAMED_MAX: usize = 32;
 
+/// Prompts that the user keeps and that are listed; the rest is left out, and the log says so.
+pub const PROMPTS_MAX: usize = 512;
+/// A file of a prompt; a larger one is an error of that prompt. Its text goes to the model whole.
+pub const PROMPT_BYTES_MAX: u64 = 1 << 20;
+/// All prompts of one listing, which is one line for the host; those beyond it are errors.
+pub const PROMPTS_BYTES_MAX: usize = 8 << 20;
+/// Prompts that one input may call; further calls go to the model as they were typed.
+pub const PROMPTS_CALLED_MAX: usize = 32;
+/// A prompt with the user's words in their places, which may be many; a longer one goes to the model
+/// as it was typed, and that is said.
+pub const PROMPT_EXPANDED_BYTES_MAX: usize = 16 << 20;
+
 /// Searches for files that run at once; further ones wait. Each has a thread, and hosts begin one
 /// with every key that is pressed.
 pub const SEARCHES_MAX: usize = 4;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{Access, Disk, FileError};
 use crate::auth::{StoreAnswer, StoreJob};
 use crate::machine::{ConfigFound, ConfigJob, StartupFound, StartupJob};
+use crate::prompts::{PromptTexts, PromptsRead};
 use crate::rules::{AmendFailure, Amendment};
 use crate::skills::{SkillTexts, SkillsRead};
 use crate::thread::open::{ForkJob, ThreadSetting, ThreadSettingJob};
@@ -52,6 +53,8 @@ pub enum FileJob {
     Config(Box<ConfigJob>),
     /// Reads skills that the user named.
     Skills(SkillsRead),
+    /// Reads prompts that the user called.
+    Prompts(PromptsRead),
 }
 
 /// What a [`FileJob`] found.
@@ -81,6 +84,8 @@ pub enum FileAnswer {
     Config(Box<ConfigFound>),
     /// Answer to [`FileJob::Skills`].
     Skills(SkillTexts),
+    /// Answer to [`FileJob::Prompts`].
+    Prompts(PromptTexts),
 }
 
 impl FileJob {
@@ -104,6 +109,7 @@ impl FileJob {
             }
             FileJob::Config(job) => FileAnswer::Config(Box::new(job.run(files))),
             FileJob::Skills(job) => FileAnswer::Skills(job.run(files)),
+            FileJob::Prompts(job) => FileAnswer::Prompts(job.run(files)),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Folders that are watched: which of their files changed, as the system tells it.
 
-use std::fmt;
 use std::path::Path;
 
 use super::{FileError, Stat};
@@ -40,10 +39,4 @@ pub struct FolderChange {
     pub folder: u32,
     /// The name within the folder.
     pub name: String,
-}
-
-impl fmt::Debug for dyn FolderWatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FolderWatch")
-    }
 }

@@ -314,6 +314,7 @@ impl World {
                     FileJob::Write { .. } => Job::Write,
                     // What is neither the account's nor a new thread's is done at once.
                     FileJob::Skills(_)
+                    | FileJob::Prompts(_)
                     | FileJob::Append(_)
                     | FileJob::Thread(_)
                     | FileJob::Fork(_)

@@ -6,6 +6,7 @@
 //! the pages behind the one that it was made for, as long as the folders are as they were.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,7 +23,7 @@ const LEVEL_OF_FILES: u8 = 3;
 
 /// The orders that a session remembers between its jobs; clones share them. No answer depends on
 /// what is in it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct KnownOrders(Arc<Mutex<Vec<ChangeOrder>>>);
 
 impl KnownOrders {
@@ -48,11 +49,17 @@ impl KnownOrders {
     }
 }
 
+/// Orders are long, and part of every job that lists.
+impl fmt::Debug for KnownOrders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownOrders").finish_non_exhaustive()
+    }
+}
+
 /// All files by the time of their last change, as they once were.
 ///
 /// A file that changes after that moves before every cursor of a walk, so what is behind a cursor
 /// stays as it was, but for files that come, go, or are given an older time.
-#[derive(Debug)]
 pub(super) struct ChangeOrder {
     home: PathBuf,
     archived: bool,
@@ -64,7 +71,6 @@ pub(super) struct ChangeOrder {
     watch: Option<Box<dyn FolderWatch>>,
 }
 
-#[derive(Debug)]
 struct Folder {
     path: PathBuf,
     level: u8,
