@@ -20,9 +20,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        // Below the build's own folder: watches stand only on file systems of this machine, and
-        // `/tmp` may be any.
-        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let home = tempfile::tempdir_in(place()).expect("a folder");
         Self { home, orders: KnownOrders::default() }
     }
 
@@ -52,6 +50,14 @@ impl World {
         assert_eq!(known, plain);
         known.threads.into_iter().map(|thread| thread.preview).collect()
     }
+}
+
+/// A folder that can be watched, if there is one: a build may lie on layers of a container.
+fn place() -> &'static Path {
+    let places = [env!("CARGO_TARGET_TMPDIR"), "/dev/shm", "/tmp"].map(Path::new);
+    let is_watched =
+        |place: &&Path| OsFiles.watch().is_some_and(|mut watch| watch.add(place, 0).is_ok());
+    places.into_iter().find(is_watched).unwrap_or(places[0])
 }
 
 /// The path of a thread within the state folder.

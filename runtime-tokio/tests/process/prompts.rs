@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use understudy_tokio::demo::reply::Reply;
 
 use crate::stage::{Scene, last_words, tokens};
@@ -23,16 +23,14 @@ fn prompts_are_listed_and_called_by_name() {
         assert_eq!(list["data"], expected);
         assert_eq!(list["errors"][0]["message"], "stream did not contain valid UTF-8");
 
-        for typed in ["/prompts:fix 'a b.rs'", "/prompts:nothing here"] {
-            stage.host.forget();
-            stage.begin(&thread, typed)?;
-            stage.completed(&thread)?;
-            let items = stage.said("item/completed");
-            let shown = items.iter().find(|params| params["item"]["type"] == "userMessage");
-            let text =
-                shown.map_or(Value::Null, |params| params["item"]["content"][0]["text"].clone());
-            assert_eq!(text, typed);
+        let typed = ["/prompts:fix 'a b.rs'", "/prompts:nothing here"];
+        for words in typed {
+            stage.turn(&thread, words)?;
         }
+        let items = stage.said("item/completed");
+        let inputs = items.iter().filter(|params| params["item"]["type"] == "userMessage");
+        let shown: Vec<_> = inputs.map(|params| &params["item"]["content"][0]["text"]).collect();
+        assert_eq!(shown, typed);
         let told: Vec<_> = stage.backend.model_requests().iter().map(last_words).collect();
         assert_eq!(told, ["Fix a b.rs, please.", "/prompts:nothing here"]);
         Ok(())
