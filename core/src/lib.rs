@@ -79,6 +79,7 @@ mod outside;
 mod owner;
 mod pending;
 mod process;
+pub mod prompts;
 pub mod reached;
 mod rng;
 pub mod rules;

@@ -183,6 +183,15 @@ pub const THREAD_PAGE_DEFAULT: usize = 25;
 /// there, short, with a cursor from which the next one goes on.
 pub const THREAD_SCAN_MAX: usize = 10_000;
 
+/// Files of which the order by time of change is remembered between lists, 56 bytes each; with more
+/// of them every list by time of change asks for all files anew.
+pub const THREAD_ORDER_FILES_MAX: usize = 500_000;
+/// Folders that are watched for one such order, eleven years of days; with more none is.
+pub const WATCHED_FOLDERS_MAX: u32 = 4096;
+/// Changes in watched folders that are told at once; with more of them nothing is told but that, and
+/// all files are asked for anew. The queue of Linux holds as many.
+pub const FOLDER_CHANGES_MAX: usize = 16_384;
+
 /// One file of the index of stored threads, which is about 400 bytes a thread and one file a day; a
 /// larger one is thrown away and begun again.
 pub const THREAD_INDEX_BYTES_MAX: u64 = 16 << 20;
@@ -293,6 +302,18 @@ pub const SKILL_NAME_CHARS_MAX: usize = 64;
 pub const SKILL_TEXT_CHARS_MAX: usize = 1024;
 /// Skills that one input may name; more are not read for it, and the model still has the list.
 pub const SKILLS_NAMED_MAX: usize = 32;
+
+/// Prompts that the user keeps and that are listed; the rest is left out, and the log says so.
+pub const PROMPTS_MAX: usize = 512;
+/// A file of a prompt; a larger one is an error of that prompt. Its text goes to the model whole.
+pub const PROMPT_BYTES_MAX: u64 = 1 << 20;
+/// All prompts of one listing, which is one line for the host; those beyond it are errors.
+pub const PROMPTS_BYTES_MAX: usize = 8 << 20;
+/// Prompts that one input may call; further calls go to the model as they were typed.
+pub const PROMPTS_CALLED_MAX: usize = 32;
+/// A prompt with the user's words in their places, which may be many; a longer one goes to the model
+/// as it was typed, and that is said.
+pub const PROMPT_EXPANDED_BYTES_MAX: usize = 16 << 20;
 
 /// Searches for files that run at once; further ones wait. Each has a thread, and hosts begin one
 /// with every key that is pressed.

@@ -4,6 +4,10 @@
 //! machine lost power. A private file is never readable by others, not even while it is written.
 //! Never: follows a rule about what is in a file; waits on a pipe that somebody put in the way.
 
+mod facts;
+#[cfg(target_os = "linux")]
+mod watch;
+
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -14,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use tempfile::NamedTempFile;
+#[cfg(target_os = "linux")]
+use understudy_core::files::FolderWatch;
 use understudy_core::files::{Access, Entry, FileError, FileErrorKind, FileLock, Files, Stat};
 
 /// How long [`Files::lock`] waits for another process; one that holds a lock longer than this is
@@ -47,7 +53,8 @@ impl Files for OsFiles {
     }
 
     fn list_files(&self, path: &Path) -> Result<Vec<(String, Stat)>, FileError> {
-        list_files(path).map_err(error)
+        let files = facts::list(path).map_err(error)?.into_iter();
+        Ok(files.filter_map(|file| Some((file.name, file.stat?))).collect())
     }
 
     fn stat(&self, path: &Path) -> Result<Stat, FileError> {
@@ -83,6 +90,11 @@ impl Files for OsFiles {
         let mut name = OsString::from(path);
         name.push(".lock");
         lock(Path::new(&name)).map_err(error).map(|held| Box::new(held) as Box<dyn FileLock>)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn watch(&self) -> Option<Box<dyn FolderWatch>> {
+        Some(Box::new(watch::Inotify::new()?))
     }
 }
 
@@ -146,32 +158,11 @@ fn list(path: &Path) -> io::Result<Vec<Entry>> {
             continue;
         };
         let kind = entry.file_type()?;
-        let is_dir = if kind.is_symlink() { entry.path().is_dir() } else { kind.is_dir() };
-        entries.push(Entry { name, is_dir });
+        let is_link = kind.is_symlink();
+        let is_dir = if is_link { entry.path().is_dir() } else { kind.is_dir() };
+        entries.push(Entry { name, is_dir, is_link });
     }
     Ok(entries)
-}
-
-/// Asks for each file's facts by its name in the open folder, which is a fraction of the work of
-/// finding it by its whole path.
-fn list_files(path: &Path) -> io::Result<Vec<(String, Stat)>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
-        };
-        let facts = match entry.metadata() {
-            Ok(facts) if facts.is_symlink() => fs::metadata(entry.path()),
-            facts => facts,
-        };
-        // One that has gone meanwhile, or a link to nothing, is no file.
-        let Ok(facts) = facts else { continue };
-        if !facts.is_dir() {
-            files.push((name, stat(&facts)));
-        }
-    }
-    Ok(files)
 }
 
 fn stat(facts: &fs::Metadata) -> Stat {

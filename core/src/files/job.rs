@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{Access, Disk, FileError};
 use crate::auth::{StoreAnswer, StoreJob};
 use crate::machine::{ConfigFound, ConfigJob, StartupFound, StartupJob};
+use crate::prompts::{PromptTexts, PromptsRead};
 use crate::rules::{AmendFailure, Amendment};
 use crate::skills::{SkillTexts, SkillsRead};
 use crate::thread::open::{ForkJob, ThreadSetting, ThreadSettingJob};
@@ -54,6 +55,8 @@ pub enum FileJob {
     Config(Box<ConfigJob>),
     /// Reads skills that the user named.
     Skills(SkillsRead),
+    /// Reads prompts that the user called.
+    Prompts(PromptsRead),
     /// Another job, which notes what it does for a recording.
     Noted(Noted),
 }
@@ -85,6 +88,8 @@ pub enum FileAnswer {
     Config(Box<ConfigFound>),
     /// Answer to [`FileJob::Skills`].
     Skills(SkillTexts),
+    /// Answer to [`FileJob::Prompts`].
+    Prompts(PromptTexts),
     /// Answer to [`FileJob::Noted`]: the other job's, and what it did to files.
     Noted(Box<FileAnswer>, Vec<Op>),
 }
@@ -110,6 +115,7 @@ impl FileJob {
             }
             FileJob::Config(job) => FileAnswer::Config(Box::new(job.run(files))),
             FileJob::Skills(job) => FileAnswer::Skills(job.run(files)),
+            FileJob::Prompts(job) => FileAnswer::Prompts(job.run(files)),
             FileJob::Noted(job) => job.run(disk),
         }
     }
@@ -131,6 +137,7 @@ impl FileJob {
             FileJob::Write { .. } => "replace a file",
             FileJob::Config(_) => "configuration",
             FileJob::Skills(_) => "skills",
+            FileJob::Prompts(_) => "prompts",
             FileJob::Noted(job) => job.kind(),
         }
     }

@@ -8,7 +8,8 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::{Access, Entry, FileError, FileErrorKind, FileLock, Files, Stat};
+use super::memory_watch::{MemoryWatch, Watches};
+use super::{Access, Entry, FileError, FileErrorKind, FileLock, Files, FolderWatch, Stat};
 
 /// What is about to be done to a file, for the hook that injects faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +34,8 @@ pub enum FileOp {
     RealPath,
     /// [`Files::lock`]
     Lock,
+    /// [`FolderWatch::add`]
+    Watch,
 }
 
 /// Decides whether an operation fails, and how; asked before anything is changed.
@@ -43,11 +46,12 @@ pub type FaultHook = Box<dyn FnMut(FileOp, &Path) -> Option<FileError> + Send>;
 pub struct MemoryFiles(Arc<Mutex<State>>);
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     nodes: BTreeMap<PathBuf, Node>,
     locked: BTreeSet<PathBuf>,
     changes: i128,
     faults: Option<FaultHook>,
+    pub(super) watches: Watches,
 }
 
 #[derive(Clone)]
@@ -97,6 +101,35 @@ impl MemoryFiles {
             state.make_folders(parent);
         }
         state.nodes.insert(path.as_ref().to_owned(), Node::Link(target.as_ref().to_owned()));
+        state.watches.tell(path.as_ref());
+    }
+
+    /// Gives a file another time of change, as a program may.
+    pub fn set_modified(&self, path: impl AsRef<Path>, to_ns: i128) {
+        let mut state = self.state();
+        let Ok(path) = state.resolve(path.as_ref()) else { return };
+        if let Some(Node::File { modified_ns, .. }) = state.nodes.get_mut(&path) {
+            *modified_ns = to_ns;
+            state.watches.tell(&path);
+        }
+    }
+
+    /// Removes a folder with all that is in it.
+    pub fn remove_folder(&self, path: impl AsRef<Path>) {
+        let mut state = self.state();
+        let gone: Vec<_> =
+            state.nodes.keys().filter(|key| key.starts_with(path.as_ref())).cloned().collect();
+        // What is inside goes first.
+        for path in gone.iter().rev() {
+            state.nodes.remove(path);
+            state.watches.end(path);
+            state.watches.tell(path);
+        }
+    }
+
+    /// Has every watch lose track of what changed.
+    pub fn lose_watches(&self) {
+        self.state().watches.lose();
     }
 
     /// Asks this hook before every operation from now on; it takes the place of an earlier one.
@@ -134,12 +167,16 @@ impl MemoryFiles {
         files.map(|(path, _)| path.clone()).collect()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // A panic of another test thread leaves the map whole: every change is one insertion.
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn start(&self, op: FileOp, path: &Path) -> Result<MutexGuard<'_, State>, FileError> {
+    pub(super) fn start(
+        &self,
+        op: FileOp,
+        path: &Path,
+    ) -> Result<MutexGuard<'_, State>, FileError> {
         let mut state = self.state();
         // Taken out while it runs, so that it can be called beside the rest of the state.
         let mut hook = state.faults.take();
@@ -160,7 +197,7 @@ impl fmt::Debug for MemoryFiles {
 
 impl State {
     /// The path with every link in it followed.
-    fn resolve(&self, path: &Path) -> Result<PathBuf, FileError> {
+    pub(super) fn resolve(&self, path: &Path) -> Result<PathBuf, FileError> {
         let mut rest: Vec<PathBuf> = vec![path.to_owned()];
         let mut done = PathBuf::from("/");
         let mut links = 0;
@@ -213,7 +250,10 @@ impl State {
 
     fn make_folders(&mut self, path: &Path) {
         for dir in path.ancestors().filter(|dir| *dir != Path::new("/")) {
-            self.nodes.entry(dir.to_owned()).or_insert(Node::Folder);
+            if !self.nodes.contains_key(dir) {
+                self.nodes.insert(dir.to_owned(), Node::Folder);
+                self.watches.tell(dir);
+            }
         }
     }
 
@@ -222,6 +262,7 @@ impl State {
         if let Some(parent) = path.parent() {
             self.make_folders(parent);
         }
+        self.watches.tell(&path);
         self.nodes.insert(path, Node::File { bytes, access, modified_ns: self.changes });
     }
 }
@@ -249,10 +290,11 @@ impl Files for MemoryFiles {
         if !matches!(node, Node::Folder) {
             return Err(error(FileErrorKind::Other, NOT_A_FOLDER));
         }
-        let inside = state.nodes.keys().filter(|key| key.parent() == Some(&path));
-        let entry = |key: &PathBuf| Entry {
+        let inside = state.nodes.iter().filter(|(key, _)| key.parent() == Some(&path));
+        let entry = |(key, node): (&PathBuf, &Node)| Entry {
             name: key.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
             is_dir: state.node(key).is_ok_and(|(_, node)| matches!(node, Node::Folder)),
+            is_link: matches!(node, Node::Link(_)),
         };
         Ok(inside.map(entry).collect())
     }
@@ -301,6 +343,8 @@ impl Files for MemoryFiles {
             state.make_folders(parent);
         }
         state.nodes.remove(&from);
+        state.watches.tell(&from);
+        state.watches.tell(&to);
         state.nodes.insert(to, node);
         Ok(())
     }
@@ -310,6 +354,7 @@ impl Files for MemoryFiles {
         match state.nodes.get(path) {
             Some(Node::File { .. } | Node::Link(_)) => {
                 state.nodes.remove(path);
+                state.watches.tell(path);
                 Ok(())
             }
             Some(Node::Folder) => Err(error(FileErrorKind::Other, IS_A_FOLDER)),
@@ -329,6 +374,10 @@ impl Files for MemoryFiles {
         }
         Ok(Box::new(MemoryLock { path, files: self.clone() }))
     }
+
+    fn watch(&self) -> Option<Box<dyn FolderWatch>> {
+        Some(Box::new(MemoryWatch::new(self.clone())))
+    }
 }
 
 struct MemoryLock {
@@ -344,12 +393,12 @@ impl Drop for MemoryLock {
     }
 }
 
-const NOT_FOUND: &str = "No such file or directory (os error 2)";
+pub(super) const NOT_FOUND: &str = "No such file or directory (os error 2)";
 const NOT_A_FOLDER: &str = "Not a directory (os error 20)";
 const IS_A_FOLDER: &str = "Is a directory (os error 21)";
 const LOOP: &str = "Too many levels of symbolic links (os error 40)";
 
-fn error(kind: FileErrorKind, text: &str) -> FileError {
+pub(super) fn error(kind: FileErrorKind, text: &str) -> FileError {
     FileError { kind, text: text.to_owned() }
 }
 

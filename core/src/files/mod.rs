@@ -7,6 +7,9 @@ mod job;
 mod keyring;
 #[cfg(any(test, feature = "sim"))]
 mod memory;
+#[cfg(any(test, feature = "sim"))]
+mod memory_watch;
+mod watch;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,6 +25,7 @@ pub use job::{FileAnswer, FileJob};
 pub use keyring::{Keyring, KeyringError, NoKeyring};
 #[cfg(any(test, feature = "sim"))]
 pub use memory::{FaultHook, FileOp, MemoryFiles};
+pub use watch::{FolderChange, FolderWatch};
 
 /// What a job works on.
 #[derive(Clone, Copy)]
@@ -65,6 +69,10 @@ pub trait Files: Send + Sync {
     fn real_path(&self, path: &Path) -> Result<PathBuf, FileError>;
     /// Waits for, then holds, an advisory lock until the guard is dropped.
     fn lock(&self, path: &Path) -> Result<Box<dyn FileLock>, FileError>;
+    /// A new watch, without folders so far; none where the system has none to give.
+    fn watch(&self) -> Option<Box<dyn FolderWatch>> {
+        None
+    }
 }
 
 /// Holds an advisory lock; dropping it releases the lock.
@@ -87,6 +95,8 @@ pub struct Entry {
     pub name: String,
     /// Whether it is a folder, links followed.
     pub is_dir: bool,
+    /// Whether it is a link itself.
+    pub is_link: bool,
 }
 
 /// Facts about a file.

@@ -14,6 +14,7 @@ use crate::effect::{Call, CallId};
 use crate::files::{FileError, FileJob, Files};
 use crate::owner::CallOwner;
 use crate::pending::Ticket;
+use crate::prompts;
 use crate::skills;
 use crate::wire::legacy::config::GetUserSavedConfigResponse;
 use crate::wire::legacy::conversation::{SetDefaultModelParams, SetDefaultModelResponse};
@@ -25,6 +26,7 @@ use crate::wire::v2::config::{
     ConfigRequirementsReadResponse, ConfigValueWriteParams, ConfigWriteResponse, MergeStrategy,
 };
 use crate::wire::v2::mcp::{ListMcpServerStatusParams, ListMcpServerStatusResponse};
+use crate::wire::v2::prompts::CustomPromptsListResponse;
 use crate::wire::v2::skills::{SkillsConfigWriteResponse, SkillsListResponse};
 
 /// Reads the configuration for a client, or changes it. `Debug` does not show to what.
@@ -50,6 +52,7 @@ pub(super) enum Question {
         path: PathBuf,
         enabled: bool,
     },
+    Prompts,
     McpServers(ListMcpServerStatusParams),
     /// At the server of this name.
     McpLogin(String),
@@ -77,6 +80,7 @@ enum Reply {
     Done(SetDefaultModelResponse),
     Skills(SkillsListResponse),
     SkillSwitched(SkillsConfigWriteResponse),
+    Prompts(CustomPromptsListResponse),
     McpServers(ListMcpServerStatusResponse),
     Reloaded(Empty),
     Apps(AppsListResponse),
@@ -111,6 +115,7 @@ impl ConfigJob {
                     })
                     .map_err(Refusal::internal)
             }
+            Question::Prompts => Ok(Reply::Prompts(prompts::list(files, &ask.home))),
             Question::McpServers(params) => loaded(files, &ask)
                 .and_then(|config| mcp::listed(&config, &params))
                 .map(Reply::McpServers),

@@ -218,7 +218,7 @@ impl Machine {
             model_providers: params.model_providers,
             sources: Vec::new(),
             default_provider: self.default_provider(),
-            order: self.list_order.take(),
+            orders: self.known_orders.clone(),
         };
         self.ask(Question::List(job), Asked::Conversations(ticket));
     }
@@ -254,7 +254,6 @@ impl Machine {
     ) {
         match page {
             Ok(page) => {
-                self.list_order = page.order.filter(|_| page.next_cursor.is_some());
                 let items = page.threads.iter().filter_map(StoredThread::summary).collect();
                 let next_cursor = page.next_cursor;
                 self.out.reply(ticket, ListConversationsResponse { items, next_cursor });

@@ -144,6 +144,7 @@ impl Machine {
             Method::FuzzyFileSearch => self.with_params(ticket, params, Self::search_files),
             Method::SkillsList => self.with_params(ticket, params, Self::list_skills),
             Method::SkillsConfigWrite => self.with_params(ticket, params, Self::switch_skill),
+            Method::CustomPromptsList => self.with_params(ticket, params, Self::list_prompts),
             Method::McpServerStatusList => self.with_params(ticket, params, Self::list_mcp_servers),
             Method::McpServerOauthLogin => self.with_params(ticket, params, Self::mcp_login),
             Method::ConfigMcpServerReload => {

@@ -51,7 +51,7 @@ use crate::pending::Ticket;
 use crate::search::Searches;
 use crate::session::Session;
 use crate::setup::Setup;
-use crate::thread::list::ChangeOrder;
+use crate::thread::list::KnownOrders;
 use crate::thread::open::Opening;
 use crate::thread::{ThreadId, Threads};
 use crate::turn::{Next, ToolInput};
@@ -78,7 +78,7 @@ pub struct Machine {
     opening: BTreeMap<CallId, Opening>,
     asked: BTreeMap<CallId, Asked>,
     /// What the last page of threads left behind for the next one.
-    list_order: Option<Arc<ChangeOrder>>,
+    known_orders: KnownOrders,
     /// Questions that wait until a thread is stored.
     unstored: Vec<(ThreadId, Asked)>,
     /// Listeners by the older method.
@@ -148,7 +148,7 @@ impl Machine {
             threads: Threads::new(),
             opening: BTreeMap::new(),
             asked: BTreeMap::new(),
-            list_order: None,
+            known_orders: KnownOrders::default(),
             unstored: Vec::new(),
             subscriptions: BTreeMap::new(),
             next_rest: Duration::ZERO,

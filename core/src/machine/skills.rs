@@ -1,4 +1,4 @@
-//! Requests about skills: each is a file job, like those about the configuration.
+//! Requests about skills and prompts: each is a file job, like those about the configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +6,7 @@ use super::Machine;
 use super::config::Question;
 use super::startup::config_ask;
 use crate::pending::Ticket;
+use crate::wire::v2::prompts::CustomPromptsListParams;
 use crate::wire::v2::skills::{SkillsConfigWriteParams, SkillsListParams};
 
 impl Machine {
@@ -25,6 +26,11 @@ impl Machine {
             cwds.push((own.to_string_lossy().into_owned(), own.clone()));
         }
         self.ask_config(ticket, ask, Question::Skills(cwds));
+    }
+
+    /// `customPrompts/list`
+    pub(super) fn list_prompts(&mut self, ticket: Ticket, _: CustomPromptsListParams) {
+        self.ask_config(ticket, config_ask(&self.setup), Question::Prompts);
     }
 
     /// `skills/config/write`

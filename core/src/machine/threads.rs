@@ -227,7 +227,7 @@ impl Machine {
             model_providers: params.model_providers,
             sources: params.source_kinds.unwrap_or_default(),
             default_provider: self.default_provider(),
-            order: self.list_order.take(),
+            orders: self.known_orders.clone(),
         };
         self.ask(Question::List(job), Asked::List(ticket));
     }
@@ -243,7 +243,6 @@ impl Machine {
     ) {
         match page {
             Ok(page) => {
-                self.list_order = page.order.filter(|_| page.next_cursor.is_some());
                 let mut data: Vec<_> = page.threads.iter().map(|stored| stored.view()).collect();
                 for view in &mut data {
                     let open = thread::parse_id(&view.id).ok().and_then(|id| self.threads.get(&id));

@@ -123,18 +123,15 @@ impl Search<'_> {
         entries.retain(|entry| !entry.name.starts_with('.'));
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         let mut inner = Vec::new();
-        for Entry { name, is_dir } in entries {
-            if !is_dir && name != FILE {
-                continue;
-            }
+        for Entry { name, is_dir, is_link } in entries {
             let path = folder.join(&name);
-            let Ok(real) = self.files.real_path(&path) else { continue };
-            match (is_dir, real == path) {
-                (true, false) if self.scope == SkillScope::System => {}
-                (true, _) => inner.push(real),
-                (false, true) => self.file(folder, path),
+            match (is_dir, is_link) {
+                (true, false) => inner.push(path),
+                (true, true) if self.scope == SkillScope::System => {}
+                (true, true) => inner.extend(self.files.real_path(&path)),
+                (false, false) if name == FILE => self.file(folder, path),
                 // A link in a skill's place is none.
-                (false, false) => {}
+                (false, _) => {}
             }
         }
         inner

@@ -115,7 +115,7 @@ pub(crate) struct Conversation {
     /// Where that shell is.
     shell_path: Arc<str>,
     env: Arc<Environment>,
-    home: Arc<Path>,
+    pub(crate) home: Arc<Path>,
     /// The backend counts earlier reasoning itself (engine.md §2.1).
     counts_reasoning: bool,
     /// What is put by while a reviewer works here.

@@ -2,19 +2,20 @@
 //!
 //! A page by time of creation walks the dated folders from the cursor's day on and looks only at
 //! the files that it shows. A page by time of change asks for the facts of every file, looks into
-//! those that it shows, and leaves the order behind, so that the pages after it need not ask again.
+//! those that it shows, and remembers the order, so that those after it need not ask again.
 
+mod order;
 pub(super) mod walk;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use jiff::civil::DateTime;
 use uuid::Uuid;
 
-pub use self::walk::ChangeOrder;
+use self::order::ChangeOrder;
+pub use self::order::KnownOrders;
 use self::walk::{Candidate, Walk};
 use super::index::ThreadIndex;
 use super::rollout::head::Head;
@@ -44,9 +45,8 @@ pub struct ThreadListJob {
     pub sources: Vec<ThreadSourceKind>,
     /// The configured provider, which also owns threads that name none.
     pub default_provider: String,
-    /// What the page before this one left behind, if it is still at hand: saves time, and is not
-    /// used where it no longer holds.
-    pub order: Option<Arc<ChangeOrder>>,
+    /// What earlier lists left behind: saves time, and is not used where it no longer holds.
+    pub orders: KnownOrders,
 }
 
 /// One page of stored threads.
@@ -57,8 +57,6 @@ pub struct ThreadListPage {
     /// Where the next page begins, if there are files that this page did not look at. What they
     /// hold may belong on no page.
     pub next_cursor: Option<String>,
-    /// For the job of the next page.
-    pub order: Option<Arc<ChangeOrder>>,
 }
 
 /// Why there is no page. The texts are what clients are told.
@@ -103,35 +101,57 @@ impl ThreadListJob {
     pub fn run(&self, files: &dyn Files) -> Result<ThreadListPage, ThreadListError> {
         let cursor = self.cursor.as_deref().map(Cursor::from_str).transpose()?;
         let mut index = ThreadIndex::new(files, &self.home);
-        let page = match self.page_by_known_order(files, cursor, &mut index) {
-            Some(page) => Ok(page),
-            None => self.page_by_walk(files, cursor, &mut index),
+        let page = match self.sort_key {
+            ThreadSortKey::CreatedAt => {
+                let mut walk = Walk::by_creation(files, &self.home, self.archived, cursor);
+                self.page(files, &mut walk, &mut index)
+            }
+            ThreadSortKey::UpdatedAt => self.page_by_change(files, cursor, &mut index),
         };
         index.save();
         page
     }
 
-    fn page_by_walk(
+    fn page_by_change(
         &self,
         files: &dyn Files,
         cursor: Option<Cursor>,
         index: &mut ThreadIndex<'_>,
     ) -> Result<ThreadListPage, ThreadListError> {
-        let mut walk = Walk::new(files, &self.home, self.archived, self.sort_key, cursor)?;
-        self.page(files, &mut walk, index)
+        let known = self.orders.take(&self.home, self.archived);
+        if let Some(page) =
+            known.and_then(|order| self.page_by_known_order(files, order, cursor, index))
+        {
+            return Ok(page);
+        }
+        let order = ChangeOrder::find(files, &self.home, self.archived)?;
+        let mut walk = Walk::by_change(files, order, cursor);
+        let page = self.page(files, &mut walk, index)?;
+        self.keep_order(walk, &page);
+        Ok(page)
     }
 
-    /// None if there is no order, or it no longer holds.
+    /// None if the order no longer holds.
     fn page_by_known_order(
         &self,
         files: &dyn Files,
+        order: ChangeOrder,
         cursor: Option<Cursor>,
         index: &mut ThreadIndex<'_>,
     ) -> Option<ThreadListPage> {
-        let order = self.order.as_ref().filter(|_| self.sort_key == ThreadSortKey::UpdatedAt)?;
-        let mut walk = Walk::again(files, &self.home, self.archived, order, cursor?)?;
+        let mut walk = Walk::by_known_order(files, order, cursor)?;
         let page = self.page(files, &mut walk, index).ok()?;
-        (!walk.is_overtaken()).then_some(page)
+        if walk.is_overtaken() {
+            return None;
+        }
+        self.keep_order(walk, &page);
+        Some(page)
+    }
+
+    fn keep_order(&self, walk: Walk<'_>, page: &ThreadListPage) {
+        if let Some(order) = walk.into_order() {
+            self.orders.keep(order, page.next_cursor.is_some());
+        }
     }
 
     fn page(
@@ -153,7 +173,6 @@ impl ThreadListJob {
         }
         if walk.next()?.is_some() {
             page.next_cursor = seen.map(|place| place.to_string());
-            page.order = walk.order();
         }
         Ok(page)
     }

@@ -1,5 +1,5 @@
-//! What the user says in a turn: pictures and skills that it names are read first, then it is shown
-//! and the model gets it (engine.md §1.5, §10.2).
+//! What the user says in a turn: prompts that it calls, then pictures and skills that it names are
+//! read first, then it is shown and the model gets it (engine.md §1.5, §10.2, §10.4).
 //!
 //! Invariants: inputs keep their order, also while one of them waits for what it names. Nothing is
 //! asked of the model meanwhile. A turn that ends before that is read keeps the words all the same.
@@ -15,6 +15,7 @@ use crate::limits;
 use crate::model::context::{self, UserContent};
 use crate::outside::Outside;
 use crate::owner::CallOwner;
+use crate::prompts::{self, PromptsRead};
 use crate::skills::{self, SkillPlace, SkillTexts, SkillsRead};
 use crate::thread::Conversation;
 use crate::tools::{ImageFault, ImageJob};
@@ -37,7 +38,10 @@ pub(super) struct Inputs {
 #[derive(Debug)]
 #[cfg_attr(feature = "sim", derive(Clone))]
 struct Input {
+    /// As it was typed.
     parts: Vec<UserInput>,
+    /// As the model gets it, where prompts stand for what was typed.
+    meant: Option<Vec<UserInput>>,
     /// It is what the turn began with.
     begins_turn: bool,
 }
@@ -49,6 +53,7 @@ struct Reading {
     input: Input,
     named: Named,
     /// Jobs that are not done.
+    prompts: Option<CallId>,
     pictures: Option<CallId>,
     skills: Option<CallId>,
 }
@@ -62,6 +67,8 @@ struct Named {
     skills: SkillTexts,
     /// They could not be read, and nobody knows which.
     are_skills_lost: bool,
+    /// Why prompts that were called are not there.
+    prompt_faults: Vec<String>,
 }
 
 impl Inputs {
@@ -88,7 +95,7 @@ impl Turn {
         parts: Vec<UserInput>,
     ) {
         if !parts.is_empty() {
-            self.take_input(out, conversation, Input { parts, begins_turn: false });
+            self.take_input(out, conversation, Input { parts, meant: None, begins_turn: false });
         }
     }
 
@@ -99,7 +106,7 @@ impl Turn {
         conversation: &mut Conversation,
         parts: Vec<UserInput>,
     ) -> Next {
-        let input = Input { parts, begins_turn: true };
+        let input = Input { parts, meant: None, begins_turn: true };
         if conversation.is_over_limit() {
             self.inputs.is_held = true;
             self.inputs.behind.push(input);
@@ -138,13 +145,31 @@ impl Turn {
         if self.inputs.is_reading() || self.inputs.is_held {
             return self.inputs.behind.push(input);
         }
-        let pictures = read_pictures(out, conversation, &input.parts);
-        let skills = read_skills(out, conversation, &input.parts);
         let named = Named::default();
+        match read_prompts(out, conversation, &input.parts) {
+            None => self.read_named(out, conversation, input, named),
+            prompts => {
+                let (pictures, skills) = (None, None);
+                self.inputs.reading = Some(Reading { input, named, prompts, pictures, skills });
+            }
+        }
+    }
+
+    /// Reads what an input names, now that its words are there.
+    fn read_named(
+        &mut self,
+        out: &mut Outside,
+        conversation: &mut Conversation,
+        input: Input,
+        named: Named,
+    ) {
+        let pictures = read_pictures(out, conversation, input.meant());
+        let skills = read_skills(out, conversation, input.meant());
         if pictures.is_none() && skills.is_none() {
             return self.accept(out, conversation, input, named);
         }
-        self.inputs.reading = Some(Reading { input, named, pictures, skills });
+        let prompts = None;
+        self.inputs.reading = Some(Reading { input, named, prompts, pictures, skills });
     }
 
     /// Some of what an input names was read.
@@ -156,11 +181,19 @@ impl Turn {
         outcome: Outcome<'_>,
     ) -> Next {
         let Some(reading) = &mut self.inputs.reading else { return Next::Wait };
+        let was_prompts = reading.prompts == Some(call);
         reading.take(call, outcome);
         let Some(read) = self.inputs.reading.take_if(|reading| reading.is_done()) else {
             return Next::Wait;
         };
-        self.accept(out, conversation, read.input, read.named);
+        if was_prompts {
+            self.read_named(out, conversation, read.input, read.named);
+            if self.inputs.is_reading() {
+                return Next::Wait;
+            }
+        } else {
+            self.accept(out, conversation, read.input, read.named);
+        }
         for input in std::mem::take(&mut self.inputs.behind) {
             self.take_input(out, conversation, input);
         }
@@ -174,11 +207,12 @@ impl Turn {
     pub(super) fn stop_reading(&mut self, out: &mut Outside, conversation: &mut Conversation) {
         let Inputs { reading, behind, is_held: _ } = std::mem::take(&mut self.inputs);
         let first = reading.map(|reading| {
-            reading.pictures.into_iter().chain(reading.skills).for_each(|call| out.cancel(call));
-            reading.input
+            let Reading { input, prompts, pictures, skills, .. } = reading;
+            [prompts, pictures, skills].into_iter().flatten().for_each(|call| out.cancel(call));
+            input
         });
         for input in first.into_iter().chain(behind) {
-            let unread = local_images(&input.parts).map(|_| Err(ImageFault::unread()));
+            let unread = local_images(input.meant()).map(|_| Err(ImageFault::unread()));
             let named = Named { pictures: unread.collect(), ..Named::default() };
             self.accept(out, conversation, input, named);
         }
@@ -192,11 +226,11 @@ impl Turn {
         &mut self,
         out: &mut Outside,
         conversation: &mut Conversation,
-        Input { parts, begins_turn }: Input,
+        input: Input,
         named: Named,
     ) {
-        let mut messages = vec![message_json(&parts, named.pictures.into_iter())];
-        let mut warnings = Vec::new();
+        let mut messages = vec![message_json(input.meant(), named.pictures.into_iter())];
+        let mut warnings = named.prompt_faults;
         if named.are_skills_lost {
             warnings.push("The skills that were named could not be read.".to_owned());
         }
@@ -208,6 +242,7 @@ impl Turn {
                 }
             }
         }
+        let Input { parts, begins_turn, .. } = input;
         if begins_turn {
             messages.into_iter().for_each(|message| conversation.record(out.now.wall, message));
             self.voice.raw_items(out, conversation);
@@ -238,9 +273,16 @@ impl Turn {
     }
 }
 
+impl Input {
+    /// As the model gets it.
+    fn meant(&self) -> &[UserInput] {
+        self.meant.as_ref().unwrap_or(&self.parts)
+    }
+}
+
 impl Reading {
     fn is_done(&self) -> bool {
-        self.pictures.is_none() && self.skills.is_none()
+        self.prompts.is_none() && self.pictures.is_none() && self.skills.is_none()
     }
 
     /// Takes what a job has read. One that failed has read nothing.
@@ -249,7 +291,16 @@ impl Reading {
             Outcome::Files(answer) => Some(*answer),
             _ => None,
         };
-        if self.pictures.take_if(|pictures| *pictures == call).is_some() {
+        if self.prompts.take_if(|prompts| *prompts == call).is_some() {
+            if let Some(FileAnswer::Prompts(texts)) = answer {
+                let (meant, faults) = prompts::expanded(self.input.parts.clone(), &texts);
+                self.input.meant = Some(meant);
+                self.named.prompt_faults = faults;
+            } else {
+                let fault = "The prompts that were called could not be read.".to_owned();
+                self.named.prompt_faults.push(fault);
+            }
+        } else if self.pictures.take_if(|pictures| *pictures == call).is_some() {
             if let Some(FileAnswer::Images(read)) = answer {
                 self.named.pictures = read.0;
             }
@@ -260,6 +311,20 @@ impl Reading {
             }
         }
     }
+}
+
+/// Begins to read the prompts that an input calls, if it calls any.
+fn read_prompts(
+    out: &mut Outside,
+    conversation: &Conversation,
+    parts: &[UserInput],
+) -> Option<CallId> {
+    let names = prompts::called(parts);
+    if names.is_empty() {
+        return None;
+    }
+    let job = FileJob::Prompts(PromptsRead { home: conversation.home.to_path_buf(), names });
+    Some(out.start(Call::Files(job), CallOwner::Input(conversation.id)))
 }
 
 /// Begins to read the pictures that an input names by path, if it names any.

@@ -5,6 +5,7 @@ mod compacting;
 mod hosted;
 mod looks;
 mod pictures;
+mod prompts;
 mod rights;
 mod sessions;
 mod skills;

@@ -1,7 +1,8 @@
-//! The one table of methods: every name of the reference's `ClientRequest`, in its order.
+//! The one table of methods: every name of the reference's `ClientRequest`, in its order, and those
+//! that it does not have.
 //!
 //! Nothing else in the crate spells a client method's name. The order matters: an unknown method's
-//! error lists them (protocol.md §1.3).
+//! error lists those of the reference (protocol.md §1.3).
 
 /// A method that a host may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,7 @@ pub enum Method {
     UserInfo,
     FuzzyFileSearch,
     ExecOneOffCommand,
+    CustomPromptsList,
 }
 
 /// What a method's `params` may be.
@@ -93,7 +95,7 @@ const fn bare(name: &'static str, method: Method) -> Row {
     Row { name, method, params: Params::None }
 }
 
-/// Every method.
+/// Every method of the reference.
 pub const METHODS: &[Row] = &[
     row("initialize", Method::Initialize),
     row("thread/start", Method::ThreadStart),
@@ -153,9 +155,12 @@ pub const METHODS: &[Row] = &[
     row("execOneOffCommand", Method::ExecOneOffCommand),
 ];
 
+/// Methods that the reference does not have, and that its schemas and errors do not name.
+pub const EXTENSIONS: &[Row] = &[row("customPrompts/list", Method::CustomPromptsList)];
+
 /// The row of a method, by its name on the wire.
 pub fn find(name: &str) -> Option<&'static Row> {
-    METHODS.iter().find(|row| row.name == name)
+    METHODS.iter().chain(EXTENSIONS).find(|row| row.name == name)
 }
 
 /// The reference's text for a name that is not in the table.
@@ -166,14 +171,21 @@ pub(crate) fn unknown(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{METHODS, find};
+    use super::{EXTENSIONS, METHODS, find, unknown};
 
     #[test]
     fn names_are_unique_and_each_method_has_its_place() {
-        for (place, row) in METHODS.iter().enumerate() {
+        for (place, row) in METHODS.iter().chain(EXTENSIONS).enumerate() {
             assert_eq!(row.method as usize, place, "{}", row.name);
             assert_eq!(find(row.name).map(|found| found.method), Some(row.method));
         }
         assert!(find("no/such/method").is_none());
+    }
+
+    #[test]
+    fn an_error_names_the_methods_of_the_reference() {
+        let error = unknown("x");
+        assert!(METHODS.iter().all(|row| error.contains(&format!("`{}`", row.name))));
+        assert!(!EXTENSIONS.iter().any(|row| error.contains(row.name)));
     }
 }

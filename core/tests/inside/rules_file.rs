@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::approval;
 use crate::auth::tables;
 use crate::files::{Disk, MemoryFiles, NoKeyring};
-use crate::wire::methods::{METHODS, Params};
+use crate::wire::methods::{EXTENSIONS, METHODS, Params};
 use crate::{Call, Effect, Input, Machine, Now, Outcome, Setup};
 
 #[test]
@@ -57,7 +57,7 @@ fn rules() -> String {
 
 fn methods() -> String {
     let mut table = String::from("| method | params |\n| --- | --- |\n");
-    for row in METHODS {
+    for row in METHODS.iter().chain(EXTENSIONS) {
         let params = match row.params {
             Params::Object => "object",
             Params::None => "none",
@@ -69,7 +69,12 @@ fn methods() -> String {
         }
         writeln!(table, "| `{}` | {params} |", row.name).expect("text can be written");
     }
-    format!("All {} are served.\n\n{table}", METHODS.len())
+    let extensions: Vec<_> = EXTENSIONS.iter().map(|row| format!("`{}`", row.name)).collect();
+    format!(
+        "All {} of the reference are served, and beyond those {}.\n\n{table}",
+        METHODS.len(),
+        extensions.join(", ")
+    )
 }
 
 /// A machine that is initialized, and perhaps signed in with the host's tokens.

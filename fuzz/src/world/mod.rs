@@ -357,6 +357,7 @@ impl World {
                     // What is neither the account's nor a new thread's is done at once.
                     _ if self.is_whole => Job::Other,
                     FileJob::Skills(_)
+                    | FileJob::Prompts(_)
                     | FileJob::Append(_)
                     | FileJob::Thread(_)
                     | FileJob::Fork(_)

@@ -14,6 +14,7 @@ mod ending;
 mod external_tokens;
 mod handshake;
 mod invariants;
+mod prompts;
 mod refresh;
 mod rest;
 mod review;

@@ -1,12 +1,16 @@
 //! Lists against a plain model of them: every file read, every page cut from the whole.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::files::{Access, Entry, FileLock, MemoryFiles, Stat};
+use crate::files::{
+    Access, Entry, FileErrorKind, FileLock, FileOp, FolderChange, FolderWatch, MemoryFiles, Stat,
+};
 use crate::thread::rollout::name::RolloutName;
 
 const HOME: &str = "/h";
@@ -75,13 +79,35 @@ impl SlowFiles {
     }
 }
 
+fn slow(stat: Stat) -> Stat {
+    Stat { modified_ns: stat.modified_ns * 400_000_000, ..stat }
+}
+
+struct SlowWatch(Box<dyn FolderWatch>);
+
+impl FolderWatch for SlowWatch {
+    fn add(&mut self, folder: &Path, number: u32) -> Result<(), FileError> {
+        self.0.add(folder, number)
+    }
+    fn list_files(&mut self, number: u32) -> Result<Vec<(String, Stat)>, FileError> {
+        let found = self.0.list_files(number)?.into_iter();
+        Ok(found.map(|(name, stat)| (name, slow(stat))).collect())
+    }
+    fn stat(&mut self, number: u32, name: &str) -> Result<Stat, FileError> {
+        self.0.stat(number, name).map(slow)
+    }
+    fn changes(&mut self) -> Option<Vec<FolderChange>> {
+        self.0.changes()
+    }
+}
+
 impl Files for SlowFiles {
     fn stat(&self, path: &Path) -> Result<Stat, FileError> {
         let stat = self.0.stat(path)?;
         if stat.is_dir {
             return Ok(Stat { modified_ns: self.names_in(path)?, ..stat });
         }
-        Ok(Stat { modified_ns: stat.modified_ns * 400_000_000, ..stat })
+        Ok(slow(stat))
     }
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
         self.0.read(path, limit)
@@ -110,6 +136,9 @@ impl Files for SlowFiles {
     fn lock(&self, path: &Path) -> Result<Box<dyn FileLock>, FileError> {
         self.0.lock(path)
     }
+    fn watch(&self) -> Option<Box<dyn FolderWatch>> {
+        Some(Box::new(SlowWatch(self.0.watch()?)))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -118,6 +147,16 @@ enum Step {
     Grow(u16),
     Remove(u16),
     Touch(u16),
+    /// Gives a file any time of change, an older one for instance.
+    Date(u16),
+    /// Moves a file into the archive, or out of it.
+    Move(u16),
+    /// A link to a file, in the place of one.
+    Link(Written, u16),
+    /// A day is removed with all its files.
+    RemoveDay(u16),
+    /// The system loses track of what changed.
+    LoseWatches,
     DropIndex,
     BreakIndex(u16),
     List(ThreadListJob),
@@ -148,7 +187,7 @@ fn job() -> impl Strategy<Value = ThreadListJob> {
             model_providers,
             sources,
             default_provider: "p0".into(),
-            order: None,
+            orders: KnownOrders::default(),
         },
     )
 }
@@ -172,6 +211,11 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<u16>().prop_map(Step::Grow),
         1 => any::<u16>().prop_map(Step::Remove),
         1 => any::<u16>().prop_map(Step::Touch),
+        1 => any::<u16>().prop_map(Step::Date),
+        1 => any::<u16>().prop_map(Step::Move),
+        1 => (written(), any::<u16>()).prop_map(|(written, at)| Step::Link(written, at)),
+        1 => any::<u16>().prop_map(Step::RemoveDay),
+        1 => Just(Step::LoseWatches),
         1 => Just(Step::DropIndex),
         1 => any::<u16>().prop_map(Step::BreakIndex),
         4 => job().prop_map(Step::List),
@@ -181,16 +225,26 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Every file below a folder, links to files among them.
+fn below(files: &SlowFiles, folder: &Path) -> Vec<PathBuf> {
+    let entries = files.list(folder).unwrap_or_default().into_iter();
+    let inside = entries.map(|Entry { name, is_dir, .. }| (folder.join(name), is_dir));
+    inside
+        .flat_map(|(path, is_dir)| if is_dir { below(files, &path) } else { vec![path] })
+        .collect()
+}
+
 /// Every thread that the list shows, in order, with its place; no index, no walk.
 fn plain(files: &SlowFiles, job: &ThreadListJob) -> Vec<(Cursor, StoredThread)> {
     let mut all = Vec::new();
     let root = Path::new(HOME).join(if job.archived { "archived_sessions" } else { "sessions" });
-    for path in files.0.paths() {
+    for path in below(files, &root) {
         let name = path.file_name().and_then(|name| RolloutName::parse(name.to_str()?));
-        let Some(name) = name.filter(|_| path.starts_with(&root)) else { continue };
-        let stat = files.stat(&path).expect("a file");
+        let Some(name) = name else { continue };
+        // A link to nothing is no thread.
+        let Ok(stat) = files.stat(&path) else { continue };
         let head = Head::read(files, &path).expect("a file").expect("a rollout");
-        let seconds = i64::try_from(stat.modified_ns / 1_000_000_000).expect("a time");
+        let seconds = i64::try_from(stat.modified_ns.div_euclid(1_000_000_000)).expect("a time");
         let changed = jiff::Timestamp::from_second(seconds).expect("a time");
         let at = match job.sort_key {
             ThreadSortKey::CreatedAt => name.begun,
@@ -212,7 +266,7 @@ fn walk(files: &SlowFiles, job: &ThreadListJob) -> Vec<StoredThread> {
         let page = job.run(files).expect("a page");
         assert!(page.threads.len() <= job.limit);
         all.extend(page.threads);
-        (job.cursor, job.order) = (page.next_cursor, page.order);
+        job.cursor = page.next_cursor;
         if job.cursor.is_none() {
             return all;
         }
@@ -223,78 +277,135 @@ fn index_files(files: &MemoryFiles) -> Vec<PathBuf> {
     files.paths().into_iter().filter(|path| path.starts_with("/h/.understudy")).collect()
 }
 
-fn take(step: Step, files: &SlowFiles, going: &mut Option<ThreadListJob>) {
-    let sessions: Vec<_> =
-        files.0.paths().into_iter().filter(|path| !path.starts_with("/h/.understudy")).collect();
-    let pick = |at: u16| sessions.get(usize::from(at) % sessions.len().max(1));
-    match step {
-        Step::Put(written) => files.0.put(written.path(), written.text()),
-        Step::Grow(at) => {
-            let line = concat!(
-                r#"{"timestamp":"","type":"event_msg","payload":"#,
-                r#"{"type":"user_message"}}"#,
-                "\n"
-            );
-            if let Some(path) = pick(at) {
-                files.append(path, line.as_bytes()).expect("appended");
+/// The files, and what the steps so far have left.
+#[derive(Default)]
+struct World {
+    files: SlowFiles,
+    orders: KnownOrders,
+    /// The list that is gone through.
+    going: Option<ThreadListJob>,
+    /// Times of change that files were given, all different.
+    dates: i128,
+}
+
+impl World {
+    fn take(&mut self, step: Step) {
+        let with_orders = |job| ThreadListJob { orders: self.orders.clone(), ..job };
+        match step {
+            Step::List(job) => list(&self.files, &with_orders(job)),
+            Step::Walk(job) => {
+                let job = with_orders(job);
+                let expected = plain(&self.files, &job).into_iter();
+                let expected: Vec<_> = expected.map(|(_, thread)| thread).collect();
+                assert_eq!(walk(&self.files, &job), expected);
             }
-        }
-        Step::Remove(at) => {
-            if let Some(path) = pick(at) {
-                files.remove(path).expect("removed");
+            Step::Begin(job) => {
+                let job = with_orders(job);
+                let page = job.run(&self.files).expect("a page");
+                self.going = Some(ThreadListJob { cursor: page.next_cursor, ..job });
             }
-        }
-        Step::Touch(at) => {
-            if let Some(path) = pick(at) {
-                files.0.put(path, files.0.content(path).expect("content"));
+            Step::GoOn => {
+                let job = self.going.take().filter(|job| job.cursor.is_some());
+                self.going = job.map(|job| go_on(&self.files, job));
             }
+            step => self.change(step),
         }
-        Step::DropIndex => {
-            index_files(&files.0).iter().for_each(|path| files.remove(path).expect("removed"));
-        }
-        Step::BreakIndex(at) => {
-            for path in index_files(&files.0) {
-                let mut content = files.0.content(&path).expect("content");
-                content.truncate(usize::from(at) % content.len().max(1));
-                files.0.put(path, content);
+    }
+
+    /// What other programs do.
+    fn change(&mut self, step: Step) {
+        let memory = &self.files.0;
+        let is_thread = |path: &PathBuf| !path.starts_with("/h/.understudy");
+        let threads: Vec<_> = memory.paths().into_iter().filter(is_thread).collect();
+        let pick = |at: u16| threads.get(usize::from(at) % threads.len().max(1));
+        match step {
+            Step::Put(written) => memory.put(written.path(), written.text()),
+            Step::Grow(at) => {
+                let line = concat!(
+                    r#"{"timestamp":"","type":"event_msg","payload":"#,
+                    r#"{"type":"user_message"}}"#,
+                    "\n"
+                );
+                pick(at).map_or(Ok(()), |path| memory.append(path, line.as_bytes())).expect("done");
             }
-        }
-        Step::List(job) => {
-            let expected = plain(files, &job);
-            let page = job.run(files).expect("a page");
-            let shown: Vec<_> = expected.into_iter().map(|(_, thread)| thread).collect();
-            assert_eq!(page.threads, shown[..shown.len().min(job.limit)]);
-            assert!(page.next_cursor.is_some() || page.threads.len() == shown.len());
-        }
-        Step::Begin(job) => {
-            let page = job.run(files).expect("a page");
-            *going = Some(ThreadListJob { cursor: page.next_cursor, order: page.order, ..job });
-        }
-        Step::GoOn => {
-            let Some(job) = going.take().filter(|job| job.cursor.is_some()) else { return };
-            let cursor = job.cursor.as_deref().expect("a cursor").parse().expect("a cursor");
-            let page = job.run(files).expect("a page");
-            let behind = plain(files, &job).into_iter().filter(|(place, _)| *place < cursor);
-            let expected: Vec<_> = behind.map(|(_, thread)| thread).take(job.limit).collect();
-            assert_eq!(page.threads, expected);
-            *going = Some(ThreadListJob { cursor: page.next_cursor, order: page.order, ..job });
-        }
-        Step::Walk(job) => {
-            let expected: Vec<_> =
-                plain(files, &job).into_iter().map(|(_, thread)| thread).collect();
-            assert_eq!(walk(files, &job), expected);
+            Step::Remove(at) => pick(at).map_or(Ok(()), |path| memory.remove(path)).expect("done"),
+            Step::Touch(at) => {
+                let Some(path) = pick(at) else { return };
+                memory.put(path, memory.content(path).expect("content"));
+            }
+            Step::Date(at) => {
+                self.dates -= 1;
+                let Some(path) = pick(at) else { return };
+                memory.set_modified(path, self.dates);
+            }
+            Step::Move(at) => {
+                let Some(path) = pick(at) else { return };
+                let name = path.file_name().and_then(|name| RolloutName::parse(name.to_str()?));
+                let name = name.expect("a name");
+                let to = if path.starts_with("/h/sessions") {
+                    name.path_in_archive(Path::new(HOME))
+                } else {
+                    name.path_in_sessions(Path::new(HOME))
+                };
+                memory.rename(path, &to).expect("moved");
+            }
+            Step::Link(written, at) => {
+                let Some(target) = pick(at).filter(|path| **path != written.path()) else { return };
+                memory.link(written.path(), target);
+            }
+            Step::RemoveDay(at) => {
+                let Some(day) = pick(at).and_then(|path| path.parent()) else { return };
+                memory.remove_folder(day);
+            }
+            Step::LoseWatches => memory.lose_watches(),
+            Step::DropIndex => {
+                index_files(memory).iter().for_each(|path| memory.remove(path).expect("removed"));
+            }
+            Step::BreakIndex(at) => {
+                for path in index_files(memory) {
+                    let mut content = memory.content(&path).expect("content");
+                    content.truncate(usize::from(at) % content.len().max(1));
+                    memory.put(path, content);
+                }
+            }
+            Step::List(_) | Step::Walk(_) | Step::Begin(_) | Step::GoOn => {}
         }
     }
 }
 
+fn list(files: &SlowFiles, job: &ThreadListJob) {
+    let expected = plain(files, job);
+    let page = job.run(files).expect("a page");
+    let shown: Vec<_> = expected.into_iter().map(|(_, thread)| thread).collect();
+    assert_eq!(page.threads, shown[..shown.len().min(job.limit)]);
+    assert!(page.next_cursor.is_some() || page.threads.len() == shown.len());
+}
+
+fn go_on(files: &SlowFiles, job: ThreadListJob) -> ThreadListJob {
+    let cursor = job.cursor.as_deref().expect("a cursor").parse().expect("a cursor");
+    let page = job.run(files).expect("a page");
+    let behind = plain(files, &job).into_iter().filter(|(place, _)| *place < cursor);
+    let expected: Vec<_> = behind.map(|(_, thread)| thread).take(job.limit).collect();
+    assert_eq!(page.threads, expected);
+    ThreadListJob { cursor: page.next_cursor, ..job }
+}
+
 proptest! {
-    /// Whatever other programs do to files and index between lists, a list shows what is there.
+    /// Whatever other programs do to files and index between lists, a list shows what is there:
+    /// whether the system tells of changes, tells of some, or tells of none.
     #[test]
-    fn lists_show_what_is_there(steps in proptest::collection::vec(step(), 1..60)) {
-        let files = SlowFiles::default();
-        let mut going = None;
+    fn lists_show_what_is_there(
+        steps in proptest::collection::vec(step(), 1..60),
+        is_watched in any::<bool>(),
+    ) {
+        let mut world = World::default();
+        world.files.0.inject(move |op, _| {
+            let text = "no space left on device".to_owned();
+            (op == FileOp::Watch && !is_watched)
+                .then_some(FileError { kind: FileErrorKind::Other, text })
+        });
         for step in steps {
-            take(step, &files, &mut going);
+            world.take(step);
         }
     }
 }
@@ -309,7 +420,7 @@ fn base_job() -> ThreadListJob {
         model_providers: None,
         sources: Vec::new(),
         default_provider: "p0".into(),
-        order: None,
+        orders: KnownOrders::default(),
     }
 }
 
@@ -359,11 +470,6 @@ fn a_cursor_is_the_last_of_the_page_and_the_next_page_is_strictly_older() {
 
 #[test]
 fn a_page_reads_each_file_once_in_its_life() {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use crate::files::FileOp;
-
     let files = MemoryFiles::new();
     for id in 0..20 {
         let written = visible(i64::from(id), id);
@@ -382,8 +488,6 @@ fn a_page_reads_each_file_once_in_its_life() {
 
 #[test]
 fn an_index_that_cannot_be_written_does_no_harm() {
-    use crate::files::{FileErrorKind, FileOp};
-
     let files = MemoryFiles::new();
     let written = visible(0, 1);
     files.put(written.path(), written.text());
@@ -395,40 +499,68 @@ fn an_index_that_cannot_be_written_does_no_harm() {
     assert_eq!(index_files(&files), Vec::<PathBuf>::new());
 }
 
-/// Pages behind the first ask for the files that they show, and for one more.
-#[test]
-fn a_walk_by_change_asks_for_each_file_once() {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use crate::files::FileOp;
-
-    let files = SlowFiles::default();
-    for id in 0..60 {
-        let written = visible(i64::from(id) * 100, id);
-        files.0.put(written.path(), written.text());
-    }
-    let job = ThreadListJob { sort_key: ThreadSortKey::UpdatedAt, limit: 5, ..base_job() };
-    let first = job.run(&files).expect("a page");
+/// Counts how often a thread's file is asked for its facts; `is_watched` as the files say.
+fn counted_stats(files: &SlowFiles, is_watched: bool) -> Arc<AtomicUsize> {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&asked);
     files.0.inject(move |op, path| {
         let is_thread = path.extension().is_some_and(|extension| extension == "jsonl");
         counted.fetch_add(usize::from(op == FileOp::Stat && is_thread), Ordering::Relaxed);
-        None
+        let text = "no".to_owned();
+        (op == FileOp::Watch && !is_watched)
+            .then_some(FileError { kind: FileErrorKind::Other, text })
     });
-    let job = ThreadListJob { cursor: first.next_cursor, order: first.order, ..job };
+    asked
+}
+
+/// Sixty threads, each on a day of its own.
+fn many() -> SlowFiles {
+    let files = SlowFiles::default();
+    for id in 0..60 {
+        let written = visible(i64::from(id) * 1440, id);
+        files.0.put(written.path(), written.text());
+    }
+    files
+}
+
+/// Pages behind the first ask for the files that they show, and for one more.
+#[test]
+fn a_walk_by_change_asks_for_each_file_once() {
+    for (is_watched, expected) in [(false, 6), (true, 0)] {
+        let files = many();
+        let asked = counted_stats(&files, is_watched);
+        let job = ThreadListJob { sort_key: ThreadSortKey::UpdatedAt, limit: 5, ..base_job() };
+        let first = job.run(&files).expect("a page");
+        assert_eq!(asked.swap(0, Ordering::Relaxed), 60);
+        let job = ThreadListJob { cursor: first.next_cursor, ..job };
+        let second = job.run(&files).expect("a page");
+        assert_eq!((second.threads.len(), asked.load(Ordering::Relaxed)), (5, expected));
+        assert_ne!(second.threads, first.threads);
+    }
+}
+
+#[test]
+fn a_list_by_change_asks_for_what_changed_since_the_last() {
+    let files = many();
+    let asked = counted_stats(&files, true);
+    let job = ThreadListJob { sort_key: ThreadSortKey::UpdatedAt, limit: 5, ..base_job() };
+    let archive = ThreadListJob { archived: true, ..job.clone() };
+    let first = job.run(&files).expect("a page");
+    assert_eq!(archive.run(&files), Ok(ThreadListPage::default()));
+    let (oldest, new) = (visible(0, 0), visible(61 * 1440, 61));
+    files.append(&oldest.path(), b"{}\n").expect("appended");
+    files.0.put(new.path(), new.text());
+    asked.store(0, Ordering::Relaxed);
     let second = job.run(&files).expect("a page");
-    assert_eq!((second.threads.len(), asked.load(Ordering::Relaxed)), (5, 6));
-    assert_ne!(second.threads, first.threads);
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    assert_eq!(second.threads[0].path, new.path());
+    assert_eq!(second.threads[1].path, oldest.path());
+    assert_eq!(second.threads[2..], first.threads[..3]);
 }
 
 /// A page by time of creation looks at the newest days alone.
 #[test]
 fn a_first_page_costs_the_same_however_much_is_stored() {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     let cost = |threads: u8| {
         let files = MemoryFiles::new();
         for id in 0..threads {

@@ -1,7 +1,6 @@
 //! The files of stored threads in the order of a list.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -9,9 +8,9 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::Cursor;
+use super::order::{ChangeOrder, split};
 use crate::files::{Entry, FileError, Files, Stat};
 use crate::thread::rollout::name::{ARCHIVED, RolloutName, SESSIONS};
-use crate::wire::v2::thread::ThreadSortKey;
 
 /// A file that may belong on the page.
 #[derive(Clone, Debug)]
@@ -35,52 +34,46 @@ pub(super) enum Walk<'f> {
 }
 
 impl<'f> Walk<'f> {
-    pub(super) fn new(
+    pub(super) fn by_creation(
         files: &'f dyn Files,
         home: &Path,
         archived: bool,
-        sort_key: ThreadSortKey,
         cursor: Option<Cursor>,
-    ) -> Result<Self, FileError> {
-        let after = match sort_key {
-            ThreadSortKey::CreatedAt => cursor,
-            // Any day may hold a file that changed lately.
-            ThreadSortKey::UpdatedAt => None,
-        };
-        let mut days = Days::new(files, home, archived, after.map(|cursor| cursor.at.date()));
-        Ok(match sort_key {
-            ThreadSortKey::CreatedAt => Walk::Created(ByCreation {
-                days,
-                folder: PathBuf::new(),
-                names: Vec::new(),
-                cursor,
-            }),
-            ThreadSortKey::UpdatedAt => {
-                let order = Arc::new(ChangeOrder::new(&mut days, home, archived)?);
-                Walk::Updated(ByChange::new(files, order, cursor, false))
-            }
-        })
+    ) -> Self {
+        let days = Days::new(files, home, archived, cursor.map(|cursor| cursor.at.date()));
+        Walk::Created(ByCreation { days, folder: PathBuf::new(), names: Vec::new(), cursor })
+    }
+
+    /// By an order that was found just now.
+    pub(super) fn by_change(
+        files: &'f dyn Files,
+        order: ChangeOrder,
+        cursor: Option<Cursor>,
+    ) -> Self {
+        Walk::Updated(ByChange::new(files, order, cursor, false))
     }
 
     /// By an order that was found before; none if it need not be the order of what is behind the
     /// cursor any more.
-    pub(super) fn again(
+    pub(super) fn by_known_order(
         files: &'f dyn Files,
-        home: &Path,
-        archived: bool,
-        order: &Arc<ChangeOrder>,
-        cursor: Cursor,
+        mut order: ChangeOrder,
+        cursor: Option<Cursor>,
     ) -> Option<Self> {
-        let is_same = order.home == home && order.archived == archived;
-        let holds = is_same && order.holds_behind(files, cursor);
-        holds.then(|| Walk::Updated(ByChange::new(files, Arc::clone(order), Some(cursor), true)))
+        let is_watched = order.is_watched();
+        let holds = if is_watched {
+            order.catch_up(files)
+        } else {
+            order.holds_behind(files, cursor.and_then(place_of)?)
+        };
+        holds.then(|| Walk::Updated(ByChange::new(files, order, cursor, !is_watched)))
     }
 
     /// The order, if it was one by time of change.
-    pub(super) fn order(&self) -> Option<Arc<ChangeOrder>> {
+    pub(super) fn into_order(self) -> Option<ChangeOrder> {
         match self {
             Walk::Created(_) => None,
-            Walk::Updated(walk) => Some(Arc::clone(&walk.order)),
+            Walk::Updated(walk) => Some(walk.order),
         }
     }
 
@@ -127,68 +120,9 @@ impl ByCreation<'_> {
     }
 }
 
-/// All files by the time of their last change, as they once were.
-///
-/// A file that changes after that moves before every cursor of the walk, so what is behind a cursor
-/// stays as it was, but for files that come, go, or are given an older time.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ChangeOrder {
-    home: PathBuf,
-    archived: bool,
-    /// Every folder, with the time of its last change from before it was listed.
-    opened: Vec<(PathBuf, i128)>,
-    /// Those folders that files lie in.
-    days: Vec<PathBuf>,
-    /// Oldest first.
-    files: Vec<Changed>,
-}
-
-/// Ordered by place: the time of change in whole seconds, then the thread.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Changed {
-    seconds: i64,
-    id: Uuid,
-    name: RolloutName,
-    day: usize,
-    len: u64,
-    modified_ns: i128,
-}
-
-impl ChangeOrder {
-    fn new(days: &mut Days<'_>, home: &Path, archived: bool) -> Result<Self, FileError> {
-        let (mut folders, mut found) = (Vec::new(), Vec::new());
-        while let Some(folder) = days.next()? {
-            days.note_opened(&folder);
-            for (name, Stat { len, modified_ns, .. }) in
-                none_if_missing(days.files.list_files(&folder))?
-            {
-                let Some(name) = RolloutName::parse(&name) else { continue };
-                let (seconds, day) = (seconds_of(modified_ns), folders.len());
-                found.push(Changed { seconds, id: name.id, name, day, len, modified_ns });
-            }
-            folders.push(folder);
-        }
-        found.sort_unstable();
-        let (home, opened) = (home.to_owned(), std::mem::take(&mut days.opened));
-        Ok(Self { home, archived, opened, days: folders, files: found })
-    }
-
-    /// Whether what is behind the cursor is still in this order, as far as folders tell.
-    fn holds_behind(&self, files: &dyn Files, cursor: Cursor) -> bool {
-        // Strictly: within the second of the newest file, a change could go behind the cursor.
-        let is_behind_changes = self.files.last().is_some_and(|newest| {
-            place_of(cursor).is_some_and(|(seconds, _)| seconds < newest.seconds)
-        });
-        let is_unchanged = |(folder, modified_ns): &(PathBuf, i128)| {
-            files.stat(folder).is_ok_and(|stat| stat.modified_ns == *modified_ns)
-        };
-        is_behind_changes && self.opened.iter().all(is_unchanged)
-    }
-}
-
 pub(super) struct ByChange<'f> {
     files: &'f dyn Files,
-    order: Arc<ChangeOrder>,
+    order: ChangeOrder,
     cursor: Option<(i64, Uuid)>,
     /// Files of the order that are still to come.
     left: usize,
@@ -200,13 +134,13 @@ pub(super) struct ByChange<'f> {
 impl<'f> ByChange<'f> {
     fn new(
         files: &'f dyn Files,
-        order: Arc<ChangeOrder>,
+        order: ChangeOrder,
         cursor: Option<Cursor>,
         is_from_before: bool,
     ) -> Self {
         let cursor = cursor.and_then(place_of);
-        let left = cursor.map_or(order.files.len(), |cursor| {
-            order.files.partition_point(|file| (file.seconds, file.id) < cursor)
+        let left = cursor.map_or(order.files().len(), |cursor| {
+            order.files().partition_point(|file| (file.seconds, file.id) < cursor)
         });
         Self { files, order, cursor, left, is_from_before, is_overtaken: false }
     }
@@ -214,32 +148,27 @@ impl<'f> ByChange<'f> {
     fn next(&mut self) -> Option<Candidate> {
         loop {
             self.left = self.left.checked_sub(1)?;
-            let file = self.order.files.get(self.left)?;
-            let Changed { seconds, name, day, len, modified_ns, .. } = *file;
-            let at = Timestamp::from_second(seconds).unwrap_or_default();
-            let stat = Stat { len, is_dir: false, modified_ns };
+            let file = self.order.files().get(self.left)?;
+            let at = Timestamp::from_second(file.seconds).unwrap_or_default();
             let at = TimeZone::UTC.to_datetime(at);
-            let candidate = candidate(self.order.days.get(day)?, name, at, Some(stat));
+            let (folder, stat) = (self.order.folder_of(file)?, file.stat());
+            let candidate = candidate(folder, file.name(), at, Some(stat));
             if !self.is_from_before {
                 return Some(candidate);
             }
             match self.files.stat(&candidate.path) {
-                Ok(stat) if stat.modified_ns == modified_ns => {
-                    return Some(Candidate { stat: Some(stat), ..candidate });
+                Ok(now) if now.modified_ns == stat.modified_ns => {
+                    return Some(Candidate { stat: Some(now), ..candidate });
                 }
                 // It has moved before the cursor, or it has gone.
-                Ok(stat) => {
-                    let place = (seconds_of(stat.modified_ns), name.id);
+                Ok(now) => {
+                    let place = (split(now.modified_ns).0, file.id);
                     self.is_overtaken |= self.cursor.is_none_or(|cursor| place < cursor);
                 }
                 Err(_) => self.is_overtaken = true,
             }
         }
     }
-}
-
-fn seconds_of(modified_ns: i128) -> i64 {
-    i64::try_from(modified_ns.div_euclid(1_000_000_000)).unwrap_or(0)
 }
 
 fn place_of(cursor: Cursor) -> Option<(i64, Uuid)> {
@@ -265,9 +194,6 @@ pub(in crate::thread) struct Days<'f> {
     newest: Option<Date>,
     /// Folders still to be opened, with the numbers of their path; the next one is at the end.
     open: Vec<(PathBuf, Vec<i16>)>,
-    /// Folders that were opened, with the time of their last change from before that; only kept
-    /// for [`ChangeOrder`].
-    opened: Vec<(PathBuf, i128)>,
 }
 
 impl<'f> Days<'f> {
@@ -281,12 +207,7 @@ impl<'f> Days<'f> {
         let root = home.join(if archived { ARCHIVED } else { SESSIONS });
         // The archive is flat: it is one day, whatever its files are called.
         let place = if archived { vec![0, 0, 0] } else { Vec::new() };
-        Self {
-            files,
-            newest: newest.filter(|_| !archived),
-            open: vec![(root, place)],
-            opened: Vec::new(),
-        }
+        Self { files, newest: newest.filter(|_| !archived), open: vec![(root, place)] }
     }
 
     pub(in crate::thread) fn next(&mut self) -> Result<Option<PathBuf>, FileError> {
@@ -294,9 +215,8 @@ impl<'f> Days<'f> {
             if place.len() == 3 {
                 return Ok(Some(folder));
             }
-            self.note_opened(&folder);
             let mut inside = Vec::new();
-            for Entry { name, is_dir } in none_if_missing(self.files.list(&folder))? {
+            for Entry { name, is_dir, .. } in none_if_missing(self.files.list(&folder))? {
                 let Some(number) = name.parse().ok().filter(|_| is_dir) else { continue };
                 let mut place = place.clone();
                 place.push(number);
@@ -308,12 +228,6 @@ impl<'f> Days<'f> {
             self.open.append(&mut inside);
         }
         Ok(None)
-    }
-
-    fn note_opened(&mut self, folder: &Path) {
-        if let Ok(stat) = self.files.stat(folder) {
-            self.opened.push((folder.to_owned(), stat.modified_ns));
-        }
     }
 
     fn is_too_new(&self, place: &[i16]) -> bool {

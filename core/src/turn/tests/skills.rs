@@ -19,7 +19,7 @@ fn with_skill(text: &str) -> Bench {
 }
 
 /// The texts of the user's messages that the model gets with the request that runs.
-fn user_texts(bench: &Bench) -> Vec<String> {
+pub(super) fn user_texts(bench: &Bench) -> Vec<String> {
     let (_, body) = bench.requests.front().expect("a request");
     let input = body["input"].as_array().expect("items");
     let texts = input.iter().filter(|item| item["role"] == "user");

@@ -19,6 +19,7 @@ pub mod item;
 pub mod mcp;
 pub mod model;
 pub mod notice;
+pub mod prompts;
 pub mod review;
 pub mod skills;
 pub mod thread;
