@@ -14,6 +14,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use understudy_core::files::{FileAnswer, FileError, Files, Keyring};
+use understudy_core::telemetry::Telemetry;
 use understudy_core::wire::v2::command::FuzzyFileSearchResult;
 use understudy_core::{
     Call, CallId, Feed, HttpFailure, HttpFailureKind, HttpHead, HttpRequest, Listen, ListenFailure,
@@ -29,6 +30,7 @@ use crate::process::{Process, Told};
 use crate::recent_logs::RecentLogs;
 use crate::rest::{Rest, Unfinished, rest};
 use crate::search::Search;
+use crate::telemetry::Exporter;
 
 /// Answers that wait to be polled for; a call that has one more waits with its socket unread.
 const ANSWERS_WAITING_MAX: usize = 16;
@@ -110,6 +112,8 @@ pub(crate) struct Backend {
     /// Whether programs are asked before other calls: who was heard is asked last the next time.
     programs_first: bool,
     unfinished: Unfinished,
+    /// Where measurements go, once core has said so.
+    exporter: Option<Exporter>,
     /// What the outcome last handed out borrows from.
     bytes: Bytes,
     /// The same for the output of programs. Made with the first one.
@@ -146,6 +150,7 @@ impl Backend {
             last_program: CallId(0),
             programs_first: false,
             unfinished,
+            exporter: None,
             bytes: Bytes::new(),
             output: Box::default(),
         };
@@ -230,6 +235,17 @@ impl Backend {
             }
         });
         abort
+    }
+
+    /// Sends a measurement to whom core has named. Must be called on a tokio runtime.
+    pub(crate) fn telemetry(&mut self, told: Telemetry) {
+        match (told, &self.exporter) {
+            (Telemetry::Begin(sinks), _) => {
+                self.exporter = Some(Exporter::start(&sinks, &self.http, &self.unfinished));
+            }
+            (told, Some(exporter)) => exporter.take(told),
+            (_, None) => {}
+        }
     }
 
     /// Stops a call; no answer of it is handed out any more.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, redirect, retry};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::{Instant, timeout_at};
@@ -84,8 +84,13 @@ impl Http {
         }
     }
 
+    /// The client itself, which is built if nobody has used it yet.
+    pub(crate) async fn client(&self) -> Result<&Client, HttpFailure> {
+        self.client.get_or_try_init(build_client).await
+    }
+
     async fn send(&self, request: HttpRequest) -> Result<Response, HttpFailure> {
-        let client = self.client.get_or_try_init(build_client).await?;
+        let client = self.client().await?;
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -181,7 +186,8 @@ fn root(error: &dyn Error) -> Option<&dyn Error> {
 
 /// Builds the client on a thread that may block: it reads the certificates of the system.
 async fn build_client() -> Result<Client, HttpFailure> {
-    let built = tokio::task::spawn_blocking(client).await;
+    let trust = Trust { has_system: true, more: None, identity: None, is_http2: false };
+    let built = tokio::task::spawn_blocking(move || client_for(&trust)).await;
     let built = built.unwrap_or_else(|_| Err("building the HTTP client panicked".to_owned()));
     built.map_err(|text| {
         tracing::error!("{text}");
@@ -189,19 +195,52 @@ async fn build_client() -> Result<Client, HttpFailure> {
     })
 }
 
-fn client() -> Result<Client, String> {
+/// Whom a client trusts, and what it shows of itself. All texts are PEM.
+pub(crate) struct Trust<'a> {
+    /// The authorities of the system, and those that the environment names.
+    pub(crate) has_system: bool,
+    /// More authorities.
+    pub(crate) more: Option<&'a [u8]>,
+    /// A certificate and its key.
+    pub(crate) identity: Option<(&'a [u8], &'a [u8])>,
+    /// HTTP/2 is spoken from the first byte.
+    pub(crate) is_http2: bool,
+}
+
+/// Builds a client. May block.
+pub(crate) fn client_for(trust: &Trust<'_>) -> Result<Client, String> {
+    let mut store = if trust.has_system { roots()? } else { RootCertStore::empty() };
+    if let Some(pem) = trust.more {
+        add_pem(&mut store, pem)?;
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
-        .with_root_certificates(roots()?)
-        .with_no_client_auth();
-    Client::builder()
-        .tls_backend_preconfigured(tls)
+        .with_root_certificates(store);
+    let mut tls = match trust.identity {
+        None => tls.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let certificates: Result<Vec<_>, _> =
+                CertificateDer::pem_slice_iter(certificate).collect();
+            let certificates = certificates.map_err(|error| error.to_string())?;
+            // The text of this error would be about the key, so it is not told.
+            let key = PrivateKeyDer::from_pem_slice(key)
+                .map_err(|_| "the private key cannot be read".to_owned())?;
+            tls.with_client_auth_cert(certificates, key).map_err(|error| error.to_string())?
+        }
+    };
+    let mut builder = Client::builder()
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .connect_timeout(CONNECT_LIMIT)
-        .tcp_nodelay(true)
+        .tcp_nodelay(true);
+    if trust.is_http2 {
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        builder = builder.http2_prior_knowledge();
+    }
+    builder
+        .tls_backend_preconfigured(tls)
         .build()
         .map_err(|error| format!("the HTTP client cannot be built: {error}"))
 }
@@ -232,10 +271,14 @@ fn add_file(store: &mut RootCertStore, variable: &str, path: &Path) -> Result<()
         format!("{variable}: certificates in {} cannot be used: {reason}", path.display())
     };
     let pem = std::fs::read(path).map_err(|error| said(&error))?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let certificates = certificates.map_err(|error| said(&error))?;
+    add_pem(store, &pem).map_err(|reason| said(&reason))
+}
+
+fn add_pem(store: &mut RootCertStore, pem: &[u8]) -> Result<(), String> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = certificates.map_err(|error| error.to_string())?;
     match store.add_parsable_certificates(certificates) {
-        (0, _) => Err(said(&"there is none in it")),
+        (0, _) => Err("there is none in it".to_owned()),
         _ => Ok(()),
     }
 }

@@ -18,6 +18,7 @@ mod recent_logs;
 mod rest;
 mod search;
 mod serve;
+mod telemetry;
 mod timers;
 
 pub mod demo;

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::task::{self, JoinSet};
 use understudy_core::driver::{Closed, Port, Refreshed};
+use understudy_core::telemetry::Telemetry;
 use understudy_core::{
     AskId, Call, CallId, Feed, Now, Outcome, RefreshAuth, RefreshDenied, Signal, TimerId,
 };
@@ -150,6 +151,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Port for TokioPort<R, W> {
 
     fn cancel_timer(&mut self, id: TimerId) {
         self.timers.cancel(id);
+    }
+
+    fn telemetry(&mut self, said: Telemetry) {
+        self.backend.telemetry(said);
     }
 
     fn refresh_auth(&mut self, id: AskId, ask: RefreshAuth) {

@@ -28,7 +28,7 @@ impl Rest {
     /// Waits, but not longer than this.
     pub(crate) async fn finished(mut self, limit: Duration) {
         if timeout(limit, self.over.recv()).await.is_err() {
-            tracing::debug!("an answer to a browser was cut off");
+            tracing::debug!("an answer to a browser, or measurements, were cut off");
         }
     }
 }

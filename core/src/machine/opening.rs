@@ -16,7 +16,7 @@ use crate::thread::question::Question;
 use crate::thread::rollout::rebuild::{RebuildError, Rebuilt};
 use crate::thread::{self, Start, Thread, ThreadId};
 use crate::tools::dynamic;
-use crate::turn::Voice;
+use crate::turn::{Voice, thread_opened};
 use crate::wire::legacy::event::EventMsg;
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::thread::{
@@ -248,6 +248,7 @@ impl Machine {
         if self.threads.contains_key(&id) {
             return self.attach(opening.ticket, id);
         }
+        thread_opened(&mut self.out, &thread.conversation);
         let voice = Voice::new(&thread.conversation, "".into());
         let mut view = thread.view();
         view.turns = turns;

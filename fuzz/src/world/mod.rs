@@ -273,6 +273,8 @@ impl World {
                 self.facts.push(Fact::Dropped(call));
             }
             Effect::Feed(call, feed) => self.feed(call, feed),
+            // Nobody collects here.
+            Effect::Telemetry(_) => {}
             Effect::Exit(status) => {
                 self.exit = Some(status);
             }
