@@ -268,7 +268,7 @@ impl Outside {
     // --- measurements ---
 
     /// Measuring begins.
-    pub(crate) fn begin_measuring(&mut self, mut sinks: Sinks) {
+    pub(crate) fn begin_measuring(&mut self, mut sinks: Box<Sinks>) {
         self.meter = Some(Box::new(Meter::new(&mut sinks, self.rng.apart())));
         self.effects.push_back(Effect::Telemetry(Box::new(Telemetry::Begin(sinks))));
     }

@@ -152,7 +152,8 @@ fn failure(kind: HttpFailureKind, text: impl Into<String>) -> HttpFailure {
     HttpFailure { kind, text: text.into() }
 }
 
-fn send_failure(error: reqwest::Error) -> HttpFailure {
+/// A request that has no response.
+pub(crate) fn send_failure(error: reqwest::Error) -> HttpFailure {
     let kind = if error.is_timeout() {
         HttpFailureKind::Timeout
     } else if error.is_connect() {

@@ -109,7 +109,7 @@ impl Machine {
     pub(super) fn on_loaded(&mut self, found: StartupFound) {
         if let Some(mut sinks) = found.sinks {
             sinks.terminal.clone_from(&self.setup.host.terminal);
-            self.out.begin_measuring(*sinks);
+            self.out.begin_measuring(sinks);
         }
         self.warnings = found.warnings;
         let path = found.policy.place.path.to_string_lossy().into_owned();

@@ -12,7 +12,7 @@ use crate::secret::Secret;
 #[derive(Debug)]
 pub enum Telemetry {
     /// Measuring begins. Told once, before everything else, and only where somebody wants it.
-    Begin(Sinks),
+    Begin(Box<Sinks>),
     /// A piece of work is over.
     Measured(Measurement),
     /// Something has happened.

@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use understudy_core::telemetry::{Collector, CollectorWire};
 
-use crate::http::{Http, Trust, client_for};
+use crate::http::{Http, Trust, client_for, send_failure};
 
 /// Most of an answer that is read: it says only whether all went well.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -137,7 +137,7 @@ fn headers(collector: &Collector) -> HeaderMap {
 }
 
 async fn answer(post: RequestBuilder) -> Result<Response, String> {
-    post.send().await.map_err(|error| error.without_url().to_string())
+    post.send().await.map_err(|error| send_failure(error).text)
 }
 
 fn accepted(response: &Response) -> Result<(), String> {
