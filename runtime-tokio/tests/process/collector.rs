@@ -1,4 +1,5 @@
-//! Owns: a pretended collector of telemetry, OTLP over HTTP and gRPC on one loopback port.
+//! Owns: a pretended collector of telemetry, OTLP over HTTP and gRPC on one loopback port, with TLS
+//! where that is wanted.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,9 +16,36 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// The collector's certificate, which is its own authority and its clients' certificate, too: for
+/// 127.0.0.1, made for these tests.
+pub(crate) const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
+MIIBTjCB9KADAgECAgEBMAoGCCqGSM49BAMCMB4xHDAaBgNVBAMME3ByZXRlbmRl
+ZCBjb2xsZWN0b3IwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMB4x
+HDAaBgNVBAMME3ByZXRlbmRlZCBjb2xsZWN0b3IwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQBUAVunmZhDJo/K53dfNzF5HfPpIaNgiOO5OoRE5TrE39B39BYSwwz
+R6qVgu0C7+UR2oFmgsumM4XIsKjMp9+loyEwHzAMBgNVHRMBAf8EAjAAMA8GA1Ud
+EQQIMAaHBH8AAAEwCgYIKoZIzj0EAwIDSQAwRgIhAJKCFrOkM4ujI1jo3QP/wX8B
+HjxHeV+NJBd8T180S6RHAiEAiFTuq6CZ66W/9qWbRkoBdXwmH6wNHjuk5oGjS4Jl
+cj8=
+-----END CERTIFICATE-----
+";
+
+/// Its key. It opens nothing.
+pub(crate) const CERTIFICATE_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgBOqAVsBnNaRvBvhE
+52lpq9ZhjzTaDifITiVni82tFEGhRANCAAQBUAVunmZhDJo/K53dfNzF5HfPpIaN
+giOO5OoRE5TrE39B39BYSwwzR6qVgu0C7+UR2oFmgsumM4XIsKjMp9+l
+-----END PRIVATE KEY-----
+";
 
 /// One request to the collector.
 #[derive(Clone, Debug)]
@@ -47,12 +75,23 @@ impl Export {
 
 /// Collects until it is dropped with its process.
 pub(crate) struct Collector {
+    scheme: &'static str,
     port: u16,
     exports: Arc<Mutex<Vec<Export>>>,
 }
 
 impl Collector {
     pub(crate) fn start() -> Self {
+        Self::with(None)
+    }
+
+    /// One with TLS that wants its clients to show the certificate.
+    pub(crate) fn start_tls() -> Self {
+        Self::with(Some(tls()))
+    }
+
+    fn with(tls: Option<TlsAcceptor>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         listener.set_nonblocking(true).expect("a socket");
         let port = listener.local_addr().map_or(0, |address: SocketAddr| address.port());
@@ -63,15 +102,15 @@ impl Collector {
             runtime.expect("a runtime").block_on(async {
                 let listener = TcpListener::from_std(listener).expect("a listener");
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, Arc::clone(&kept)));
+                    tokio::spawn(serve(stream, tls.clone(), Arc::clone(&kept)));
                 }
             });
         });
-        Self { port, exports }
+        Self { scheme, port, exports }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
     pub(crate) fn exports(&self) -> Vec<Export> {
@@ -123,9 +162,40 @@ pub(crate) fn attribute(attributes: &[KeyValue], key: &str) -> String {
     }
 }
 
-async fn serve(stream: TcpStream, kept: Arc<Mutex<Vec<Export>>>) {
-    let mut first = [0; 4];
-    let is_http2 = stream.peek(&mut first).await.is_ok_and(|n| first.get(..n) == Some(b"PRI "));
+fn tls() -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_slice(CERTIFICATE.as_bytes()).expect("PEM");
+    let key = PrivateKeyDer::from_pem_slice(CERTIFICATE_KEY.as_bytes()).expect("PEM");
+    let mut clients = RootCertStore::empty();
+    clients.add(certificate.clone()).expect("an authority");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(clients.into(), provider.clone());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("TLS")
+        .with_client_cert_verifier(clients.build().expect("a verifier"))
+        .with_single_cert(vec![certificate], key)
+        .expect("a certificate");
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config).into()
+}
+
+async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, kept: Arc<Mutex<Vec<Export>>>) {
+    let Some(tls) = tls else {
+        let mut first = [0; 4];
+        let known = stream.peek(&mut first).await;
+        let is_http2 = known.is_ok_and(|n| first.get(..n) == Some(b"PRI "));
+        return serve_as(is_http2, stream, kept).await;
+    };
+    // A client without the certificate gets no further.
+    let Ok(stream) = tls.accept(stream).await else { return };
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    serve_as(is_http2, stream, kept).await;
+}
+
+async fn serve_as<S>(is_http2: bool, stream: S, kept: Arc<Mutex<Vec<Export>>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let served = if is_http2 {
         serve_grpc(stream, kept).await.map_err(io::Error::other)
     } else {
@@ -139,7 +209,10 @@ fn keep(kept: &Mutex<Vec<Export>>, export: Export) {
     kept.lock().unwrap_or_else(PoisonError::into_inner).push(export);
 }
 
-async fn serve_http(mut stream: TcpStream, kept: Arc<Mutex<Vec<Export>>>) -> io::Result<()> {
+async fn serve_http<S>(mut stream: S, kept: Arc<Mutex<Vec<Export>>>) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut read = Vec::new();
     loop {
         let end = loop {
@@ -171,7 +244,10 @@ async fn serve_http(mut stream: TcpStream, kept: Arc<Mutex<Vec<Export>>>) -> io:
     }
 }
 
-async fn serve_grpc(stream: TcpStream, kept: Arc<Mutex<Vec<Export>>>) -> Result<(), h2::Error> {
+async fn serve_grpc<S>(stream: S, kept: Arc<Mutex<Vec<Export>>>) -> Result<(), h2::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut connection = h2::server::handshake(stream).await?;
     while let Some(call) = connection.accept().await {
         let (request, mut answer) = call?;

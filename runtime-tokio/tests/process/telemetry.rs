@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use understudy_tokio::demo::reply::Reply;
 use understudy_tokio::demo::tokens::traces;
 
-use crate::collector::{Collector, attribute};
+use crate::collector::{CERTIFICATE, CERTIFICATE_KEY, Collector, attribute};
 use crate::stage::{REFRESH, Scene, Stage, give, only, tokens};
 
 const PROMPT: &str = "what-the-user-said";
@@ -244,4 +244,28 @@ fn what_is_wrong_with_telemetry_is_a_warning_and_no_more() {
         assert!(details.starts_with("failed to read /not/there.pem: "), "{details}");
         Ok(())
     });
+}
+
+/// A collector of its own authority that wants to know who its clients are.
+#[test]
+fn certificates_are_checked_and_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (pem, key) = (folder.path().join("one.pem"), folder.path().join("one.key"));
+    std::fs::write(&pem, CERTIFICATE).expect("written");
+    std::fs::write(&key, CERTIFICATE_KEY).expect("written");
+    let (pem, key) = (pem.display(), key.display());
+    let authority = format!("ca-certificate = '{pem}'");
+    let both = format!("{authority}, client-certificate = '{pem}', client-private-key = '{key}'");
+    for kind in ["otlp-grpc = {", "otlp-http = {protocol = 'binary', "] {
+        let told = |tls: &str| {
+            let collector = Collector::start_tls();
+            let url = collector.url();
+            collected(&format!("otel.exporter.{kind}endpoint = '{url}', tls = {{{tls}}}}}"));
+            collector.exports().len()
+        };
+        assert_eq!(told(&both), 3, "{kind}");
+        assert_eq!(told(&authority), 0, "{kind} and no certificate of the client");
+        let stranger = both.replace(&authority, "");
+        assert_eq!(told(stranger.trim_start_matches([',', ' '])), 0, "{kind} and no authority");
+    }
 }
