@@ -18,6 +18,7 @@ use crate::machine::startup::{config_ask, policy_of};
 use crate::model::request::{self, LoginKind};
 use crate::rules::{RulesError, RulesFolder, RulesJob};
 use crate::setup::Setup;
+use crate::telemetry::{Collector, Sinks};
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::v2::account::{AuthMode, PlanType};
 
@@ -47,6 +48,32 @@ pub struct Examination {
     pub approval_policy: &'static str,
     /// The MCP servers by name.
     pub mcp_servers: Vec<McpFacts>,
+    /// Where telemetry goes; none if it goes nowhere.
+    pub telemetry: Option<TelemetryFacts>,
+}
+
+/// Where telemetry goes.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TelemetryFacts {
+    /// Where log records go.
+    pub logs: Option<CollectorFacts>,
+    /// Where spans go.
+    pub traces: Option<CollectorFacts>,
+    /// Where metrics go.
+    pub metrics: Option<CollectorFacts>,
+    /// Whether the words of prompts are told.
+    pub has_prompts: bool,
+}
+
+/// A collector of telemetry.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CollectorFacts {
+    /// Its host and port.
+    pub host: String,
+    /// How it is talked to.
+    pub protocol: &'static str,
 }
 
 /// A layer of the configuration.
@@ -112,6 +139,9 @@ pub fn examine(setup: &Setup, disk: Disk<'_>) -> Examination {
     let rules = RulesJob { folders }.run(disk.files).errors;
     let mut warnings: Vec<ConfigWarning> = rules.iter().map(RulesError::warning).collect();
     warnings.extend(found.warnings);
+    let otel = &config.telemetry.otel;
+    let (sinks, trouble) = Sinks::prepare(disk.files, otel, &setup.env);
+    warnings.extend(trouble);
     let place = policy_of(config, ask.home.join("auth.json")).place;
     let (credential, problem) = match place.load(disk) {
         Ok(credential) => (credential, None),
@@ -134,6 +164,7 @@ pub fn examine(setup: &Setup, disk: Disk<'_>) -> Examination {
         sandbox_mode: config.permissions.sandbox_mode.as_str(),
         approval_policy: config.permissions.approval_policy.as_str(),
         mcp_servers: config.mcp.servers.iter().map(|(name, server)| mcp(name, server)).collect(),
+        telemetry: sinks.map(|sinks| telemetry(&sinks, otel.log_user_prompt)),
     }
 }
 
@@ -187,6 +218,21 @@ fn without_user(url: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
+fn telemetry(sinks: &Sinks, has_prompts: bool) -> TelemetryFacts {
+    let facts = |collector: &Option<Collector>| {
+        collector.as_ref().map(|collector| CollectorFacts {
+            host: collector.host().to_owned(),
+            protocol: collector.wire.as_str(),
+        })
+    };
+    TelemetryFacts {
+        logs: facts(&sinks.logs),
+        traces: facts(&sinks.spans),
+        metrics: facts(&sinks.metrics),
+        has_prompts,
+    }
+}
+
 fn mcp(name: &str, server: &McpServer) -> McpFacts {
     McpFacts {
         name: name.to_owned(),
@@ -218,7 +264,9 @@ mod tests {
                  base_url = 'https://me:hidden-1@host/v1?key=hidden-2'\n\
                  http_headers = {x = 'hidden-3'}\n\
                  [mcp_servers.docs]\ncommand = 'docs'\nenv = {T = 'hidden-4'}\n\
-                 [mcp_servers.web]\nurl = 'http://x/?hidden-5'\nenabled = false\n",
+                 [mcp_servers.web]\nurl = 'http://x/?hidden-5'\nenabled = false\n\
+                 [otel]\nexporter.otlp-http = {endpoint = 'https://me:hidden-8@c:4318/v1/logs', \
+                 protocol = 'json', headers = {k = 'hidden-9'}}\n",
             )
             .with("/h/auth.json", r#"{"OPENAI_API_KEY": "hidden-6"}"#)
             .with("/h/rules/a.rules", "prefix_rule(\n");
@@ -233,6 +281,9 @@ mod tests {
         let servers: Vec<_> =
             found.mcp_servers.iter().map(|s| (&*s.name, s.transport, s.enabled)).collect();
         assert_eq!(servers, [("docs", "stdio", true), ("web", "http", false)]);
+        let telemetry = found.telemetry.as_ref().and_then(|telemetry| telemetry.traces.as_ref());
+        let telemetry = telemetry.map(|to| (&*to.host, to.protocol));
+        assert_eq!(telemetry, Some(("c:4318", "otlp-http json")));
         assert_eq!(found.warnings.len(), 1);
         assert_eq!((found.sandbox_mode, found.home_exists), ("workspace-write", true));
         let user = json["layers"].as_array().expect("layers").iter();

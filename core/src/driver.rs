@@ -21,6 +21,7 @@ use crate::clock::Now;
 use crate::effect::{AskId, Call, CallId, Effect, ExitStatus, Feed, RefreshAuth, TimerId};
 use crate::input::{FreshTokens, Input, Outcome, RefreshDenied, Signal};
 use crate::machine::Machine;
+use crate::telemetry::Telemetry;
 use crate::trace::{Recorder, Sink};
 
 /// Most bytes of the host handled between two writes.
@@ -90,6 +91,10 @@ pub trait Port {
 
     /// Asks the program around the machine for new tokens.
     fn refresh_auth(&mut self, id: AskId, ask: RefreshAuth);
+
+    /// Takes a measurement. Must not block, and may lose it; a runtime that sends measurements
+    /// nowhere leaves it at that.
+    fn telemetry(&mut self, _said: Telemetry) {}
 }
 
 /// The answer to [`Port::refresh_auth`].
@@ -357,6 +362,7 @@ impl<M: Verbs, P: Port> Loop<M, P> {
                 Effect::Start(id, call) => self.port.start(id, *call),
                 Effect::Feed(id, feed) => self.port.feed(id, feed),
                 Effect::Cancel(id) => self.port.cancel(id),
+                Effect::Telemetry(said) => self.port.telemetry(*said),
                 Effect::Exit(status) => {
                     if self.exit.is_none() {
                         self.exit = Some(status);

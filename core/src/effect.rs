@@ -11,6 +11,7 @@ use crate::files::FileJob;
 use crate::process::ProcessRequest;
 use crate::search::SearchRequest;
 use crate::secret::Secret;
+use crate::telemetry::Telemetry;
 
 /// Names one timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +45,8 @@ pub enum Effect {
     Feed(CallId, Feed),
     /// Stop a call; answers that still come are dropped.
     Cancel(CallId),
+    /// Something was measured; only where the configuration sends measurements somewhere.
+    Telemetry(Box<Telemetry>),
     /// Write what is pending, then end.
     Exit(ExitStatus),
 }

@@ -90,6 +90,7 @@ mod secret;
 mod session;
 mod setup;
 pub mod skills;
+pub mod telemetry;
 pub mod thread;
 pub mod tools;
 pub mod trace;

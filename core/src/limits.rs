@@ -158,6 +158,17 @@ pub const HISTORY_BYTES_MAX: usize = 256 << 20;
 /// Inputs that wait for the running turn to take them; one more is refused.
 pub const PENDING_INPUTS_MAX: usize = 64;
 
+/// A certificate of an exporter of telemetry, or a key; a larger file is refused, with a warning.
+pub const CERTIFICATE_BYTES_MAX: u64 = 1 << 20;
+/// How long one request to a collector may take unless the environment says otherwise; then what it
+/// carried is lost.
+pub const COLLECTOR_LIMIT: Duration = Duration::from_secs(10);
+/// The longest that the environment may say, so that what is measured meanwhile finds room; a
+/// longer time is taken for this one.
+pub const COLLECTOR_LIMIT_MAX: Duration = Duration::from_secs(60);
+/// Attributes that the environment may add to all measurements; more are left out.
+pub const RESOURCE_ATTRIBUTES_MAX: usize = 64;
+
 /// Configuration and credential files larger than this are refused.
 pub const SMALL_FILE_BYTES_MAX: u64 = 16 << 20;
 

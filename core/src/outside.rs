@@ -13,10 +13,11 @@ use crate::clock::Now;
 use crate::effect::{AskId, Call, CallId, Effect, Feed, TimerId};
 use crate::limits;
 use crate::owner::{CallOwner, TimerOwner};
-use crate::pending::{AskOwner, Asks, Requests, Ticket};
+use crate::pending::{AskOwner, Asks, Measured, Requests, Ticket};
 use crate::reached::Row;
 use crate::rng::Rng;
 use crate::session::OptOuts;
+use crate::telemetry::{Event, Happening, Measure, Meter, Scope, Sinks, Telemetry, Within, Work};
 use crate::thread::Audience;
 use crate::wire::RequestId;
 use crate::wire::refusal::Refusal;
@@ -59,6 +60,8 @@ pub(crate) struct Outside {
     opt_outs: OptOuts,
     /// What was said of threads that nobody listens to.
     unheard: BTreeMap<Arc<str>, Unheard>,
+    /// Where measurements go somewhere.
+    meter: Option<Box<Meter>>,
     calls: BTreeMap<CallId, CallOwner>,
     timers: BTreeMap<TimerId, TimerOwner>,
     next_call: u64,
@@ -84,6 +87,7 @@ impl Outside {
             asks: Asks::default(),
             opt_outs: OptOuts::default(),
             unheard: BTreeMap::new(),
+            meter: None,
             calls: BTreeMap::new(),
             timers: BTreeMap::new(),
             next_call: 0,
@@ -99,7 +103,8 @@ impl Outside {
     // --- requests of the host ---
 
     pub(crate) fn open_request(&mut self, id: RequestId, method: &str) -> Ticket {
-        self.requests.open(id, method)
+        let measure = self.measure(Within::Nothing);
+        self.requests.open(id, method, measure)
     }
 
     pub(crate) fn open_requests(&self) -> usize {
@@ -108,14 +113,22 @@ impl Outside {
 
     /// Answers a request.
     pub(crate) fn reply(&mut self, ticket: Ticket, result: impl Serialize) {
-        let id = self.requests.close(ticket);
+        let (id, measured) = self.requests.close(ticket);
         self.output.response(&id, result);
+        self.answered(measured, None);
     }
 
     /// Answers a request with an error.
     pub(crate) fn refuse(&mut self, ticket: Ticket, refusal: &Refusal) {
-        let id = self.requests.close(ticket);
+        let (id, measured) = self.requests.close(ticket);
         self.output.refusal_of(&id, refusal);
+        self.answered(measured, Some(refusal.code));
+    }
+
+    fn answered(&mut self, measured: Option<Box<Measured>>, refused: Option<i64>) {
+        let Some(measured) = measured else { return };
+        let Measured { measure, method } = *measured;
+        self.measured(Some(measure), || Work::Request { method, refused });
     }
 
     /// Says that a line could not be taken for a request.
@@ -257,6 +270,35 @@ impl Outside {
 
     pub(crate) fn timer_fired(&mut self, id: TimerId) -> Option<TimerOwner> {
         self.timers.remove(&id)
+    }
+
+    // --- measurements ---
+
+    /// Measuring begins.
+    pub(crate) fn begin_measuring(&mut self, mut sinks: Box<Sinks>) {
+        self.meter = Some(Box::new(Meter::new(&mut sinks, self.rng.apart())));
+        self.effects.push_back(Effect::Telemetry(Box::new(Telemetry::Begin(sinks))));
+    }
+
+    /// A piece of work begins that is to be measured, if anything is.
+    pub(crate) fn measure(&mut self, within: Within) -> Option<Measure> {
+        let now = self.now;
+        self.meter.as_mut().map(|meter| meter.begin(now, within))
+    }
+
+    /// A piece of work is over. Without a measure nothing is made of it.
+    pub(crate) fn measured(&mut self, measure: Option<Measure>, work: impl FnOnce() -> Work) {
+        let Some(measure) = measure else { return };
+        let said = Telemetry::Measured(measure.end(self.now, work()));
+        self.effects.push_back(Effect::Telemetry(Box::new(said)));
+    }
+
+    /// Something has happened. `what` is told whether the words of prompts are wanted.
+    pub(crate) fn happened(&mut self, within: Option<Scope>, what: impl FnOnce(bool) -> Happening) {
+        let Some(meter) = &self.meter else { return };
+        let what = what(meter.has_prompts);
+        let said = Telemetry::Happened(Event { within, at: self.now.wall, what });
+        self.effects.push_back(Effect::Telemetry(Box::new(said)));
     }
 
     // --- the machine's side ---

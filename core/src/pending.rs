@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::effect::{AskId, TimerId};
+use crate::telemetry::{Measure, Scope};
 use crate::thread::ThreadId;
 use crate::wire::RequestId;
 use crate::wire::methods;
@@ -20,12 +21,25 @@ pub(crate) struct Ticket {
     id: RequestId,
     /// Lasts until the reply.
     span: tracing::Span,
+    measured: Option<Box<Measured>>,
+}
+
+/// A request that is measured, with its method.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) measure: Measure,
+    pub(crate) method: &'static str,
 }
 
 impl Ticket {
     /// What happens while the request is served.
     pub(crate) fn span(&self) -> tracing::Span {
         self.span.clone()
+    }
+
+    /// Names the request among what is measured.
+    pub(crate) fn scope(&self) -> Option<Scope> {
+        self.measured.as_ref().map(|measured| measured.measure.scope())
     }
 }
 
@@ -37,18 +51,19 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    pub(crate) fn open(&mut self, id: RequestId, method: &str) -> Ticket {
+    pub(crate) fn open(&mut self, id: RequestId, method: &str, measure: Option<Measure>) -> Ticket {
         self.open += 1;
         // A name that is none of ours may be anything.
         let known = || methods::find(method).map_or("unknown", |row| row.name);
         let span = tracing::debug_span!("request", method = known());
-        Ticket { id, span }
+        let measured = measure.map(|measure| Box::new(Measured { measure, method: known() }));
+        Ticket { id, span, measured }
     }
 
     /// Takes the ticket back for the reply.
-    pub(crate) fn close(&mut self, ticket: Ticket) -> RequestId {
+    pub(crate) fn close(&mut self, ticket: Ticket) -> (RequestId, Option<Box<Measured>>) {
         self.open -= 1;
-        ticket.id
+        (ticket.id, ticket.measured)
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -15,6 +15,14 @@ impl Rng {
         Self(ChaCha12Rng::from_seed(seed))
     }
 
+    /// Another generator from the same seed. What is drawn from it leaves this one as it is.
+    pub(crate) fn apart(&self) -> Self {
+        let mut other = self.0.clone();
+        other.set_stream(1);
+        other.set_word_pos(0);
+        Self(other)
+    }
+
     /// A time-ordered id, for threads and turns.
     pub(crate) fn uuid_v7(&mut self, now: Now) -> Uuid {
         let mut bytes = [0; 10];

@@ -37,6 +37,6 @@ pub use refreshes::{Refresher, Refreshes};
 pub use search::search;
 pub use stdio::{HostInput, HostOutput};
 pub use timers::Timers;
-pub use tls::tls;
+pub use tls::{Trust, tls, tls_for};
 pub use watchdog::Watchdog;
 pub use zone::zone;

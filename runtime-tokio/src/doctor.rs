@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use serde::Serialize;
-use understudy_core::doctor::{Examination, LayerFacts, examine};
+use understudy_core::doctor::{Examination, LayerFacts, TelemetryFacts, examine};
 use understudy_core::files::Disk;
 use understudy_core::wire::v2::common::SandboxPolicy;
 use understudy_core::{ChildEnv, Confinement, ProcessRequest, Setup, Stdio, limits};
@@ -178,6 +178,7 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
         };
         writeln!(out, "  {} ({}{state})", server.name, server.transport)?;
     }
+    write_telemetry(out, report)?;
     match report.problems() {
         0 => writeln!(out, "\nNothing is wrong."),
         1 => writeln!(out, "\n1 problem."),
@@ -193,6 +194,20 @@ fn write_layer(out: &mut String, layer: &LayerFacts) -> std::fmt::Result {
         Some(reason) => writeln!(out, "    does not count: {reason}"),
         None => Ok(()),
     }
+}
+
+fn write_telemetry(out: &mut String, report: &Report) -> std::fmt::Result {
+    let Some(telemetry) = &report.found.telemetry else { return Ok(()) };
+    let prompts = if telemetry.has_prompts { " (with the words of prompts)" } else { "" };
+    writeln!(out, "\ntelemetry{prompts}")?;
+    let TelemetryFacts { logs, traces, metrics, .. } = telemetry;
+    for (name, to) in [("logs", logs), ("traces", traces), ("metrics", metrics)] {
+        match to {
+            Some(to) => writeln!(out, "  {name}: {} ({})", to.host, to.protocol)?,
+            None => writeln!(out, "  {name}: not sent")?,
+        }
+    }
+    Ok(())
 }
 
 fn write_login(out: &mut String, report: &Report) -> std::fmt::Result {

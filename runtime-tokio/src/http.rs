@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 use understudy_core::{HttpFailure, HttpFailureKind, HttpHead, HttpRequest, Method};
 use understudy_std::backend::{body, body_failure, failure, head, headers, root_cause};
 use understudy_std::runtime::{self, Sending};
+use understudy_std::{Trust, tls_for};
 
 /// The transport's own limit for a connection, where the request sets none. Without it the
 /// operating system tries for two minutes and more.
@@ -49,8 +50,13 @@ impl Http {
         Ok(answered.map_err(late)??.0.status)
     }
 
+    /// The client itself, which is built if nobody has used it yet.
+    pub(crate) async fn client(&self) -> Result<&Client, HttpFailure> {
+        self.client.get_or_try_init(build_client).await
+    }
+
     async fn request(&self, request: HttpRequest) -> Result<(HttpHead, HttpBody), HttpFailure> {
-        let client = self.client.get_or_try_init(build_client).await?;
+        let client = self.client().await?;
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -103,7 +109,8 @@ impl runtime::Body for HttpBody {
     }
 }
 
-fn send_failure(error: reqwest::Error) -> HttpFailure {
+/// A request that has no response.
+pub(crate) fn send_failure(error: reqwest::Error) -> HttpFailure {
     let kind = if error.is_timeout() {
         HttpFailureKind::Timeout
     } else if error.is_connect() {
@@ -122,7 +129,7 @@ fn send_failure(error: reqwest::Error) -> HttpFailure {
 
 /// Builds the client on a thread that may block: it reads the certificates of the system.
 async fn build_client() -> Result<Client, HttpFailure> {
-    let built = tokio::task::spawn_blocking(client).await;
+    let built = tokio::task::spawn_blocking(|| client_for(&Trust::SYSTEM, false)).await;
     let built = built.unwrap_or_else(|_| Err("building the HTTP client panicked".to_owned()));
     built.map_err(|text| {
         tracing::error!("{text}");
@@ -130,13 +137,20 @@ async fn build_client() -> Result<Client, HttpFailure> {
     })
 }
 
-fn client() -> Result<Client, String> {
-    Client::builder()
-        .tls_backend_preconfigured(understudy_std::tls()?)
+/// Builds a client; with `is_http2` it speaks HTTP/2 from the first byte. May block.
+pub(crate) fn client_for(trust: &Trust<'_>, is_http2: bool) -> Result<Client, String> {
+    let mut tls = tls_for(trust)?;
+    let mut builder = Client::builder()
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .connect_timeout(CONNECT_LIMIT)
-        .tcp_nodelay(true)
+        .tcp_nodelay(true);
+    if is_http2 {
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        builder = builder.http2_prior_knowledge();
+    }
+    builder
+        .tls_backend_preconfigured(tls)
         .build()
         .map_err(|error| format!("the HTTP client cannot be built: {error}"))
 }

@@ -10,6 +10,7 @@ mod http;
 mod port;
 mod reactor;
 mod serve;
+mod telemetry;
 
 pub mod demo;
 pub mod host;

@@ -9,12 +9,15 @@ use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use understudy_core::driver::{Closed, Port, Refreshed};
+use understudy_core::telemetry::Telemetry;
 use understudy_core::{AskId, Call, CallId, Feed, Now, Outcome, RefreshAuth, Signal, TimerId};
 use understudy_std::backend::{Backend, Means, Rest};
 use understudy_std::{Refreshes, Timers};
 
+use crate::http::Http;
 use crate::reactor::{Tokio, TokioAlarm};
 use crate::serve::{Services, Streams};
+use crate::telemetry::{Exports, Flush};
 
 /// One host's streams, with the calls and timers of the machine that serves it.
 pub struct TokioPort<R, W> {
@@ -24,6 +27,9 @@ pub struct TokioPort<R, W> {
     timers: Timers<TokioAlarm>,
     signals: Option<mpsc::Receiver<Signal>>,
     refreshes: Refreshes<TokioAlarm>,
+    http: Http,
+    exports: Exports,
+    flush: Option<Flush>,
     epoch: Instant,
 }
 
@@ -32,7 +38,11 @@ impl<R, W> TokioPort<R, W> {
     pub fn new(streams: Streams<R, W>, services: Services) -> Self {
         let Services { http, files, keyring, programs, refresher, signals, logs, recording: _ } =
             services;
+        let (exports, flush) = Exports::new();
         Self {
+            http: http.clone(),
+            exports,
+            flush: Some(flush),
             reader: streams.reader,
             writer: streams.writer,
             backend: Backend::new(Means { http, files, keyring, programs, logs }),
@@ -41,6 +51,11 @@ impl<R, W> TokioPort<R, W> {
             refreshes: Refreshes::new(refresher),
             epoch: Instant::now(),
         }
+    }
+
+    /// Waits for measurements that are still sent when the port is gone. There is one to be had.
+    pub(crate) fn flush(&mut self) -> Option<Flush> {
+        self.flush.take()
     }
 
     /// Waits for what the session still does when the port is gone.
@@ -123,6 +138,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Port for TokioPort<R, W> {
 
     fn cancel_timer(&mut self, id: TimerId) {
         self.timers.cancel(id);
+    }
+
+    fn telemetry(&mut self, said: Telemetry) {
+        self.exports.take(said, &self.http);
     }
 
     fn refresh_auth(&mut self, id: AskId, ask: RefreshAuth) {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
+use understudy_core::driver::EXIT_FLUSH_LIMIT;
 use understudy_core::files::{Files, Keyring};
 use understudy_core::trace::Recorder;
 use understudy_core::{Driver, ExitStatus, Machine, Now, Setup, Signal};
@@ -100,8 +101,8 @@ where
     W: AsyncWrite + Unpin,
 {
     let recording = services.recording.take();
-    let port = TokioPort::new(streams, services);
-    let rest = port.rest();
+    let mut port = TokioPort::new(streams, services);
+    let (rest, flush) = (port.rest(), port.flush());
     let now = Now::new(Duration::ZERO, Timestamp::now());
     let seed = understudy_std::seed()?;
     let status = match recording {
@@ -118,5 +119,8 @@ where
         }
     };
     rest.await;
+    if let Some(flush) = flush {
+        flush.finished(EXIT_FLUSH_LIMIT).await;
+    }
     Ok(status)
 }

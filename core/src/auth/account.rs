@@ -127,7 +127,7 @@ impl Auth {
         again: AccountRequest,
     ) -> Option<Ticket> {
         let number = self.next_waiting;
-        if !refresh || !self.refresh_on_demand(out, Waiter::Request(number)) {
+        if !refresh || !self.refresh_on_demand(out, Waiter::Request(number), ticket.scope()) {
             return Some(ticket);
         }
         self.next_waiting += 1;

@@ -19,6 +19,7 @@ use crate::limits;
 use crate::outside::Outside;
 use crate::pending::AskOwner;
 use crate::setup::Refresh;
+use crate::telemetry::{Measure, RefreshCause, RefreshEnd, RefreshWay, Scope, Within, Work};
 use crate::wire::v2::account::{ChatgptAuthTokensRefreshParams, ChatgptAuthTokensRefreshReason};
 
 /// The refresh that runs.
@@ -30,6 +31,9 @@ pub(super) struct Refreshing {
     waiters: Vec<(Waiter, Need)>,
     /// Lasts as long as the refresh.
     _span: tracing::Span,
+    measure: Option<Measure>,
+    /// Who needed it first.
+    cause: RefreshCause,
 }
 
 impl Refreshing {
@@ -87,6 +91,7 @@ impl Auth {
         out: &mut Outside,
         used: Generation,
         waiter: Waiter,
+        within: Option<Scope>,
     ) -> AfterUnauthorized {
         if self.credential.mode().is_none() {
             return AfterUnauthorized::Fail(None);
@@ -103,13 +108,18 @@ impl Auth {
         if self.is_closing {
             return AfterUnauthorized::Fail(None);
         }
-        self.join_refresh(out, waiter, Need::Refused);
+        self.join_refresh(out, waiter, Need::Refused, within);
         AfterUnauthorized::Wait
     }
 
     /// Called before a request is sent: whether it should wait for tokens in place of old ones.
     /// Only managed tokens age here (auth.md §13.1 I34).
-    pub(crate) fn freshen(&mut self, out: &mut Outside, waiter: Waiter) -> bool {
+    pub(crate) fn freshen(
+        &mut self,
+        out: &mut Outside,
+        waiter: Waiter,
+        within: Option<Scope>,
+    ) -> bool {
         let is_old = match &self.credential {
             Credential::Managed(managed) => is_old(managed, out),
             Credential::None | Credential::ApiKey(_) | Credential::External(_) => false,
@@ -117,18 +127,23 @@ impl Auth {
         if !is_old || self.is_closing || self.is_refresh_futile(out) {
             return false;
         }
-        self.join_refresh(out, waiter, Need::Old);
+        self.join_refresh(out, waiter, Need::Old, within);
         true
     }
 
     /// Somebody asks for new tokens on purpose (`refreshToken: true`). Tokens of a host are not
     /// refreshed that way (auth.md §13.1 I24).
-    pub(super) fn refresh_on_demand(&mut self, out: &mut Outside, waiter: Waiter) -> bool {
+    pub(super) fn refresh_on_demand(
+        &mut self,
+        out: &mut Outside,
+        waiter: Waiter,
+        within: Option<Scope>,
+    ) -> bool {
         let is_dead = self.dead.as_ref().is_some_and(|dead| dead.generation == self.generation);
         if is_dead || self.is_closing || !matches!(self.credential, Credential::Managed(_)) {
             return false;
         }
-        self.join_refresh(out, waiter, Need::Old);
+        self.join_refresh(out, waiter, Need::Old, within);
         true
     }
 
@@ -139,7 +154,13 @@ impl Auth {
                 || self.not_before.is_some_and(|moment| out.now.mono < moment))
     }
 
-    fn join_refresh(&mut self, out: &mut Outside, waiter: Waiter, need: Need) {
+    fn join_refresh(
+        &mut self,
+        out: &mut Outside,
+        waiter: Waiter,
+        need: Need,
+        within: Option<Scope>,
+    ) {
         if let Some(running) = &mut self.refresh {
             return running.waiters.push((waiter, need));
         }
@@ -152,7 +173,13 @@ impl Auth {
         };
         let (generation, waiters) = (self.generation, vec![(waiter, need)]);
         let span = tracing::debug_span!("refresh", generation = generation.0);
-        self.refresh = Some(Refreshing { generation, way, waiters, _span: span });
+        let cause = match waiter {
+            Waiter::Turn(_) => RefreshCause::Turn,
+            Waiter::Errand(_) => RefreshCause::Errand,
+            Waiter::Request(_) => RefreshCause::Request,
+        };
+        let measure = out.measure(Within::Work(within));
+        self.refresh = Some(Refreshing { generation, way, waiters, _span: span, measure, cause });
     }
 
     fn ask_host(&self, out: &mut Outside) -> AskId {
@@ -185,21 +212,31 @@ impl Auth {
 
     /// The host answered; `Err` is the reason for the turns that wait.
     pub(crate) fn refreshed(&mut self, out: &mut Outside, answer: Result<FreshTokens, String>) {
+        self.host_refreshed(out, answer, RefreshEnd::Failed);
+    }
+
+    fn host_refreshed(
+        &mut self,
+        out: &mut Outside,
+        answer: Result<FreshTokens, String>,
+        failed: RefreshEnd,
+    ) {
         let Some(refreshing) = self.take_refresh() else { return };
-        let woken = match answer.and_then(|tokens| self.accept_refresh(tokens)) {
+        let (woken, end) = match answer.and_then(|tokens| self.accept_refresh(tokens)) {
             Ok(external) => {
                 self.renew(out, Credential::External(external));
-                Woken::Retry
+                (Woken::Retry, RefreshEnd::Renewed)
             }
-            Err(cause) => Woken::Fail(cause),
+            Err(cause) => (Woken::Fail(cause), failed),
         };
-        self.wake(refreshing, &woken);
+        self.wake(out, refreshing, &woken, end);
     }
 
     /// No answer came in time.
     pub(crate) fn refresh_expired(&mut self, out: &mut Outside) {
         let limit = limit_text(self.refresh_limit);
-        self.refreshed(out, Err(format!("auth refresh request timed out after {limit}")));
+        let late = Err(format!("auth refresh request timed out after {limit}"));
+        self.host_refreshed(out, late, RefreshEnd::TimedOut);
     }
 
     fn accept_refresh(&self, tokens: FreshTokens) -> Result<External, String> {
@@ -234,7 +271,13 @@ impl Auth {
                 Woken::Fail(cause)
             }
         };
-        self.wake(refreshing, &woken);
+        let end = match (&woken, &self.dead) {
+            (Woken::Retry, _) => RefreshEnd::Renewed,
+            (Woken::Adopted, _) => RefreshEnd::Adopted,
+            (Woken::Fail(_), Some(_)) => RefreshEnd::Refused,
+            (Woken::Fail(_), None) => RefreshEnd::Failed,
+        };
+        self.wake(out, refreshing, &woken, end);
     }
 
     fn take_managed(
@@ -269,7 +312,7 @@ impl Auth {
             }
             Way::Managed(managed) => managed.stop(out),
         }
-        self.wake(refreshing, woken);
+        self.wake(out, refreshing, woken, RefreshEnd::Abandoned);
     }
 
     /// A caller that waited is gone. The refresh goes on: tokens that arrive are kept.
@@ -280,7 +323,14 @@ impl Auth {
         self.woken.retain(|(other, _)| *other != waiter);
     }
 
-    fn wake(&mut self, refreshing: Refreshing, woken: &Woken) {
+    /// The refresh is over, and those who wait are told.
+    fn wake(&mut self, out: &mut Outside, refreshing: Refreshing, woken: &Woken, end: RefreshEnd) {
+        let way = match refreshing.way {
+            Way::Host(_) => RefreshWay::Host,
+            Way::Managed(_) => RefreshWay::Authority,
+        };
+        let cause = refreshing.cause;
+        out.measured(refreshing.measure, || Work::Refresh { cause, way, end });
         for (waiter, need) in refreshing.waiters {
             let woken = match need {
                 Need::Refused => woken.clone(),

@@ -18,6 +18,8 @@ pub struct Otel {
     pub exporter: Exporter,
     /// Where spans go.
     pub trace_exporter: Exporter,
+    /// Where metrics go. The key is ours: the reference sends them to its vendor.
+    pub metrics_exporter: Exporter,
 }
 
 impl Default for Otel {
@@ -27,6 +29,7 @@ impl Default for Otel {
             log_user_prompt: false,
             exporter: Exporter::None,
             trace_exporter: Exporter::None,
+            metrics_exporter: Exporter::None,
         }
     }
 }
@@ -85,6 +88,7 @@ pub(super) struct OtelDocument {
     log_user_prompt: Option<bool>,
     exporter: Option<ExporterDocument>,
     trace_exporter: Option<ExporterDocument>,
+    metrics_exporter: Option<ExporterDocument>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -111,13 +115,30 @@ impl From<OtelDocument> for Otel {
     fn from(doc: OtelDocument) -> Self {
         let base = Self::default();
         let exporter = doc.exporter.map_or(Exporter::None, Exporter::from);
+        // They follow the logs unless they are sent elsewhere (config.md §6.3).
+        let follow = |own: Option<ExporterDocument>, path| {
+            own.map_or_else(|| exporter.following_to(path), Exporter::from)
+        };
         Self {
             environment: doc.environment.unwrap_or(base.environment),
             log_user_prompt: doc.log_user_prompt.unwrap_or(false),
-            // Spans follow the logs unless they are sent elsewhere (config.md §6.3).
-            trace_exporter: doc.trace_exporter.map_or_else(|| exporter.clone(), Exporter::from),
+            trace_exporter: follow(doc.trace_exporter, "/v1/traces"),
+            metrics_exporter: follow(doc.metrics_exporter, "/v1/metrics"),
             exporter,
         }
+    }
+}
+
+impl Exporter {
+    /// The same collector for what belongs to another path than its logs (config.md §10 no. 40).
+    fn following_to(&self, path: &str) -> Self {
+        let mut other = self.clone();
+        if let Self::OtlpHttp(endpoint, _) = &mut other
+            && let Some(base) = endpoint.url.strip_suffix("/v1/logs")
+        {
+            endpoint.url = format!("{base}{path}");
+        }
+        other
     }
 }
 
@@ -150,13 +171,17 @@ mod tests {
     }
 
     #[test]
-    fn spans_follow_the_logs() {
+    fn spans_and_metrics_follow_the_logs() {
         let text = "exporter = {otlp-http = {endpoint = 'http://c/v1/logs', protocol = 'json', \
                     headers = {key = 'sk-1'}}}";
         let otel = parse(text).expect("telemetry");
         assert!(matches!(&otel.exporter, Exporter::OtlpHttp(to, OtlpProtocol::Json)
             if to.url == "http://c/v1/logs"));
-        assert_eq!(otel.exporter, otel.trace_exporter);
+        let urls = [&otel.trace_exporter, &otel.metrics_exporter].map(|exporter| match exporter {
+            Exporter::OtlpHttp(to, _) => to.url.as_str(),
+            _ => "",
+        });
+        assert_eq!(urls, ["http://c/v1/traces", "http://c/v1/metrics"]);
         assert!(!format!("{otel:?}").contains("sk-1"));
         let split = parse(&format!("{text}\ntrace_exporter = 'none'")).expect("telemetry");
         assert_eq!(split.trace_exporter, Exporter::None);

@@ -54,7 +54,7 @@ impl Machine {
         let id = self.next_errand;
         self.next_errand += 1;
         self.errands.insert(id, Errand::new(what));
-        if !self.auth.freshen(&mut self.out, Waiter::Errand(id)) {
+        if !self.auth.freshen(&mut self.out, Waiter::Errand(id), None) {
             self.send_errand(id);
         }
     }
@@ -117,7 +117,7 @@ impl Machine {
         if is_final {
             return self.finish_errand(id, reply);
         }
-        match self.auth.unauthorized(&mut self.out, used, Waiter::Errand(id)) {
+        match self.auth.unauthorized(&mut self.out, used, Waiter::Errand(id), None) {
             AfterUnauthorized::Retry => self.send_errand(id),
             AfterUnauthorized::Wait => {
                 errand.was_refreshed = true;

@@ -2,10 +2,12 @@
 
 use super::Machine;
 use super::threads::Asked;
+use crate::config::Config;
 use crate::effect::{Call, CallId};
 use crate::files::{FileError, FileJob};
 use crate::limits;
 use crate::model::request::LoginKind;
+use crate::outside::Outside;
 use crate::owner::CallOwner;
 use crate::pending::Ticket;
 use crate::thread::open::{
@@ -16,7 +18,7 @@ use crate::thread::question::Question;
 use crate::thread::rollout::rebuild::{RebuildError, Rebuilt};
 use crate::thread::{self, Start, Thread, ThreadId};
 use crate::tools::dynamic;
-use crate::turn::Voice;
+use crate::turn::{Voice, thread_opened};
 use crate::wire::legacy::event::EventMsg;
 use crate::wire::refusal::Refusal;
 use crate::wire::v2::thread::{
@@ -248,6 +250,7 @@ impl Machine {
         if self.threads.contains_key(&id) {
             return self.attach(opening.ticket, id);
         }
+        thread_opened(&mut self.out, &thread.conversation);
         let voice = Voice::new(&thread.conversation, "".into());
         let mut view = thread.view();
         view.turns = turns;
@@ -259,6 +262,7 @@ impl Machine {
             // A review has a reply of its own, after its thread is known.
             view.turns = Vec::new();
             self.out.notify("thread/started", ThreadStartedNotification { thread: &view });
+            say_what_to_change(&voice, &mut self.out, &thread.conversation.config);
             thread.starts.push_back(Start::Review(opening.ticket, order));
             self.threads.insert(id, Box::new(thread));
             return self.begin_waiting(id);
@@ -275,6 +279,7 @@ impl Machine {
             }
             OpenDialect::Legacy => self.reply_conversation(opening, &thread, events),
         }
+        say_what_to_change(&voice, &mut self.out, &thread.conversation.config);
         if opening_kind == OpenKind::Start {
             say_started(&voice, &mut self.out);
         }
@@ -313,11 +318,22 @@ const NO_TURN: &str = "auto-compact-0";
 
 /// Says that the thread's MCP servers are started: of a new thread after its reply, of others before
 /// it, as the reference does.
-fn say_started(voice: &Voice, out: &mut crate::outside::Outside) {
+fn say_started(voice: &Voice, out: &mut Outside) {
     voice.event(out, "codex/event/mcp_startup_complete", || {
         let (ready, failed, cancelled) = (Vec::new(), Vec::new(), Vec::new());
         EventMsg::McpStartupComplete { ready, failed, cancelled }
     });
+}
+
+/// Says which of its settings go away or are not finished (config.md §3.5).
+fn say_what_to_change(voice: &Voice, out: &mut Outside, config: &Config) {
+    for notice in &config.deprecations {
+        voice.deprecated(out, notice);
+    }
+    if let Some(message) = &config.unstable_features_warning {
+        let message = message.clone();
+        voice.event(out, "codex/event/warning", || EventMsg::Warning { message });
+    }
 }
 
 #[cfg(test)]
@@ -328,6 +344,32 @@ mod tests {
 
     use crate::files::{FileError, FileErrorKind, FileOp, MemoryFiles};
     use crate::machine::bench::Bench;
+
+    /// Each thread is told once, after its reply and in both dialects.
+    #[test]
+    fn settings_that_go_away_are_said() {
+        let config = "experimental_use_unified_exec_tool = true\nfeatures.sqlite = true";
+        let mut bench = Bench::with(MemoryFiles::new().with("/h/config.toml", config));
+        for id in [1, 2] {
+            bench.ask(id, "thread/start", json!({}));
+            let said = bench.answered();
+            let place = |method: &str| said.iter().position(|line| line["method"] == method);
+            let summary = "`experimental_use_unified_exec_tool` is deprecated. Use \
+                           `[features].unified_exec` instead.";
+            let notice = place("deprecationNotice").expect("a notice");
+            assert_eq!(said[notice]["params"]["summary"], summary);
+            assert!(said[notice]["params"]["details"].is_string());
+            let event = place("codex/event/deprecation_notice").expect("an event");
+            assert_eq!(said[event]["params"]["msg"]["summary"], summary);
+            assert!(Some(event) > place("thread/started") && event < notice);
+            let warning = place("codex/event/warning").expect("a warning");
+            let message = said[warning]["params"]["msg"]["message"].as_str().expect("a text");
+            assert!(message.starts_with("Under-development features enabled: "), "{message}");
+        }
+        bench.ask(3, "thread/start", json!({"config": {"features.sqlite": false}}));
+        let said = bench.answered();
+        assert!(said.iter().all(|line| line["method"] != "codex/event/warning"), "{said:?}");
+    }
 
     /// A thread has the settings of the files, or there is none.
     #[test]

@@ -14,6 +14,7 @@ use crate::model::catalogue::{self, FetchedList};
 use crate::owner::CallOwner;
 use crate::rules::{RulesError, RulesFolder, RulesJob};
 use crate::setup::Setup;
+use crate::telemetry::Sinks;
 
 /// Reads everything that the machine starts with.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct StartupFound {
     credential: Result<Credential, String>,
     /// The stored model list, if there is one to use.
     models: Option<FetchedList>,
+    /// Where measurements go, if anywhere.
+    sinks: Option<Box<Sinks>>,
 }
 
 impl StartupJob {
@@ -48,12 +51,16 @@ impl StartupJob {
         found.warnings.splice(0..0, errors.iter().map(RulesError::warning));
         let policy = policy_of(&found.config, self.ask.home.join("auth.json"));
         let credential = policy.place.load(disk);
+        let otel = &found.config.telemetry.otel;
+        let (sinks, warnings) = Sinks::prepare(files, otel, &self.ask.env);
+        found.warnings.extend(warnings);
         StartupFound {
             config: found.config,
             warnings: found.warnings,
             policy,
             credential,
             models: stored_models(files, &cache_path(&self.ask.home)),
+            sinks,
         }
     }
 }
@@ -101,6 +108,10 @@ impl Machine {
     }
 
     pub(super) fn on_loaded(&mut self, found: StartupFound) {
+        if let Some(mut sinks) = found.sinks {
+            sinks.terminal.clone_from(&self.setup.host.terminal);
+            self.out.begin_measuring(sinks);
+        }
         self.warnings = found.warnings;
         let path = found.policy.place.path.to_string_lossy().into_owned();
         let (stored, mut trouble) = match found.credential {

@@ -214,7 +214,7 @@ impl Machine {
                     return self.begin_waiting(thread);
                 }
                 Next::Freshen => {
-                    if self.auth.freshen(out, Waiter::Turn(thread.0)) {
+                    if self.auth.freshen(out, Waiter::Turn(thread.0), turn.scope()) {
                         return;
                     }
                     Next::Send
@@ -238,7 +238,7 @@ impl Machine {
                     let verdict = match source {
                         Source::Provider | Source::Nobody => AfterUnauthorized::Fail(None),
                         Source::Account(used) => {
-                            self.auth.unauthorized(out, used, Waiter::Turn(thread.0))
+                            self.auth.unauthorized(out, used, Waiter::Turn(thread.0), turn.scope())
                         }
                     };
                     match verdict {

@@ -59,6 +59,17 @@ pub(crate) struct Settings {
     pub(crate) mode: Option<CollaborationMode>,
 }
 
+/// What a search in the web may reach: where nothing is configured, what the sandbox leaves open
+/// (engine.md §3.1).
+fn web_search(config: &Config, settings: &Settings) -> WebSearchMode {
+    config.web_search.unwrap_or(match settings.sandbox {
+        SandboxPolicy::DangerFullAccess => WebSearchMode::Live,
+        SandboxPolicy::ReadOnly
+        | SandboxPolicy::ExternalSandbox { .. }
+        | SandboxPolicy::WorkspaceWrite { .. } => WebSearchMode::Cached,
+    })
+}
+
 /// How much of a tool's output the model sees, as the file says it.
 fn truncation(model: &ModelRecord) -> TruncationPolicy {
     match model.truncation_policy {
@@ -175,11 +186,11 @@ impl Conversation {
             id,
             id_text: id.0.to_string().into(),
             told: settings.clone(),
-            settings,
             audience: Audience::default(),
             zone: setup.zone.clone(),
-            tools: tools::offered(&model, &config),
+            tools: tools::offered(&model, &config, web_search(&config, &settings)),
             dynamic_tools: Arc::default(),
+            settings,
             model,
             instructions,
             approvals: SessionApprovals::default(),
@@ -245,8 +256,11 @@ impl Conversation {
     }
 
     fn offer_tools(&mut self) {
-        let own = tools::offered(&self.model, &self.config);
-        self.tools = tools::dynamic::offered_with(own, &self.dynamic_tools);
+        self.tools = tools::dynamic::offered_with(self.own_tools(), &self.dynamic_tools);
+    }
+
+    fn own_tools(&self) -> Arc<str> {
+        tools::offered(&self.model, &self.config, web_search(&self.config, &self.settings))
     }
 
     // --- settings ---
@@ -254,6 +268,7 @@ impl Conversation {
     /// Takes over what a `turn/start` changes. `null` changes nothing; a mode outranks the model
     /// and effort beside it (protocol.md §4.1).
     pub(crate) fn apply(&mut self, params: &TurnStartParams, catalogue: &Catalogue) {
+        let reach = web_search(&self.config, &self.settings);
         let settings = &mut self.settings;
         if let Some(cwd) = &params.cwd {
             settings.cwd = settings.cwd.join(cwd);
@@ -279,6 +294,8 @@ impl Conversation {
             aside.follow(&self.settings.model, catalogue);
         } else if *self.model.slug != *self.settings.model {
             self.model = catalogue.find(&self.settings.model);
+            self.offer_tools();
+        } else if reach != web_search(&self.config, &self.settings) {
             self.offer_tools();
         }
     }

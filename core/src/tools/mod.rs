@@ -98,6 +98,23 @@ pub(crate) struct ToolFacts<'a> {
 }
 
 impl Work {
+    /// The tool by its name; `unsupported` for what is no tool, or was called in a wrong way.
+    pub(crate) fn tool(&self) -> &str {
+        match self {
+            Self::Answer(_) => "unsupported",
+            Self::ShowPlan(_) => "update_plan",
+            Self::Patch(_) => "apply_patch",
+            Self::AskUser(_) => "request_user_input",
+            Self::Command(call) => &call.tool,
+            Self::Type(_) => "write_stdin",
+            Self::Dynamic(call) => &call.tool,
+            Self::ViewImage(_) => "view_image",
+            Self::Look(Look::Text(_)) => "read_file",
+            Self::Look(Look::Folder(_)) => "list_dir",
+            Self::Resources(call) => call.tool,
+        }
+    }
+
     /// Whether it may be done while others like it are (engine.md §3.2).
     pub(crate) fn is_shared(&self) -> bool {
         match self {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::config::features::Feature;
+use crate::config::kinds::WebSearchMode;
 use crate::config::{Config, features::Features};
 use crate::model::catalogue::{ModelRecord, PatchTool, ShellType};
 
@@ -54,8 +55,8 @@ An update has one block for each place. A block starts with `@@`, or with `@@ LI
 
 Paths are relative to the working folder.";
 
-/// The array for a model.
-pub(crate) fn offered(model: &ModelRecord, config: &Config) -> Arc<str> {
+/// The array for a model. The search in the web is the backend's own.
+pub(crate) fn offered(model: &ModelRecord, config: &Config, web: WebSearchMode) -> Arc<str> {
     let mut tools = Vec::new();
     tools.extend(shell_tools(model, config.features));
     tools.extend(resource_tools());
@@ -75,8 +76,18 @@ pub(crate) fn offered(model: &ModelRecord, config: &Config) -> Arc<str> {
         None => {}
     }
     tools.extend(look_tools(model));
+    tools.extend(web_search(web));
     tools.push(view_image());
     Value::Array(tools).to_string().into()
+}
+
+fn web_search(mode: WebSearchMode) -> Option<Value> {
+    let is_live = match mode {
+        WebSearchMode::Disabled => return None,
+        WebSearchMode::Cached => false,
+        WebSearchMode::Live => true,
+    };
+    Some(json!({ "type": "web_search", "external_web_access": is_live }))
 }
 
 /// Whether the model may run commands.

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use super::asking::Asking;
 use super::commanding::Commanding;
+use super::measuring::ToolMeasure;
 use super::patching::Patching;
 use super::reading::{Reading, look_at};
 use super::sessions::Looking;
@@ -65,6 +66,8 @@ pub(super) struct Begun {
     pub(super) since: Duration,
     /// Whether others may be open beside it.
     is_shared: bool,
+    /// What is measured of it.
+    pub(super) tool: Option<Box<ToolMeasure>>,
 }
 
 /// What an open call does, by its kind.
@@ -223,9 +226,10 @@ impl Turn {
         self.phase = Phase::Working;
         while let Some((place, call)) = self.calls.take_next() {
             let ToolCall { slot, work } = call;
-            let begun = Begun { slot, since: out.now.mono, is_shared: work.is_shared() };
+            let tool = self.measure_tool(out, work.tool());
+            let begun = Begun { slot, since: out.now.mono, is_shared: work.is_shared(), tool };
             let progress = self.begin_call(out, conversation, &begun, work);
-            if self.settle_call(place, begun, progress) {
+            if self.settle_call(out, conversation, place, begun, progress) {
                 return self.stop(out, conversation);
             }
         }
@@ -296,7 +300,7 @@ impl Turn {
                 ToolInput::Timer(_) | ToolInput::Ended(_),
             ) => Progress::Open(doing),
         };
-        if self.settle_call(place, begun, progress) {
+        if self.settle_call(out, conversation, place, begun, progress) {
             self.is_stopping = true;
         }
         if self.is_stopping && !self.calls.is_writing() {
@@ -310,13 +314,24 @@ impl Turn {
     }
 
     /// Notes how a step has left a call; says whether the turn is to end.
-    fn settle_call(&mut self, place: usize, begun: Begun, progress: Progress) -> bool {
-        let (entry, ends_turn) = match progress {
-            Progress::Open(doing) => (Entry::Open(Some(Open { begun, doing })), false),
-            Progress::Ended(text) => (Entry::Ended(begun.slot.filled(&text)), false),
-            Progress::EndedTurn(text) => (Entry::Ended(begun.slot.filled(&text)), true),
+    fn settle_call(
+        &mut self,
+        out: &mut Outside,
+        conversation: &Conversation,
+        place: usize,
+        mut begun: Begun,
+        progress: Progress,
+    ) -> bool {
+        let (text, ends_turn) = match progress {
+            Progress::Open(doing) => {
+                self.calls.set(place, Entry::Open(Some(Open { begun, doing })));
+                return false;
+            }
+            Progress::Ended(text) => (text, false),
+            Progress::EndedTurn(text) => (text, true),
         };
-        self.calls.set(place, entry);
+        self.tool_measured(out, conversation, &mut begun, false);
+        self.calls.set(place, Entry::Ended(begun.slot.filled(&text)));
         ends_turn
     }
 
@@ -328,7 +343,7 @@ impl Turn {
                 Entry::Ended(output) => output,
                 Entry::Waiting(call) => call.slot.filled(ABORTED),
                 Entry::Open(None) => None,
-                Entry::Open(Some(Open { begun, doing })) => {
+                Entry::Open(Some(Open { mut begun, doing })) => {
                     let text = match doing {
                         Doing::Patch(patch) => self.abort_patch(out, conversation, &begun, patch),
                         Doing::Command(command) => {
@@ -341,6 +356,7 @@ impl Turn {
                             begun.aborted_text(out.now.mono)
                         }
                     };
+                    self.tool_measured(out, conversation, &mut begun, true);
                     begun.slot.filled(&text)
                 }
             };

@@ -30,6 +30,7 @@ use crate::outside::Outside;
 use crate::owner::{CallOwner, TimerOwner};
 use crate::pending::AskOwner;
 use crate::process::{OutputStream, ProcessFailure, ProcessFailureKind};
+use crate::telemetry;
 use crate::thread::Conversation;
 use crate::tools::command::{actions, one_line};
 use crate::tools::{BARE_PATCH, Captured, Decoder, InCommand, SessionWish, ShellCall, in_command};
@@ -162,6 +163,7 @@ impl Turn {
         out.reached(|| rows::command(conversation.case(&call)));
         let ruling = conversation.ruling(&call);
         if let CommandRuling::Refuse { text, item: false } = ruling {
+            self.decided(out, conversation, begun, telemetry::Decision::Denied, false);
             return Progress::Ended(text);
         }
         let cwd = call.cwd(&conversation.settings.cwd);
@@ -197,9 +199,17 @@ impl Turn {
         });
         self.show_command(out, begun, &command);
         match asks {
-            Err(text) => self.refuse_command(out, conversation, begun, &command, text),
-            Ok((rights, None)) => run(out, conversation, command, rights),
+            Err(text) => {
+                self.decided(out, conversation, begun, telemetry::Decision::Denied, false);
+                self.refuse_command(out, conversation, begun, &command, text)
+            }
+            Ok((rights, None)) => {
+                self.decided(out, conversation, begun, telemetry::Decision::Approved, false);
+                run(out, conversation, command, rights)
+            }
             Ok((rights, Some(_))) if conversation.approvals.has_command(&command.key(rights)) => {
+                let decision = telemetry::Decision::ApprovedForSession;
+                self.decided(out, conversation, begun, decision, true);
                 run(out, conversation, command, rights)
             }
             Ok((rights, Some(reason))) => {
@@ -317,6 +327,7 @@ impl Turn {
             Ok(answer) => (decision(dialect, answer), CommandExecutionStatus::Declined),
             Err(_) => (Decision::Decline, CommandExecutionStatus::Failed),
         };
+        self.decided(out, conversation, begun, measured(&decision), true);
         match decision {
             Decision::Accept => run(out, conversation, command, rights),
             Decision::AcceptForSession => {
@@ -533,6 +544,17 @@ fn was_denied(running: &Running, end: &Result<i32, ProcessFailure>) -> bool {
     match end {
         Ok(code) => looks_denied(*code, running.captured.aggregated().as_bytes()),
         Err(failure) => failure.kind == ProcessFailureKind::NoSandbox,
+    }
+}
+
+/// The decision as it is measured.
+fn measured(decision: &Decision) -> telemetry::Decision {
+    match decision {
+        Decision::Accept => telemetry::Decision::Approved,
+        Decision::AcceptForSession => telemetry::Decision::ApprovedForSession,
+        Decision::AcceptWithExecpolicyAmendment { .. } => telemetry::Decision::ApprovedByRule,
+        Decision::Decline => telemetry::Decision::Denied,
+        Decision::Cancel => telemetry::Decision::Abort,
     }
 }
 

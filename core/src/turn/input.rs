@@ -263,6 +263,7 @@ impl Turn {
         parts: Vec<UserInput>,
         begins_turn: bool,
     ) {
+        self.prompt_measured(out, conversation, &parts);
         if begins_turn {
             let event = EventMsg::UserMessage(legacy::user_message(&parts));
             conversation.store_event(out.now.wall, &event);

@@ -16,6 +16,7 @@ mod compacting;
 mod input;
 mod items;
 mod legacy;
+mod measuring;
 mod notify;
 mod patching;
 mod reading;
@@ -42,6 +43,7 @@ use crate::model::errors::ModelError;
 use crate::model::sse::SseParser;
 use crate::outside::Outside;
 use crate::secret::Secret;
+use crate::telemetry::{CallEnd, Measure, Within};
 use crate::thread::Recorder;
 use crate::thread::rollout::line::Note;
 use crate::thread::{Audience, Conversation};
@@ -56,6 +58,8 @@ pub(crate) use calls::ToolInput;
 use compacting::Compacting;
 use input::Inputs;
 use items::Items;
+use measuring::Exchange;
+pub(crate) use measuring::thread_opened;
 pub(crate) use sampling::SendFacts;
 pub(crate) use sessions::Sessions;
 
@@ -112,6 +116,8 @@ struct Streaming {
     _span: tracing::Span,
     /// When the backend was last heard, in time since the runtime's start.
     heard: Duration,
+    /// What is measured of it.
+    exchange: Option<Box<Exchange>>,
 }
 
 /// What has come of the response.
@@ -159,6 +165,9 @@ pub(crate) struct Turn {
     told_diff: String,
     /// Lasts as long as the turn.
     _span: tracing::Span,
+    measure: Option<Measure>,
+    /// Whether the tool of this call did what it was to do; only where that is measured.
+    judged: Option<(String, bool)>,
     /// Somebody asked for the end while files are being written: it comes right after that.
     is_stopping: bool,
     /// Why it was stopped, if it was.
@@ -188,7 +197,7 @@ impl Turn {
         input: Vec<UserInput>,
         output_schema: Option<Json>,
     ) -> (Self, Next) {
-        let mut turn = Self::new(conversation, id, output_schema);
+        let mut turn = Self::new(out, conversation, id, output_schema);
         turn.voice.turn_started(out, &in_progress(&turn.id));
         conversation.note_before(&Note::TurnStarted { turn_id: &turn.id });
         if input.is_empty() {
@@ -202,7 +211,13 @@ impl Turn {
         (turn, next)
     }
 
-    fn new(conversation: &Conversation, id: Uuid, output_schema: Option<Json>) -> Self {
+    fn new(
+        out: &mut Outside,
+        conversation: &Conversation,
+        id: Uuid,
+        output_schema: Option<Json>,
+    ) -> Self {
+        let measure = out.measure(Within::Trace(id.as_u128()));
         let id: Arc<str> = id.to_string().into();
         Self {
             _span: tracing::debug_span!("turn", thread = %conversation.id_text, turn = %id),
@@ -221,6 +236,8 @@ impl Turn {
             last_agent_message: None,
             diff: TurnDiff::new(),
             told_diff: String::new(),
+            measure,
+            judged: None,
             is_stopping: false,
             stopped: TurnAbortReason::Interrupted,
         }
@@ -270,7 +287,7 @@ impl Turn {
         self.stop_reading(out, conversation);
         self.abort_calls(out, conversation);
         self.kill_sessions(out, conversation);
-        self.stop_call(out);
+        self.stop_call(out, conversation, CallEnd::Interrupted);
         self.keep_finished_items(out, conversation);
         self.end_review(out, conversation, None);
         conversation.record_abort(out.now.wall, self.stopped);
@@ -286,7 +303,7 @@ impl Turn {
     ) -> Next {
         self.stop_reading(out, conversation);
         self.abort_calls(out, conversation);
-        self.stop_call(out);
+        self.stop_call(out, conversation, CallEnd::Refused);
         self.keep_finished_items(out, conversation);
         let before = if self.is_compacting_remotely() { compact::REMOTE_FAILED } else { "" };
         let error = TurnError {
@@ -368,6 +385,7 @@ impl Turn {
                 (status, error) = (TurnStatus::Failed, Some(trouble));
             }
         }
+        self.turn_measured(out, conversation, status);
         let items = self.items.take_done();
         let view = TurnView { id: self.id.to_string(), items, status, error };
         match status {

@@ -14,6 +14,7 @@ use crate::input::Outcome;
 use crate::outside::Outside;
 use crate::owner::CallOwner;
 use crate::pending::AskOwner;
+use crate::telemetry;
 use crate::thread::Conversation;
 use crate::tools::{CheckedPatch, CommittedPatch, OutputForm, PatchCommit, Plan, Report};
 use crate::wire::decode;
@@ -124,7 +125,10 @@ impl Turn {
         let ruled =
             checked.0.and_then(|(plan, reach)| Ok((may_run(conversation, &plan, reach)?, plan)));
         let (may_run, plan) = match ruled {
-            Err(text) => return Progress::Ended(text),
+            Err(text) => {
+                self.decided(out, conversation, begun, telemetry::Decision::Denied, false);
+                return Progress::Ended(text);
+            }
             Ok(ruled) => ruled,
         };
         let id = begun.slot.call_id.clone();
@@ -133,7 +137,10 @@ impl Turn {
         let item = ThreadItem::FileChange { id, changes, status: PatchApplyStatus::InProgress };
         self.items.open(out, &self.voice, item);
         Progress::Open(Doing::Patch(match may_run {
-            true => self.write(out, conversation, begun, plan),
+            true => {
+                self.decided(out, conversation, begun, telemetry::Decision::Approved, false);
+                self.write(out, conversation, begun, plan)
+            }
             false => self.ask_about_patch(out, conversation, begun, plan),
         }))
     }
@@ -192,6 +199,13 @@ impl Turn {
             Ok(answer) => (decision(dialect, answer), PatchApplyStatus::Declined),
             Err(_) => (Decline, PatchApplyStatus::Failed),
         };
+        let measured = match decision {
+            Accept => telemetry::Decision::Approved,
+            AcceptForSession => telemetry::Decision::ApprovedForSession,
+            Decline => telemetry::Decision::Denied,
+            Cancel => telemetry::Decision::Abort,
+        };
+        self.decided(out, conversation, begun, measured, true);
         match decision {
             Accept | AcceptForSession => {
                 if decision == AcceptForSession {
@@ -263,6 +277,7 @@ impl Turn {
         ending: &Ending<'_>,
     ) {
         let made = ending.status == PatchApplyStatus::Completed;
+        self.judge_tool(&begun.slot.call_id, made);
         self.voice.patch_ended(out, &begun.slot.call_id, plan, ending.printed, made);
         self.items.close_tool(out, &self.voice, &begun.slot.call_id, |item| {
             if let ThreadItem::FileChange { status, .. } = item {

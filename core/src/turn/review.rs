@@ -41,7 +41,7 @@ impl Turn {
         order: ReviewOrder,
         reviewer: Arc<ModelRecord>,
     ) -> (Self, Next) {
-        let mut turn = Self::new(conversation, id, None);
+        let mut turn = Self::new(out, conversation, id, None);
         turn.voice.turn_started(out, &Self::view_of_review(id, &order));
         conversation.note_before(&Note::TurnStarted { turn_id: &turn.id });
         conversation.begin_turn(out.now.wall);

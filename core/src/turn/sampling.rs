@@ -10,7 +10,7 @@ use super::{Body, Next, Phase, Streaming, Turn, legacy};
 use crate::auth::{CallCredential, Source};
 use crate::config::Provider;
 use crate::effect::{Call, HttpRequest, Method};
-use crate::input::{HttpFailure, HttpHead, Outcome};
+use crate::input::{HttpFailure, HttpFailureKind, HttpHead, Outcome};
 use crate::limits;
 use crate::model::errors::{self, Disconnect, ErrorInfo, ErrorScene, ModelError};
 use crate::model::headers::{self, AccountFacts, RequestFacts};
@@ -23,6 +23,7 @@ use crate::outside::Outside;
 use crate::owner::{CallOwner, TimerOwner};
 use crate::secret::Secret;
 use crate::setup::Environment;
+use crate::telemetry::CallEnd;
 use crate::thread::Conversation;
 use crate::wire::v2::turn::TurnStatus;
 use crate::wire::v2::turn_error::TurnError;
@@ -34,6 +35,8 @@ pub(super) struct Sampling {
     /// Made once and sent again unchanged; its pieces are shared with the history.
     body: Vec<Arc<str>>,
     budget: Budget,
+    /// How often it was sent.
+    attempts: u32,
     /// Requests that were answered 401 since the last success (auth.md §13.1 I28, I29).
     unauthorized: u32,
     /// New tokens were waited for since the last success: another 401 is final.
@@ -58,6 +61,7 @@ impl Sampling {
         Self {
             body,
             budget: Budget::new(provider.request_max_retries, provider.stream_max_retries),
+            attempts: 0,
             unauthorized: 0,
             was_refreshed: false,
             finished: Vec::new(),
@@ -120,6 +124,8 @@ impl Turn {
         }
         sampling.failure = None;
         sampling.is_whole = false;
+        sampling.attempts = sampling.attempts.saturating_add(1);
+        let attempt = sampling.attempts;
         conversation.store_turn_context(out.now.wall, self.output_schema.as_ref());
         let provider = conversation.provider_facts();
         let params = provider.query_params.iter().map(|(k, v)| (k.as_str(), v.as_str()));
@@ -152,6 +158,7 @@ impl Turn {
             head_limit: None,
             total_limit: None,
         });
+        let exchange = self.measure_exchange(out, facts.login, attempt);
         let call = out.start(call, CallOwner::Stream(conversation.id));
         let idle_limit = conversation.provider().stream_idle_timeout;
         let thread = &conversation.id_text;
@@ -164,6 +171,7 @@ impl Turn {
             body: Body::Head,
             idle: out.start_timer(idle_limit, TimerOwner::StreamIdle(conversation.id)),
             heard: out.now.mono,
+            exchange,
         });
         Next::Wait
     }
@@ -204,6 +212,7 @@ impl Turn {
         head: HttpHead,
     ) -> Next {
         let is_remote = self.is_compacting_remotely();
+        self.note_status(head.status);
         let Phase::Streaming(streaming) = &mut self.phase else { return Next::Wait };
         if !(200..300).contains(&head.status) {
             streaming.body = Body::Error(head, Vec::new());
@@ -243,7 +252,7 @@ impl Turn {
             }
             Body::Whole(body) => {
                 if body.len() + bytes.len() > limits::SSE_EVENT_BYTES_MAX {
-                    self.stop_call(out);
+                    self.stop_call(out, conversation, CallEnd::Refused);
                     let error = errors::malformed_stream("the answer is too long");
                     return self.on_error(out, conversation, error, None);
                 }
@@ -281,26 +290,26 @@ impl Turn {
     }
 
     fn on_end(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
-        let source = self.call_is_over(out);
-        match std::mem::replace(&mut self.phase, Phase::Ready) {
-            Phase::Streaming(Streaming { body: Body::Error(head, text), url, bearer, .. }) => {
+        let Some(streaming) = self.call_is_over(out) else { return Next::Wait };
+        let Streaming { source, bearer, url, body, exchange, .. } = streaming;
+        let end = match &body {
+            Body::Error(..) => CallEnd::Refused,
+            Body::Whole(_) => CallEnd::Completed,
+            Body::Head | Body::Events(_) => CallEnd::Disconnected,
+        };
+        self.exchange_measured(out, conversation, exchange, end);
+        match body {
+            Body::Error(head, text) => {
                 let text = without(bearer.as_ref(), text);
                 let scene = ErrorScene { url: &url, now: out.now.wall, zone: &conversation.zone };
                 let error = errors::status(&head, &text, scene);
-                self.on_error(out, conversation, error, source.map(|source| (source, head.status)))
+                self.on_error(out, conversation, error, Some((source, head.status)))
             }
-            Phase::Streaming(Streaming { body: Body::Whole(body), .. }) => {
-                self.on_shorter(out, conversation, &body)
-            }
-            Phase::Streaming(_) => {
+            Body::Whole(body) => self.on_shorter(out, conversation, &body),
+            Body::Head | Body::Events(_) => {
                 let error = errors::disconnected(Disconnect::Closed);
                 self.on_error(out, conversation, error, None)
             }
-            Phase::Ready
-            | Phase::Reading
-            | Phase::Backoff(_)
-            | Phase::Working
-            | Phase::Storing(..) => Next::Wait,
         }
     }
 
@@ -310,11 +319,17 @@ impl Turn {
         conversation: &mut Conversation,
         failure: &HttpFailure,
     ) -> Next {
-        self.call_is_over(out);
-        let before_head = matches!(
-            std::mem::replace(&mut self.phase, Phase::Ready),
-            Phase::Streaming(Streaming { body: Body::Head, .. })
-        );
+        let streaming = self.call_is_over(out);
+        let before_head =
+            streaming.as_ref().is_some_and(|streaming| matches!(streaming.body, Body::Head));
+        let exchange = streaming.and_then(|streaming| streaming.exchange);
+        let end = match failure.kind {
+            HttpFailureKind::Timeout => CallEnd::TimedOut,
+            HttpFailureKind::Connect | HttpFailureKind::Body | HttpFailureKind::Request => {
+                CallEnd::Disconnected
+            }
+        };
+        self.exchange_measured(out, conversation, exchange, end);
         let error = errors::transport(failure);
         if before_head && error.retryable && self.retry_silently(out, conversation) {
             return Next::Wait;
@@ -334,7 +349,7 @@ impl Turn {
             streaming.idle = out.start_timer(limit - silent, owner);
             return Next::Wait;
         }
-        self.stop_call(out);
+        self.stop_call(out, conversation, CallEnd::TimedOut);
         self.on_error(out, conversation, errors::disconnected(Disconnect::Idle), None)
     }
 
@@ -352,7 +367,7 @@ impl Turn {
         error: ModelError,
         answered: Option<(Source, u16)>,
     ) -> Next {
-        self.stop_call(out);
+        self.stop_call(out, conversation, CallEnd::Refused);
         self.items.stream_ended();
         out.reached(|| rows::error(&error));
         if let Some((source, 401)) = answered {
@@ -469,7 +484,7 @@ impl Turn {
 
     /// The response is whole: what it calls for is done, or what it was asked for.
     fn on_whole(&mut self, out: &mut Outside, conversation: &mut Conversation) -> Next {
-        self.stop_call(out);
+        self.stop_call(out, conversation, CallEnd::Completed);
         match self.compacting.take() {
             Some(compacting) => self.on_summary(out, conversation, compacting),
             None => self.run_calls(out, conversation),
@@ -505,12 +520,18 @@ impl Turn {
     }
 
     /// Leaves the request or the wait behind: whatever still comes of it finds nobody.
-    pub(super) fn stop_call(&mut self, out: &mut Outside) {
+    pub(super) fn stop_call(
+        &mut self,
+        out: &mut Outside,
+        conversation: &Conversation,
+        end: CallEnd,
+    ) {
         match std::mem::replace(&mut self.phase, Phase::Ready) {
             Phase::Ready | Phase::Reading => {}
             Phase::Streaming(streaming) => {
                 out.cancel(streaming.call);
                 out.cancel_timer(streaming.idle);
+                self.exchange_measured(out, conversation, streaming.exchange, end);
             }
             Phase::Backoff(timer) => out.cancel_timer(timer),
             Phase::Working | Phase::Storing(..) => {
@@ -523,11 +544,22 @@ impl Turn {
         self.compacting.as_ref().is_some_and(|compacting| compacting.is_remote)
     }
 
-    /// The call has had its last answer.
-    fn call_is_over(&mut self, out: &mut Outside) -> Option<Source> {
-        let Phase::Streaming(streaming) = &self.phase else { return None };
-        out.cancel_timer(streaming.idle);
-        Some(streaming.source)
+    /// The call has had its last answer. None if there is no call.
+    fn call_is_over(&mut self, out: &mut Outside) -> Option<Streaming> {
+        match std::mem::replace(&mut self.phase, Phase::Ready) {
+            Phase::Streaming(streaming) => {
+                out.cancel_timer(streaming.idle);
+                Some(streaming)
+            }
+            other @ (Phase::Ready
+            | Phase::Reading
+            | Phase::Backoff(_)
+            | Phase::Working
+            | Phase::Storing(..)) => {
+                self.phase = other;
+                None
+            }
+        }
     }
 }
 

@@ -41,6 +41,7 @@ impl Turn {
             ResponseEvent::Completed { usage, .. } => {
                 sampling.is_whole = true;
                 sampling.commit(conversation, out.now.wall);
+                self.note_tokens(usage);
                 conversation.add_usage(usage);
                 conversation.tell_tokens(out, &self.voice, Changed::Usage);
             }

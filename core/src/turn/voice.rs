@@ -16,6 +16,7 @@ pub(super) use commands::{CommandEvent, CommandShown};
 
 use super::calls::Dialect;
 use super::legacy;
+use crate::config::Deprecation;
 use crate::model::rate_limits::Snapshot;
 use crate::model::usage::TokenUsageInfo;
 use crate::outside::Outside;
@@ -39,6 +40,7 @@ use crate::wire::v2::item::{
     ItemCompletedNotification, ItemStartedNotification, RawResponseItemCompletedNotification,
     ThreadItem,
 };
+use crate::wire::v2::notice::DeprecationNoticeNotification;
 use crate::wire::v2::thread::ContextCompactedNotification;
 use crate::wire::v2::turn::{
     ThreadTokenUsageUpdatedNotification, Turn, TurnCompletedNotification,
@@ -167,6 +169,19 @@ impl Voice {
         }
         let (thread_id, turn_id) = self.ids();
         self.say(out, "error", ErrorNotification { error, will_retry, thread_id, turn_id });
+    }
+
+    /// A setting goes away that is in use.
+    pub(crate) fn deprecated(&self, out: &mut Outside, notice: &Deprecation) {
+        self.event(out, "codex/event/deprecation_notice", || EventMsg::DeprecationNotice {
+            summary: notice.summary.clone(),
+            details: notice.details.clone(),
+        });
+        let params = DeprecationNoticeNotification {
+            summary: notice.summary.clone(),
+            details: notice.details.clone(),
+        };
+        self.say(out, "deprecationNotice", params);
     }
 
     /// The history was made short.

@@ -130,6 +130,7 @@ fn settle(machine: &mut Machine) -> String {
             | Effect::StartTimer(..)
             | Effect::CancelTimer(_)
             | Effect::Cancel(_)
+            | Effect::Telemetry(_)
             | Effect::Feed(..) => {}
         }
     }

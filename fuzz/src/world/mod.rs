@@ -320,6 +320,8 @@ impl World {
             }
             Effect::Feed(call, Feed::Kill) => self.kill_program(call),
             Effect::Feed(call, feed) => self.feed(call, feed),
+            // Nobody collects here.
+            Effect::Telemetry(_) => {}
             Effect::Exit(status) => {
                 self.exit = Some(status);
             }

@@ -29,7 +29,8 @@ fn the_doctor_says_what_is_wrong_and_nothing_secret() {
     // Nobody listens there.
     scratch.configure("http://127.0.0.1:9", &Settings::default()).expect("configured");
     let config = scratch.home().join("config.toml");
-    let servers = "\n[mcp_servers.docs]\ncommand = 'docs'\nenv = {KEY = 'hidden'}\n";
+    let servers = "\n[mcp_servers.docs]\ncommand = 'docs'\nenv = {KEY = 'hidden'}\n\
+                   [otel.exporter.otlp-grpc]\nendpoint = 'https://me:hidden@c:4317/?hidden'\n";
     let text = fs::read_to_string(&config).expect("a file") + servers;
     fs::write(&config, text).expect("written");
     let record = json!({"OPENAI_API_KEY": api_key()}).to_string();
@@ -38,7 +39,8 @@ fn the_doctor_says_what_is_wrong_and_nothing_secret() {
     let report = run(&scratch, &["doctor"]);
     assert_eq!(report.status.code(), Some(1));
     let text = said(&report);
-    for line in ["signed in    apikey", "  ! cannot be reached: ", "  docs (stdio)"] {
+    let telemetry = "  traces: c:4317 (otlp-grpc)";
+    for line in ["signed in    apikey", "  ! cannot be reached: ", "  docs (stdio)", telemetry] {
         assert!(text.contains(line), "{line}: {text}");
     }
     let report = run(&scratch, &["doctor", "--json"]);

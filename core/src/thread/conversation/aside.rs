@@ -13,7 +13,6 @@ use crate::config::Config;
 use crate::config::kinds::WebSearchMode;
 use crate::model::catalogue::{Catalogue, ModelRecord};
 use crate::model::review;
-use crate::tools;
 
 /// What of a conversation is put by.
 #[derive(Debug)]
@@ -57,7 +56,7 @@ impl Conversation {
         };
         self.aside = Some(Box::new(put_by));
         // The client's tools are for the thread's own model.
-        self.tools = tools::offered(&self.model, &self.config);
+        self.tools = self.own_tools();
     }
 
     /// Takes over settings and configuration of the thread whose review this one is for.

@@ -27,7 +27,7 @@ impl Conversation {
     }
 
     /// Tokens at which the history is made short; none if the model's window is not known.
-    fn compact_limit(&self) -> Option<i64> {
+    pub(crate) fn compact_limit(&self) -> Option<i64> {
         let window = self.config.model.context_window.or(self.model.context_window);
         let configured = self.config.model.auto_compact_token_limit;
         let own = configured.or(self.model.auto_compact_token_limit);

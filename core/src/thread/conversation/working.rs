@@ -19,6 +19,11 @@ use crate::tools::{
 };
 
 impl Conversation {
+    /// The model that is asked.
+    pub(crate) fn model_slug(&self) -> &str {
+        &self.model.slug
+    }
+
     /// What decides how a call of a tool is read.
     pub(crate) fn tool_facts(&self) -> ToolFacts<'_> {
         let has_shell = has_shell(&self.model, self.config.features);

@@ -156,6 +156,7 @@ impl Turn {
         ending: Ending,
     ) {
         let Ending { status, exit_code, took, output, event } = ending;
+        self.judge_tool(item_id, status == CommandExecutionStatus::Completed);
         self.voice.command_ended(out, command.shown(item_id), event);
         self.close_command_item(out, item_id, status, exit_code, took, output);
         self.items.store(conversation, &self.id, out.now.wall);

@@ -119,3 +119,29 @@ fn a_stored_thread_has_its_tools_but_the_older_dialect_does_not_call_them() {
     assert!(bench.called().is_empty());
     assert_eq!(bench.outputs(), ["dynamic tool calls require api v2"]);
 }
+
+/// The backend's own search, as far as the settings and the sandbox in force let it go.
+#[test]
+fn the_web_is_searched_as_far_as_it_may_be() {
+    let reach = |bench: &Bench| {
+        let tools = bench.requests.back().expect("a request").1["tools"].clone();
+        let mut tools = tools.as_array().expect("tools").clone().into_iter();
+        tools
+            .find(|tool| tool["type"] == "web_search")
+            .map(|tool| tool["external_web_access"].clone())
+    };
+    assert_eq!(reach(&Bench::new("never", "danger-full-access")), Some(json!(true)));
+    let mut bench = Bench::new("never", "read-only");
+    assert_eq!(reach(&bench), Some(json!(false)));
+    bench.finish();
+    let input = json!([{ "type": "text", "text": "go" }]);
+    let policy = json!({ "type": "dangerFullAccess" });
+    let params = json!({ "threadId": bench.thread(), "input": input, "sandboxPolicy": policy });
+    bench.request("turn/start", params);
+    assert_eq!(reach(&bench), Some(json!(true)));
+    bench.request("thread/start", json!({ "cwd": "/w", "config": { "web_search": "disabled" } }));
+    let started = bench.notes("thread/started");
+    let thread = started.last().expect("a thread")["thread"]["id"].as_str().expect("an id");
+    bench.go(thread);
+    assert_eq!(reach(&bench), None);
+}
