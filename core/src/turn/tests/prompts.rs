@@ -28,8 +28,8 @@ fn say(bench: &mut Bench, text: &str) {
 /// The text of the input that was shown last.
 fn shown(bench: &Bench) -> Value {
     let items = bench.notes("item/completed").into_iter();
-    let inputs = items.filter(|params| params["item"]["type"] == "userMessage");
-    inputs.last().expect("an input")["item"]["content"][0]["text"].clone()
+    let mut inputs = items.filter(|params| params["item"]["type"] == "userMessage");
+    inputs.next_back().expect("an input")["item"]["content"][0]["text"].clone()
 }
 
 #[test]
