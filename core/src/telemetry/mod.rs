@@ -7,8 +7,9 @@
 //! records of whatever library it has.
 //!
 //! Invariants: where nothing is configured there is no [`Meter`], and nothing is measured,
-//! allocated or told. A measure is consumed by its end, so that no work is told twice. Measuring
-//! draws from a generator of its own, so that what the host hears is the same with it and without.
+//! allocated or told. A measure is consumed by its end, so that no work is told twice; work that the
+//! end of the process cuts off is not told. Measuring draws from a generator of its own, so that
+//! what the host hears is the same with it and without.
 //!
 //! Never in a measurement: a token, a key, an address, the text of an error, what a tool was given
 //! or has said, who the user is. The words of prompts only where the user asks for them.

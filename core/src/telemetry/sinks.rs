@@ -269,7 +269,8 @@ fn pem(files: &dyn Files, path: &Path) -> Result<Arc<[u8]>, String> {
 
 fn limit(env: &Environment, signal: Signal) -> Duration {
     let named = [signal.limit_variable, "OTEL_EXPORTER_OTLP_TIMEOUT"];
-    let ms = named.iter().find_map(|name| env.filled(name)?.trim().parse().ok());
+    let ms = |name: &&str| env.filled(name)?.trim().parse().ok().filter(|ms| *ms > 0);
+    let ms = named.iter().find_map(ms);
     ms.map_or(limits::COLLECTOR_LIMIT, Duration::from_millis).min(limits::COLLECTOR_LIMIT_MAX)
 }
 
@@ -355,6 +356,7 @@ mod tests {
         let env = [
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "500"),
             ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "-1"),
+            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0"),
             ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "99000000"),
             ("OTEL_RESOURCE_ATTRIBUTES", "team=a, =b,c, user.id = 7"),
         ];
