@@ -58,6 +58,10 @@ impl Amendment {
         if text.last().is_some_and(|last| *last != b'\n') {
             text.push(b'\n');
         }
+        // A backslash joins the next line to its own, unless that is empty.
+        if text.ends_with(b"\\\n") {
+            text.push(b'\n');
+        }
         text.extend_from_slice(line.as_bytes());
         text.push(b'\n');
         if text.len() as u64 > limits::RULES_FILE_BYTES_MAX {
@@ -108,6 +112,9 @@ mod tests {
         amendment(&["ls"]).run(&files).expect("is written");
         let expected = "# mine\nprefix_rule(pattern=[\"ls\"], decision=\"allow\")\n";
         assert_eq!(content(&files), expected);
+        files.put(PATH, "x = 1 \\");
+        amendment(&["ls"]).run(&files).expect("is written");
+        assert_eq!(read_rules(&content(&files)).fault, None);
     }
 
     #[test]
