@@ -26,6 +26,7 @@ pub(crate) struct Ticket {
 
 /// A request that is measured, with its method.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Measured {
     pub(crate) measure: Measure,
     pub(crate) method: &'static str,

@@ -38,7 +38,7 @@ impl fmt::Debug for State<'_> {
             setup: _,
             config: _,
             // Only of use to the next page of a list.
-            list_order: _,
+            known_orders: _,
             // When histories are put away, which is no affair of the account's.
             next_rest: _,
             next_errand: _,

@@ -10,6 +10,7 @@ use crate::secret::Secret;
 
 /// What [`Effect::Telemetry`](crate::Effect::Telemetry) tells.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub enum Telemetry {
     /// Measuring begins. Told once, before everything else, and only where somebody wants it.
     Begin(Box<Sinks>),

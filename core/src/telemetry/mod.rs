@@ -32,9 +32,11 @@ use crate::rng::Rng;
 /// A piece of work that is being measured. It ends with
 /// [`Outside::measured`](crate::outside::Outside::measured).
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Measure(Box<Begun>);
 
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 struct Begun {
     scope: Scope,
     parent: Option<u64>,
@@ -67,6 +69,7 @@ pub(crate) enum Within {
 
 /// Measures; there is one only where measurements go somewhere.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(crate) struct Meter {
     /// For names. Not the session's own.
     rng: Rng,

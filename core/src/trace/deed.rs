@@ -86,11 +86,12 @@ impl Deed {
         self.fields.extend(fields);
     }
 
-    /// The effect in words; none for output, which is there to be seen.
+    /// The effect in words; none for output, which is there to be seen, and none for measurements,
+    /// which change nothing.
     pub(super) fn of(effect: &Effect) -> Option<Self> {
         let machine = |title| Self::new(Lane::Machine, title);
         Some(match effect {
-            Effect::Send => return None,
+            Effect::Send | Effect::Telemetry(_) => return None,
             Effect::RefreshAuth(ask, question) => {
                 let title = format!("refresh {} {:?}", ask.0, question);
                 Self::new(Lane::Host, title)

@@ -247,6 +247,7 @@ impl<'a> Replay<'a> {
                 | Effect::Send
                 | Effect::RefreshAuth(..)
                 | Effect::Feed(..)
+                | Effect::Telemetry(_)
                 | Effect::Exit(_) => {}
             }
         }

@@ -20,6 +20,7 @@ use crate::wire::v2::turn::TurnStatus;
 
 /// An exchange with the model that is measured.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct Exchange {
     measure: Measure,
     wish: ModelWish,
@@ -31,6 +32,7 @@ pub(super) struct Exchange {
 
 /// A call of a tool that is measured.
 #[derive(Debug)]
+#[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) struct ToolMeasure {
     measure: Measure,
     tool: String,
