@@ -1,7 +1,8 @@
 //! Owns: the calls of one session that run, and their answers.
 //!
 //! Requests, programs and listeners are polled in place; what blocks has a thread and puts its
-//! answer into a queue.
+//! answer into a queue. It does not wait there: all sessions share the threads, and one that waited
+//! until the host of its session reads would be missed by the others.
 //!
 //! Invariants: every call that was started is answered, also when its work panics, unless it was
 //! cancelled. When nobody polls, sockets and pipes are not read. No thread that sessions share waits
