@@ -120,8 +120,8 @@ impl Session {
                 // A thread in a blocking call cannot be stopped: it ends by its own limits, and
                 // what it still answers the machine drops.
                 Effect::Cancel(_) => {}
-                // Nothing that could be fed is started here.
-                Effect::Feed(..) => {}
+                // Nothing that could be fed is started here, and nobody collects measurements.
+                Effect::Feed(..) | Effect::Telemetry(_) => {}
                 Effect::Exit(status) => self.exit = Some(status),
             }
         }

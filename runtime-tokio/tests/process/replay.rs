@@ -1,6 +1,7 @@
 //! Sessions that are recorded, and played again by `understudy replay`: they go the same way, and
 //! the recording holds no secret.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -32,6 +33,11 @@ impl Folder {
         self.0.path().join("session.trace")
     }
 
+    /// What makes a server write it.
+    fn arguments(&self) -> Vec<OsString> {
+        vec!["--record".into(), self.recording().into()]
+    }
+
     /// The lines of the recording.
     fn lines(&self) -> String {
         let unpacked = Command::new("gzip").arg("-dcf").arg(self.recording()).output();
@@ -56,6 +62,12 @@ impl Folder {
             assert_eq!(found, None, "{secret}");
         }
     }
+}
+
+/// The server writes down its session there.
+fn recorded(mut scene: Scene, folder: &Folder) -> Scene {
+    scene.arguments = folder.arguments();
+    scene
 }
 
 fn replay(recording: &Path, args: &[&str]) -> Output {
@@ -122,7 +134,7 @@ fn scene() -> Scene {
 #[test]
 fn a_session_with_refresh_approval_and_interrupt_plays_the_same() {
     let folder = Folder::new();
-    scene().recorded(&folder.recording()).play(session);
+    recorded(scene(), &folder).play(session);
     folder.check(&[]);
     let printed = stdout(&folder.replay(&["--print"]));
     for shown in [
@@ -147,7 +159,7 @@ fn a_session_with_refresh_approval_and_interrupt_plays_the_same() {
 #[test]
 fn an_altered_input_is_named_by_its_step() {
     let folder = Folder::new();
-    scene().recorded(&folder.recording()).play(session);
+    recorded(scene(), &folder).play(session);
     let lines = folder.lines();
     let step = lines.lines().skip(1).position(|line| line.contains(r#"delta\":\"fine"#));
     let step = step.unwrap_or_else(|| panic!("no words of the model in {lines}"));
@@ -166,7 +178,7 @@ fn stored_tokens_and_their_refresh_stay_out() -> Outcome {
     let authority = Authority::default();
     let (scene, issued) = Scene::signed_in(&authority, "2026-11-20T00:00:00Z");
     let folder = Folder::new();
-    scene.recorded(&folder.recording()).play(|stage| {
+    recorded(scene, &folder).play(|stage| {
         authority.expire();
         let thread = stage.thread()?;
         assert_eq!(stage.turn(&thread, "hi")?["status"], "completed");
@@ -182,7 +194,7 @@ fn a_login_with_the_browser_plays_the_same() -> Outcome {
     let _turn = PortTurn::take()?;
     let authority = Authority::default();
     let folder = Folder::new();
-    Scene::of(&authority).recorded(&folder.recording()).play(|stage| {
+    recorded(Scene::of(&authority), &folder).play(|stage| {
         let login = begin(stage)?;
         browser::sign_in(&login.url)?;
         signed_in(stage, &login.id)?;
@@ -198,13 +210,12 @@ fn a_login_with_the_browser_plays_the_same() -> Outcome {
 fn keys_of_the_configuration_stay_out() {
     let folder = Folder::new();
     let key = "hunter2-of-the-provider";
-    Scene::replies([Reply::say(1, "fine")])
+    let scene = Scene::replies([Reply::say(1, "fine")])
         .stores()
         .config("model_providers.other.name = 'other'")
         .config(&format!("model_providers.other.experimental_bearer_token = '{key}'"))
-        .config("shell_environment_policy.set.MY_TOKEN = 'hunter3-of-the-shell'")
-        .recorded(&folder.recording())
-        .play(|stage| {
+        .config("shell_environment_policy.set.MY_TOKEN = 'hunter3-of-the-shell'");
+    recorded(scene, &folder).play(|stage| {
             stage.host.ask(LOGIN, json!({"type": "apiKey", "apiKey": api_key()}))?;
             stage.host.notice("account/updated")?;
             stage.host.ask("config/read", json!({"includeLayers": true}))?;
@@ -221,7 +232,7 @@ fn keys_of_the_configuration_stay_out() {
 fn the_recording_of_a_server_that_was_killed_is_read() {
     let folder = Folder::new();
     scene().play(|stage| {
-        let mut host = stage.recorded_server(&folder.recording())?;
+        let mut host = stage.server_with(&folder.arguments())?;
         host.ask("account/read", json!({}))?;
         // It is in the file after a second, whatever happens then.
         thread::sleep(Duration::from_millis(1500));
@@ -239,7 +250,7 @@ fn the_recording_of_a_server_that_was_killed_is_read() {
 fn the_page_holds_the_session_and_no_code_of_it() {
     let folder = Folder::new();
     let words = "</script><script>alert(1)</script>";
-    Scene::replies([Reply::say(1, words)]).recorded(&folder.recording()).play(|stage| {
+    recorded(Scene::replies([Reply::say(1, words)]), &folder).play(|stage| {
         let thread = stage.ready(&tokens(1))?;
         stage.turn(&thread, words)?;
         Ok(())

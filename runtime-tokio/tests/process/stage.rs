@@ -2,8 +2,9 @@
 //! every session: it ends soon after its input, keeps the rules of `invariants`, and leaves no part
 //! of a token in its log or its folder.
 
+use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -38,8 +39,8 @@ pub(crate) struct Scene {
     /// What lies in the credential file before the server starts.
     stored: Option<Value>,
     stores: bool,
-    /// Where the session is recorded to.
-    recording: Option<PathBuf>,
+    /// What stands behind the command line of the server.
+    pub(crate) arguments: Vec<OsString>,
 }
 
 impl Scene {
@@ -58,7 +59,7 @@ impl Scene {
             authority: Authority::default(),
             stored: None,
             stores: false,
-            recording: None,
+            arguments: Vec::new(),
         }
     }
 
@@ -96,12 +97,6 @@ impl Scene {
     /// No model is asked in this scene.
     pub(crate) fn silent() -> Self {
         Self::replies([])
-    }
-
-    /// The server records its session to this file.
-    pub(crate) fn recorded(mut self, path: &Path) -> Self {
-        self.recording = Some(path.to_owned());
-        self
     }
 
     pub(crate) fn retries(mut self, request: u32, stream: u32) -> Self {
@@ -177,22 +172,20 @@ impl Stage {
         let keeper = Arc::clone(&kept);
         let watcher = Box::new(move |fact: &Seen| locked(&keeper).push(fact.clone()));
         let mut command = command(&scratch, &backend);
-        if let Some(path) = &scene.recording {
-            command.arg("--record").arg(path);
-        }
+        command.args(&scene.arguments);
         let host = Host::start(&mut command, (tell, facts), WAIT_LIMIT, watcher)?;
         Ok(Self { host, backend, scratch, facts: kept, ended_well: false })
     }
 
     /// Another server on the same home, initialised.
     pub(crate) fn second_server(&self) -> Result<Host, Trouble> {
-        started(command(&self.scratch, &self.backend))
+        self.server_with(&[])
     }
 
-    /// The same, recorded to this file.
-    pub(crate) fn recorded_server(&self, path: &Path) -> Result<Host, Trouble> {
+    /// The same, with something behind its command line.
+    pub(crate) fn server_with(&self, arguments: &[OsString]) -> Result<Host, Trouble> {
         let mut command = command(&self.scratch, &self.backend);
-        command.arg("--record").arg(path);
+        command.args(arguments);
         started(command)
     }
 
