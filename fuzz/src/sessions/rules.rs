@@ -86,7 +86,7 @@ fn no_patch_without_leave(scene: &Scene) -> Result<(), String> {
             Leave::IfAsked { .. } => plan.agreed[0] > 0,
             Leave::No => false,
         };
-        if !may_be && scene.files.content(&patched(*number, reach)).is_some() {
+        if !may_be && scene.files.content(patched(*number, reach)).is_some() {
             return Err(format!("c{number} was made: {plan:?}"));
         }
     }

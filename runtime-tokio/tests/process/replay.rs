@@ -216,15 +216,15 @@ fn keys_of_the_configuration_stay_out() {
         .config(&format!("model_providers.other.experimental_bearer_token = '{key}'"))
         .config("shell_environment_policy.set.MY_TOKEN = 'hunter3-of-the-shell'");
     recorded(scene, &folder).play(|stage| {
-            stage.host.ask(LOGIN, json!({"type": "apiKey", "apiKey": api_key()}))?;
-            stage.host.notice("account/updated")?;
-            stage.host.ask("config/read", json!({"includeLayers": true}))?;
-            let edit = json!({"keyPath": "model", "value": "other", "mergeStrategy": "replace"});
-            stage.host.ask("config/value/write", edit)?;
-            let thread = stage.thread()?;
-            assert_eq!(stage.turn(&thread, "hi")?["status"], "completed");
-            Ok(())
-        });
+        stage.host.ask(LOGIN, json!({"type": "apiKey", "apiKey": api_key()}))?;
+        stage.host.notice("account/updated")?;
+        stage.host.ask("config/read", json!({"includeLayers": true}))?;
+        let edit = json!({"keyPath": "model", "value": "other", "mergeStrategy": "replace"});
+        stage.host.ask("config/value/write", edit)?;
+        let thread = stage.thread()?;
+        assert_eq!(stage.turn(&thread, "hi")?["status"], "completed");
+        Ok(())
+    });
     folder.check(&[key, "hunter3-of-the-shell"]);
 }
 
