@@ -124,7 +124,10 @@ impl Session {
                 Effect::StartTimer(timer, _) => self.timers.push(timer),
                 Effect::CancelTimer(timer) => self.timers.retain(|other| *other != timer),
                 Effect::Exit(status) => self.exit = Some(status),
-                Effect::Send | Effect::Feed(..) | Effect::RefreshAuth(..) => {}
+                Effect::Send
+                | Effect::Feed(..)
+                | Effect::RefreshAuth(..)
+                | Effect::Telemetry(_) => {}
             }
         }
     }
