@@ -143,17 +143,18 @@ impl Machine {
         self.with_turn(id, |turn, out, conversation| turn.on_stored(out, conversation));
         let Some(thread) = self.threads.get_mut(&id) else { return };
         if thread.conversation.is_stored() {
-            let (now, later) = std::mem::take(&mut self.unstored)
-                .into_iter()
-                .partition(|(waiting, _)| *waiting == id);
-            self.unstored = later;
-            let now: Vec<(ThreadId, Asked)> = now;
-            for (id, asked) in now {
+            for asked in self.take_unstored(id) {
                 self.ask_turns(id, asked);
             }
         } else {
             thread.conversation.flush(&mut self.out);
         }
+    }
+
+    /// Questions that wait until a thread is stored.
+    fn take_unstored(&mut self, id: ThreadId) -> Vec<Asked> {
+        let waits = |(waiting, _): &mut (ThreadId, Asked)| *waiting == id;
+        self.unstored.extract_if(.., waits).map(|(_, asked)| asked).collect()
     }
 
     pub(super) fn on_thread_answer(&mut self, call: CallId, answer: Answer) {
@@ -343,9 +344,6 @@ impl Machine {
         path: Option<std::path::PathBuf>,
     ) {
         self.interrupt_turn(id);
-        if let Some(thread) = self.threads.get_mut(&id) {
-            thread.conversation.flush(&mut self.out);
-        }
         let home = self.setup.home.clone();
         let job = ArchiveJob { home, id: id.0, path };
         self.close_thread(id);
@@ -359,9 +357,13 @@ impl Machine {
             // It waits for its file alone: it is announced now, because nobody will come back to it.
             let _over = turn.finish_now(&mut self.out, &mut thread.conversation);
         }
+        thread.conversation.flush_all(&mut self.out);
         for ticket in thread.starts.drain(..).filter_map(Start::ticket) {
             let refusal = Refusal::invalid(format!("thread not found: {}", id.0));
             self.out.refuse(ticket, &refusal);
+        }
+        for asked in self.take_unstored(id) {
+            self.refuse_asked(asked, id);
         }
         thread.conversation.sessions.kill_all(&mut self.out);
         let voice = Voice::new(&thread.conversation, "".into());

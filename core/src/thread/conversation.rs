@@ -443,6 +443,13 @@ impl Conversation {
         }
     }
 
+    /// The same, for the last time.
+    pub(crate) fn flush_all(&mut self, out: &mut Outside) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush_all(out, self.id);
+        }
+    }
+
     /// Whether everything is stored, or cannot be.
     pub(crate) fn is_stored(&self) -> bool {
         self.recorder.as_ref().is_none_or(Recorder::is_clean)

@@ -415,7 +415,7 @@ impl Opening {
         let mut first = Vec::new();
         NewLine::SessionMeta(&meta).write(at, &mut first);
         conversation.recorder = Some(Recorder::new(to.clone()));
-        let copy = ForkJob { from, to, first };
+        let copy = ForkJob { from, to, first, len: rebuilt.bytes_read };
         (Thread::new(conversation, at, git, preview), Some(copy))
     }
 }
@@ -454,6 +454,8 @@ pub struct ForkJob {
     to: PathBuf,
     /// The new file's own first line.
     first: Vec<u8>,
+    /// How much of it is copied: what was read. A turn of the other thread may have gone on.
+    len: u64,
 }
 
 impl ForkJob {
@@ -461,8 +463,9 @@ impl ForkJob {
         files.append(&self.to, &self.first)?;
         let mut at = 0;
         let mut ends_whole = true;
-        loop {
-            let piece = files.read_at(&self.from, at, limits::COPY_BYTES)?;
+        while at < self.len {
+            let rest = usize::try_from(self.len - at).unwrap_or(usize::MAX);
+            let piece = files.read_at(&self.from, at, rest.min(limits::COPY_BYTES))?;
             if piece.is_empty() {
                 break;
             }

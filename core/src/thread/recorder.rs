@@ -23,16 +23,26 @@ use crate::owner::CallOwner;
 pub struct AppendJob {
     path: PathBuf,
     lines: Arc<[u8]>,
-    /// The file may end within a line: it was found, or an append to it has failed.
-    mends: bool,
+    mends: Mends,
+}
+
+/// What may be wrong with the end of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mends {
+    /// Nothing.
+    Nothing,
+    /// It was found, and may end within a line.
+    Line,
+    /// An append has failed, after some of its bytes were written.
+    Append,
 }
 
 impl AppendJob {
     pub(crate) fn run(self, files: &dyn Files) -> Result<(), FileError> {
-        if self.mends {
-            read::append(files, &self.path, &self.lines)
-        } else {
-            files.append(&self.path, &self.lines)
+        match self.mends {
+            Mends::Nothing => files.append(&self.path, &self.lines),
+            Mends::Line => read::append(files, &self.path, &self.lines),
+            Mends::Append => read::append_again(files, &self.path, &self.lines),
         }
     }
 }
@@ -49,7 +59,7 @@ pub(crate) struct Recorder {
     before_next: Vec<String>,
     /// Lines in the append that runs.
     writing: Option<Arc<[u8]>>,
-    mends: bool,
+    mends: Mends,
     /// Why the last append failed, until one succeeds.
     trouble: Option<FileError>,
     /// Lines were dropped because too many waited.
@@ -65,7 +75,7 @@ impl Recorder {
             last_has_notes: false,
             before_next: Vec::new(),
             writing: None,
-            mends: false,
+            mends: Mends::Nothing,
             trouble: None,
             is_lossy: false,
         }
@@ -73,7 +83,7 @@ impl Recorder {
 
     /// For a file that was found.
     pub(crate) fn found(path: PathBuf) -> Self {
-        Self { mends: true, ..Self::new(path) }
+        Self { mends: Mends::Line, ..Self::new(path) }
     }
 
     pub(crate) fn path(&self) -> &PathBuf {
@@ -137,22 +147,31 @@ impl Recorder {
         out.start(Call::Files(FileJob::Append(job)), CallOwner::Rollout(thread));
     }
 
+    /// Begins the last append: nobody will be here when the one that runs has ended. Jobs run in
+    /// order, so this one finds what that one has written and writes the rest.
+    pub(crate) fn flush_all(&mut self, out: &mut Outside, thread: ThreadId) {
+        let Some(writing) = self.writing.take() else { return self.flush(out, thread) };
+        self.waiting.splice(0..0, writing.iter().copied());
+        self.mends = Mends::Append;
+        self.flush(out, thread);
+    }
+
     /// An append has ended.
     pub(crate) fn appended(&mut self, done: Result<(), FileError>) {
         let lines = self.writing.take();
         match done {
             Ok(()) => {
                 self.trouble = None;
-                self.mends = false;
+                self.mends = Mends::Nothing;
             }
             Err(error) => {
                 tracing::error!(%error, path = %self.path.display(), "a thread cannot be stored");
                 // They go before whatever came meanwhile. Some of them may stand in the file
-                // already, in part: the next append ends that line first.
+                // already, in part: the next append goes on from there.
                 if let Some(lines) = lines {
                     self.waiting.splice(0..0, lines.iter().copied());
                 }
-                self.mends = true;
+                self.mends = Mends::Append;
                 self.trouble = Some(error);
             }
         }

@@ -338,14 +338,18 @@ impl Turn {
             }
         };
         let trouble = conversation.recorder.as_ref().and_then(Recorder::trouble);
-        if let Some(message) = trouble.filter(|_| error.is_none()) {
-            let trouble = TurnError {
-                message,
-                codex_error_info: Some(CodexErrorInfo::Other),
-                additional_details: None,
-            };
-            self.voice.error(out, &trouble, false);
-            (status, error) = (TurnStatus::Failed, Some(trouble));
+        match (trouble, &mut error) {
+            (None, _) => {}
+            (Some(message), Some(error)) => error.additional_details = Some(message),
+            (Some(message), None) => {
+                let trouble = TurnError {
+                    message,
+                    codex_error_info: Some(CodexErrorInfo::Other),
+                    additional_details: None,
+                };
+                self.voice.error(out, &trouble, false);
+                (status, error) = (TurnStatus::Failed, Some(trouble));
+            }
         }
         let items = self.items.take_done();
         let view = TurnView { id: self.id.to_string(), items, status, error };

@@ -78,6 +78,11 @@ impl<'f> LineReader<'f> {
         }
     }
 
+    /// How many bytes of the file were read.
+    pub fn bytes_read(&self) -> u64 {
+        self.offset
+    }
+
     fn rest(&mut self) -> Option<Line<'_>> {
         let start = std::mem::replace(&mut self.start, self.buffer.len());
         if std::mem::take(&mut self.skipping) {
@@ -112,6 +117,32 @@ pub fn append(files: &dyn Files, path: &Path, lines: &[u8]) -> Result<(), FileEr
         return files.append(path, lines);
     }
     files.append(path, &[b"\n", lines].concat())
+}
+
+/// Appends lines of which an append has failed: as much of them as stands in the file already is not
+/// written twice.
+pub fn append_again(files: &dyn Files, path: &Path, lines: &[u8]) -> Result<(), FileError> {
+    match already_there(files, path, lines)? {
+        0 => append(files, path, lines),
+        there => files.append(path, lines.get(there..).unwrap_or_default()),
+    }
+}
+
+/// How much of the beginning of these lines the file ends with.
+fn already_there(files: &dyn Files, path: &Path, lines: &[u8]) -> Result<usize, FileError> {
+    let len = match files.stat(path) {
+        Ok(stat) => stat.len,
+        Err(error) if error.is_not_found() => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let from = len.saturating_sub(lines.len() as u64);
+    let tail = files.read_at(path, from, lines.len())?;
+    let torn = tail.iter().rev().take_while(|byte| **byte != b'\n').count();
+    // Some whole lines, and the piece of a line that the file ends with.
+    let mut ends: Vec<usize> = memchr::memchr_iter(b'\n', lines).map(|at| at + 1).collect();
+    ends.insert(0, 0);
+    let is_there = |there: &usize| lines.get(..*there).is_some_and(|begin| tail.ends_with(begin));
+    Ok(ends.iter().rev().map(|end| end + torn).find(is_there).unwrap_or(0))
 }
 
 fn ends_whole(files: &dyn Files, path: &Path) -> Result<bool, FileError> {

@@ -58,6 +58,8 @@ pub struct Rebuilt {
     pub undecodable: usize,
     /// Whether the file ends within a line, which [`append`](super::read::append) makes good.
     pub ends_torn: bool,
+    /// How many bytes of the file all this stands in: there may be more by now.
+    pub bytes_read: u64,
 }
 
 /// Why a stored thread could not be read. The texts follow ``failed to load rollout `<path>`: ``.
@@ -112,6 +114,7 @@ impl RebuildJob {
             last_model: rebuild.last_model,
             undecodable: rebuild.undecodable + undecodable,
             ends_torn,
+            bytes_read: lines.bytes_read(),
         })
     }
 }
