@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use understudy_core::reached::Table;
 use understudy_fuzz::auth::scene::Scene as Auth;
+use understudy_fuzz::sessions::scene::Scene as Sessions;
 use understudy_fuzz::sim::coverage;
 use understudy_fuzz::sim::play::{
     Failure, Kind, Played, Script, play_again, play_aloud, play_in_bytes, play_seed,
@@ -104,8 +105,14 @@ fn main() -> ExitCode {
         is_sound &= run::<Auth>(&wishes, &mut tally, &mut tables);
         faults.extend(coverage::mark_faults(&tally));
     }
+    if is_sound && wishes.wants(Sessions::NAME) {
+        is_sound &= run::<Sessions>(&wishes, &mut tally, &mut tables);
+    }
     if !is_sound || wishes.is_single {
         return if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    if wishes.world == "all" {
+        tables.push(Table::Method);
     }
     faults.extend(coverage::faults(&tally, &tables));
     report_coverage(&tally, &tables, &faults, wishes.is_loud);
@@ -143,13 +150,11 @@ where
         println!("  {count:8} {kind}");
     }
     tally.add(&played);
-    for failure in failures {
-        let seed = failure.script.seed;
-        println!("seed {seed}: {}: {}", failure.violation.rule, failure.violation.text);
-        println!("{}\nmade small:\n{}", failure.replay_line(), failure.minimised());
-        return false;
-    }
-    true
+    let Some(failure) = failures.into_iter().next() else { return true };
+    let seed = failure.script.seed;
+    println!("seed {seed}: {}: {}", failure.violation.rule, failure.violation.text);
+    println!("{}\nmade small:\n{}", failure.replay_line(), failure.minimised());
+    false
 }
 
 /// Every tenth session is played again as it was, and another tenth with other cuts.
@@ -166,7 +171,8 @@ fn play_one<K: Kind>(seed: u64) -> Result<(Script<K>, Played), Failure<K>> {
 fn play_one_aloud<K: Kind>(seed: u64) -> bool {
     let script = match play_one::<K>(seed) {
         Ok((script, _)) => script,
-        Err(failure) => failure.script,
+        // What fails is told as short as it can be.
+        Err(failure) => failure.minimised().script,
     };
     println!("{:?}", script.setting);
     match play_aloud(&script) {

@@ -32,7 +32,8 @@ impl World {
         has_begun
     }
 
-    fn begin(
+    /// The head of a response with this body arrives; whether it could.
+    pub fn begin(
         &mut self,
         call: CallId,
         status: u16,
@@ -121,7 +122,7 @@ impl World {
         self.input(Input::Done(call, Outcome::HttpEnd));
     }
 
-    fn accepts_parts(&self) -> bool {
+    pub(super) fn accepts_parts(&self) -> bool {
         self.exit.is_none() && self.machine.wants_input()
     }
 
@@ -134,6 +135,15 @@ impl World {
     /// File jobs that wait to be run, oldest first.
     pub fn jobs(&self) -> impl ExactSizeIterator<Item = (CallId, Job)> {
         self.jobs.iter().map(|job| (job.call, job.kind))
+    }
+
+    /// Nobody waits for a job any more: it is not run; in a whole world it is, as in the runtimes.
+    pub(super) fn drop_job(&mut self, call: CallId) {
+        let is_whole = self.is_whole;
+        self.jobs.retain_mut(|job| {
+            job.is_dropped |= job.call == call;
+            is_whole || !job.is_dropped
+        });
     }
 
     /// Runs a file job, with a fault.

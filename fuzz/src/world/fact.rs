@@ -7,6 +7,7 @@ use serde_json::Value;
 use understudy_core::{AskId, CallId, ExitStatus, HttpFailureKind, TimerId};
 
 use super::Fault;
+use super::process::Spawned;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -32,6 +33,10 @@ pub enum Fact {
     Held(CallId),
     /// The embedding program answered.
     Embedder(AskId, usize),
+    /// A program has said so many bytes.
+    ProgramSaid(CallId, usize),
+    /// A program has ended, or never began.
+    ProgramEnded(CallId),
     /// The host has read this many bytes in all.
     Read(u64),
 
@@ -46,6 +51,10 @@ pub enum Fact {
     HoldAsked(CallId),
     /// A browser got a page: its status and body.
     Page(u16, Rc<String>),
+    /// A program was started.
+    Spawned(Rc<Spawned>),
+    /// A program was killed.
+    Killed(CallId),
     /// A call was cancelled.
     Dropped(CallId),
     /// A timer was set, to fire after this long.
@@ -170,6 +179,8 @@ pub enum Job {
     Thread,
     /// Any other file.
     Write,
+    /// Any other job.
+    Other,
 }
 
 /// An HTTP request as it left.

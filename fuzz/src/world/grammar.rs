@@ -66,7 +66,12 @@ impl Grammar {
                         self.threads.insert(thread.clone(), ThreadGrammar::default());
                         self.named_threads.insert(thread);
                     }
-                    "turn/start" => {
+                    "thread/resume" | "thread/fork" => {
+                        let thread = text(result, "/thread/id")?;
+                        self.threads.entry(thread.clone()).or_default();
+                        self.named_threads.insert(thread);
+                    }
+                    "turn/start" | "review/start" => {
                         self.named_turns.insert(text(result, "/turn/id")?);
                     }
                     _ => {}
@@ -132,6 +137,11 @@ impl Grammar {
             _ => {
                 let Some(id) = params.get("turnId").and_then(Value::as_str) else { return Ok(()) };
                 let turn = state.turn.as_mut().filter(|turn| turn.id == id);
+                // When turns are taken back, under an id that no turn has.
+                let is_taken_back = method == "thread/tokenUsage/updated";
+                if turn.is_none() && is_taken_back && !state.over.contains(id) {
+                    return Ok(());
+                }
                 let turn = turn.ok_or_else(|| format!("{method} of {id}, which does not run"))?;
                 turn.noticed(method, params)
             }
@@ -143,13 +153,17 @@ impl TurnGrammar {
     fn noticed(&mut self, method: &str, params: &Value) -> Result<(), String> {
         match method {
             "item/started" => {
-                let id = text(params, "/item/id")?;
+                let id = key(&params["item"])?;
                 if self.items.contains(&id) || !self.open_items.insert(id.clone()) {
                     return Err(format!("item/started again, of {id}"));
                 }
+                // What a review has found, or that it has found nothing, comes after all else.
+                if id.ends_with("exitedReviewMode") || id == "review_rollout_assistant" {
+                    return Ok(());
+                }
             }
             "item/completed" => {
-                let id = text(params, "/item/id")?;
+                let id = key(&params["item"])?;
                 if !self.open_items.remove(&id) {
                     return Err(format!("item/completed of {id}, which is not open"));
                 }
@@ -161,8 +175,12 @@ impl TurnGrammar {
                 return Ok(());
             }
             _ => {
+                // What is typed into a program is told of the item that it was begun with, also in
+                // a later turn (engine.md §3.5).
+                let is_typing = method == "item/commandExecution/terminalInteraction";
                 if let Some(id) = params.get("itemId").and_then(Value::as_str)
                     && !self.open_items.contains(id)
+                    && !is_typing
                 {
                     return Err(format!("{method} of {id}, which is not open"));
                 }
@@ -186,12 +204,20 @@ impl TurnGrammar {
             return Err(format!("turn/completed: {status}, error said: {}", self.has_failed));
         }
         let shown = turn["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let shown: Vec<&str> = shown.iter().filter_map(|item| item["id"].as_str()).collect();
+        let shown: Vec<String> = shown.iter().map(key).collect::<Result<_, _>>()?;
         if shown != self.items {
             return Err(format!("turn/completed shows {shown:?}, not {:?}", self.items));
         }
         Ok(())
     }
+}
+
+/// What tells an item from the others of its turn: the two ends of a review have the turn's own id,
+/// as the reference has it (protocol.md §4.7).
+fn key(item: &Value) -> Result<String, String> {
+    let id = text(item, "/id")?;
+    let kind = text(item, "/type")?;
+    Ok(if kind.ends_with("ReviewMode") { format!("{id} {kind}") } else { id })
 }
 
 fn text(value: &Value, at: &str) -> Result<String, String> {

@@ -7,11 +7,13 @@
 pub mod backend;
 mod browser;
 mod calls;
+pub mod disk;
 pub mod fact;
 pub mod grammar;
 mod host;
 mod keyring;
 pub mod log;
+pub mod process;
 mod time;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,8 +23,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use understudy_core::files::{Disk, FileJob, FileOp, MemoryFiles};
 use understudy_core::{
-    Call, CallId, Effect, ExitStatus, HttpRequest, Input, Machine, Now, Outcome, ProcessFailure,
-    ProcessFailureKind, Setup, TimerId, limits,
+    Call, CallId, Effect, ExitStatus, Feed, HttpRequest, Input, Machine, Now, Outcome, Setup,
+    TimerId, limits,
 };
 
 use backend::HttpCall;
@@ -72,6 +74,8 @@ struct FileCall {
     call: CallId,
     job: FileJob,
     kind: Job,
+    /// Nobody waits for it any more.
+    is_dropped: bool,
 }
 
 /// One machine and everything around it.
@@ -85,6 +89,9 @@ pub struct World {
     timers: BTreeMap<TimerId, Duration>,
     stale_timers: Vec<TimerId>,
     http: Vec<HttpCall>,
+    programs: Vec<process::Program>,
+    /// Programs can be started, and every file job waits until it is run.
+    is_whole: bool,
     jobs: Vec<FileCall>,
     listeners: Vec<Listener>,
     visits: u64,
@@ -125,7 +132,23 @@ pub struct World {
 impl World {
     /// A world whose machine was just made; its first file job waits to be run.
     pub fn new(setup: Setup, files: MemoryFiles, keyring: MemoryKeyring, seed: [u8; 32]) -> Self {
-        let mono = Duration::from_secs(1);
+        Self::begin_at(Duration::from_secs(1), setup, files, keyring, seed, false)
+    }
+
+    /// The same in a world with programs, where every file job waits until it is run, at a time
+    /// that others have reached.
+    pub fn whole(mono: Duration, setup: Setup, files: MemoryFiles, seed: [u8; 32]) -> Self {
+        Self::begin_at(mono, setup, files, MemoryKeyring::absent(), seed, true)
+    }
+
+    fn begin_at(
+        mono: Duration,
+        setup: Setup,
+        files: MemoryFiles,
+        keyring: MemoryKeyring,
+        seed: [u8; 32],
+        is_whole: bool,
+    ) -> Self {
         let started_at = wall(mono);
         let now = Now::new(mono, started_at);
         let mut world = Self {
@@ -136,6 +159,8 @@ impl World {
             timers: BTreeMap::new(),
             stale_timers: Vec::new(),
             http: Vec::new(),
+            programs: Vec::new(),
+            is_whole,
             jobs: Vec::new(),
             listeners: Vec::new(),
             visits: 0,
@@ -267,11 +292,13 @@ impl World {
             Effect::Cancel(call) => {
                 self.note(call.0, b"cancel");
                 self.http.retain(|http| http.call != call);
-                self.jobs.retain(|job| job.call != call);
+                self.drop_job(call);
+                self.drop_program(call);
                 self.drop_listener(call);
                 self.stale_calls.push(call);
                 self.facts.push(Fact::Dropped(call));
             }
+            Effect::Feed(call, Feed::Kill) => self.kill_program(call),
             Effect::Feed(call, feed) => self.feed(call, feed),
             Effect::Exit(status) => {
                 self.exit = Some(status);
@@ -300,12 +327,7 @@ impl World {
             Call::Search(_) => self.instant.push_back((call, Outcome::Found(Vec::new()))),
             Call::Listen(_) => self.start_listener(call),
             Call::Hold(_) => self.start_hold(call),
-            // There is no program here.
-            Call::Process(_) => {
-                let text = "No such file or directory (os error 2)".to_owned();
-                let failure = ProcessFailure { kind: ProcessFailureKind::Program, text };
-                self.instant.push_back((call, Outcome::ProcessFailed(failure)));
-            }
+            Call::Process(request) => self.start_program(call, &request),
             Call::Files(job) => {
                 let kind = match &job {
                     FileJob::Startup(_) => Job::Startup,
@@ -313,6 +335,7 @@ impl World {
                     FileJob::ThreadSetting(_) => Job::Thread,
                     FileJob::Write { .. } => Job::Write,
                     // What is neither the account's nor a new thread's is done at once.
+                    _ if self.is_whole => Job::Other,
                     FileJob::Skills(_)
                     | FileJob::Append(_)
                     | FileJob::Thread(_)
@@ -329,7 +352,7 @@ impl World {
                     }
                 };
                 self.note(call.0, &[kind as u8]);
-                self.jobs.push(FileCall { call, job, kind });
+                self.jobs.push(FileCall { call, job, kind, is_dropped: false });
                 self.facts.push(Fact::FilesAsked(call, kind));
             }
         }

@@ -457,6 +457,8 @@ impl Model {
             Fact::Heard(heard, end) => self.on_heard(heard, *end),
             Fact::Exited(status) => self.on_exit(*status),
             Fact::Settled => self.on_settled(),
+            // There are no programs in this world.
+            Fact::ProgramSaid(..) | Fact::ProgramEnded(_) | Fact::Spawned(_) | Fact::Killed(_) => {}
         }
         self.wake_all();
     }
@@ -718,7 +720,7 @@ impl Model {
                 self.mark("thread/start: its settings are not known");
             }
             Job::Thread => self.want_models(),
-            Job::Write => {}
+            Job::Write | Job::Other => {}
         }
     }
 

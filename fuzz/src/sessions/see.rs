@@ -1,0 +1,321 @@
+//! What was seen is entered in the ledger, and held against what is written there.
+
+use serde_json::Value;
+use understudy_core::{CallId, ExitStatus};
+
+use super::reply::{self, Tool};
+use super::scene::{About, Ask, Asked, Plan, Scene, Thread, Told};
+use super::table::{self, Leave};
+use crate::sim::Violation;
+use crate::world::fact::{Fact, Heard};
+use crate::world::process::Spawned;
+
+impl Scene {
+    /// Takes in what happened at a desk.
+    pub(super) fn see(&mut self, number: usize, fact: &Fact) {
+        match fact {
+            Fact::Said(line) => self.on_said(number, *line),
+            Fact::Heard(heard, _) => self.on_heard(number, heard),
+            Fact::Spawned(spawned) => self.on_spawned(number, spawned),
+            Fact::Dropped(call) | Fact::ProgramEnded(call) => {
+                self.desks[number].owners.remove(call);
+            }
+            Fact::Exited(status) => {
+                // Its time was over before the disk had what the authority gave.
+                self.ledger.may_reuse |= *status != ExitStatus::Clean;
+                self.doubt(number);
+            }
+            _ => {}
+        }
+    }
+
+    fn break_rule(&mut self, rule: &'static str, text: String) {
+        self.trouble.get_or_insert(Violation { rule, text });
+    }
+
+    fn on_said(&mut self, number: usize, line: usize) {
+        let desk = &mut self.desks[number];
+        let Some(said) = desk.said.get(line).cloned() else { return };
+        if let Some((id, method)) = said.request {
+            desk.grammar.asked(&id, method);
+            let mut asked = said.asked;
+            if let Asked::RollBack(thread, count, gone) = &mut asked
+                && let Some(thread) = self.ledger.thread(thread)
+            {
+                *gone = thread.announced.iter().rev().take(*count).map(|t| t.id.clone()).collect();
+            }
+            desk.open.insert(id, asked);
+            return;
+        }
+        let Asked::Answer(id, agrees) = said.asked else { return };
+        let Some(ask) = desk.asks.iter_mut().find(|ask| ask.id == id) else { return };
+        let is_first = std::mem::replace(&mut ask.is_open, false);
+        match (ask.about, agrees, is_first) {
+            (About::Plan(plan, again), true, true) => {
+                if let Some(plan) = self.ledger.plans.get_mut(&plan) {
+                    plan.agreed[usize::from(again)] += 1;
+                }
+                self.marks.insert("the user agrees");
+            }
+            (About::Plan(..), true, false) => drop(self.marks.insert("the user agrees too late")),
+            (About::Plan(..), false, true) => drop(self.marks.insert("the user does not agree")),
+            _ => {}
+        }
+    }
+
+    fn on_heard(&mut self, number: usize, heard: &Heard) {
+        if let Err(text) = self.desks[number].grammar.heard(heard) {
+            self.break_rule("d2_the_order_of_messages", text);
+        }
+        match heard {
+            Heard::Reply { id, result } => {
+                if let Some(asked) = self.desks[number].open.remove(id) {
+                    self.has_moved(&asked);
+                    self.on_reply(number, asked, result);
+                }
+            }
+            Heard::Refused { id, message, .. } => {
+                let asked = self.desks[number].open.remove(id);
+                if let Some(asked) = &asked {
+                    self.has_moved(asked);
+                }
+                // Turns may have been taken back before the thread was put away.
+                if let Some(Asked::RollBack(id, ..)) = &asked
+                    && let Some(thread) = self.ledger.thread(id)
+                {
+                    thread.is_uncertain |= message.starts_with("thread not found");
+                }
+                if let Some(Asked::Read(turns)) = asked
+                    && !turns.is_empty()
+                    && !message.contains("the file backend failed")
+                {
+                    let text = format!("a thread with turns cannot be read: {message}");
+                    self.break_rule("s_what_was_announced_is_stored", text);
+                }
+            }
+            Heard::Ask { id, method, params } => self.on_ask(number, *id, method, params),
+            Heard::Notice { method, params } => self.on_notice(number, method, params),
+        }
+    }
+
+    /// A request that may move or cut a thread has its reply.
+    fn has_moved(&mut self, asked: &Asked) {
+        if let Asked::Archive(id) | Asked::Unarchive(id) | Asked::RollBack(id, ..) = asked
+            && let Some(thread) = self.ledger.thread(id)
+        {
+            thread.moves = thread.moves.saturating_sub(1);
+        }
+    }
+
+    fn on_reply(&mut self, number: usize, asked: Asked, result: &Value) {
+        let turns = result.pointer("/thread/turns").and_then(Value::as_array);
+        let turns = turns.map(Vec::as_slice).unwrap_or_default();
+        let shown: Vec<Told> = turns.iter().filter_map(told).collect();
+        let id = result.pointer("/thread/id").and_then(Value::as_str).unwrap_or_default();
+        match asked {
+            Asked::Start(policy, sandbox) => {
+                self.ledger.threads.push(Thread::new(id, number, policy, sandbox));
+            }
+            Asked::Fork(from, policy, sandbox, turns) => {
+                let is_certain = self.ledger.thread(&from).is_some_and(|from| {
+                    let is_there = |id: &String| from.announced.iter().any(|turn| turn.id == *id);
+                    !from.is_unsettled() && turns.iter().all(is_there)
+                });
+                let missing = turns.iter().find(|turn| shown.iter().all(|s| s.id != **turn));
+                if let (true, Some(turn)) = (is_certain, missing) {
+                    self.break_rule("s_a_copy_has_all_turns", format!("not {turn}"));
+                }
+                self.marks.insert("a thread was copied");
+                // What ran in the other thread is not over in this one.
+                let over = shown.into_iter().filter(|turn| turn.status != "inProgress");
+                let announced = over.collect();
+                let thread = Thread::new(id, number, policy, sandbox);
+                self.ledger.threads.push(Thread { announced, ..thread });
+            }
+            Asked::Resume(id) => {
+                self.marks.insert("a thread was resumed");
+                let Some(thread) = self.ledger.thread(&id) else { return };
+                if !thread.is_unsettled() {
+                    let promised = stored(thread);
+                    self.compare("s_what_was_announced_is_stored", &promised, &shown);
+                }
+            }
+            Asked::Read(promised) => {
+                self.compare("s_what_was_announced_is_stored", &promised, &shown);
+            }
+            Asked::RollBack(id, _, gone) => {
+                self.marks.insert("turns were taken back");
+                let Some(thread) = self.ledger.thread(&id) else { return };
+                thread.announced.retain(|turn| !gone.contains(&turn.id));
+                let promised = stored(thread);
+                if !thread.is_unsettled() {
+                    self.compare("s_what_was_announced_is_stored", &promised, &shown);
+                }
+            }
+            Asked::Archive(id) => self.set_archived(&id, true),
+            Asked::Unarchive(id) => self.set_archived(&id, false),
+            Asked::Answer(..) | Asked::Other => {}
+        }
+    }
+
+    fn set_archived(&mut self, id: &str, is_archived: bool) {
+        self.marks.insert(if is_archived { "a thread was put away" } else { "a thread is back" });
+        if let Some(thread) = self.ledger.thread(id) {
+            thread.is_archived = is_archived;
+        }
+    }
+
+    /// Every turn that was promised is there, in order, and has ended as it was said.
+    fn compare(&mut self, rule: &'static str, promised: &[Told], shown: &[Told]) {
+        let mut rest = shown.iter();
+        for turn in promised {
+            match rest.find(|shown| shown.id == turn.id) {
+                None => return self.break_rule(rule, format!("{turn:?} is not in {shown:?}")),
+                Some(found) if found.status != turn.status => {
+                    return self.break_rule(rule, format!("{turn:?} is shown as {found:?}"));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn on_ask(&mut self, number: usize, id: i64, method: &str, params: &Value) {
+        let plan = params["itemId"].as_str().and_then(number_of);
+        let again = params["reason"] == understudy_core::approval::RETRY_REASON;
+        let about = match (method, plan) {
+            (
+                "item/commandExecution/requestApproval" | "item/fileChange/requestApproval",
+                Some(plan),
+            ) => About::Plan(plan, again),
+            ("item/tool/requestUserInput", _) => About::User,
+            ("account/chatgptAuthTokens/refresh", _) => About::Tokens,
+            _ => About::Other,
+        };
+        if again {
+            self.marks.insert("the user is asked again, for no sandbox");
+        }
+        self.desks[number].asks.push(Ask { id, about, is_open: true });
+    }
+
+    fn on_notice(&mut self, number: usize, method: &str, params: &Value) {
+        let desk = &mut self.desks[number];
+        let thread = params["threadId"].as_str().unwrap_or_default();
+        match method {
+            "turn/started" => {
+                let turn = params["turn"]["id"].as_str().unwrap_or_default();
+                desk.running.insert(thread.to_owned(), turn.to_owned());
+            }
+            "item/started" => {
+                let item = &params["item"];
+                let session = item["processId"].as_str().and_then(|id| id.parse().ok());
+                desk.session = session.or(desk.session);
+                if let Some(plan) = item["id"].as_str().and_then(number_of)
+                    && let Some(plan) = self.ledger.plans.get_mut(&plan)
+                {
+                    plan.turn = params["turnId"].as_str().map(str::to_owned);
+                }
+            }
+            "item/completed" => {
+                if let Some(number) = params["item"]["id"].as_str().and_then(number_of)
+                    && let Some(plan) = self.ledger.plans.get_mut(&number)
+                {
+                    plan.is_over = true;
+                    for ask in &mut desk.asks {
+                        let is_it = matches!(ask.about, About::Plan(plan, _) if plan == number);
+                        ask.is_open &= !is_it;
+                    }
+                }
+            }
+            "turn/completed" => {
+                let Some(turn) = told(&params["turn"]) else { return };
+                desk.running.remove(thread);
+                desk.over.insert(turn.id.clone(), turn.status.clone());
+                // Nobody waits for what the model wanted to know.
+                if desk.running.is_empty() {
+                    for ask in &mut desk.asks {
+                        ask.is_open &= ask.about == About::Tokens;
+                    }
+                }
+                self.mark_end(&turn);
+                if let Some(thread) = self.ledger.thread(thread) {
+                    thread.announced.push(turn);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn mark_end(&mut self, turn: &Told) {
+        self.marks.insert(match turn.status.as_str() {
+            _ if turn.is_unstored => "a turn could not be stored",
+            "completed" => "a turn was completed",
+            "interrupted" => "a turn was interrupted",
+            _ => "a turn failed",
+        });
+    }
+
+    // --- programs ---
+
+    fn on_spawned(&mut self, number: usize, spawned: &Spawned) {
+        let Some(place) = reply::marked(&spawned.argv) else { return };
+        let Some(plan) = self.ledger.plans.get_mut(&place) else { return };
+        self.desks[number].owners.insert(spawned.call, place);
+        plan.started += 1;
+        let fault = may_start(plan, spawned.is_confined).err();
+        if plan.is_over {
+            self.break_rule("s_nothing_runs_after_its_end", format!("c{place}: {spawned:?}"));
+        } else if let Some(text) = fault {
+            self.break_rule("s_nothing_runs_without_leave", format!("c{place}: {text}"));
+        }
+        self.marks.insert("a program was started");
+    }
+
+    /// The call of the model that a running program belongs to.
+    pub fn plan_of(&self, number: usize, call: CallId) -> Option<&Plan> {
+        let place = self.desks[number].owners.get(&call)?;
+        self.ledger.plans.get(place)
+    }
+}
+
+/// Whether a program may be started for a call, for this many times by now.
+fn may_start(plan: &Plan, is_confined: bool) -> Result<(), String> {
+    let Tool::Command { finding, escalated, .. } = plan.tool else {
+        return Err(format!("it is no command: {:?}", plan.tool));
+    };
+    let leave = table::command(plan.policy, plan.sandbox, finding, escalated);
+    let [first, again] = plan.agreed;
+    if plan.started > 1 {
+        let has_leave = again + 1 >= plan.started && !is_confined;
+        let text = format!("started {} times, agreed to again {again} times", plan.started);
+        return if has_leave { Ok(()) } else { Err(text) };
+    }
+    let confined = match leave {
+        Leave::No => return Err(format!("it is refused: {plan:?}")),
+        Leave::IfAsked { .. } if first == 0 => {
+            return Err(format!("nobody has agreed: {plan:?}"));
+        }
+        Leave::IfAsked { confined } | Leave::Free { confined } => confined,
+    };
+    if confined == is_confined { Ok(()) } else { Err(format!("confined {is_confined}: {plan:?}")) }
+}
+
+/// A turn as a message shows it.
+fn told(turn: &Value) -> Option<Told> {
+    let says = |part: &str| {
+        turn["error"][part].as_str().is_some_and(|text| text.starts_with("failed to write"))
+    };
+    Some(Told {
+        id: turn["id"].as_str()?.to_owned(),
+        status: turn["status"].as_str()?.to_owned(),
+        is_unstored: says("message") || says("additionalDetails"),
+    })
+}
+
+fn stored(thread: &Thread) -> Vec<Told> {
+    thread.announced.iter().filter(|turn| !turn.is_unstored).cloned().collect()
+}
+
+/// The number of the model's call that an item is of.
+fn number_of(item: &str) -> Option<usize> {
+    item.strip_prefix('c')?.parse().ok()
+}
