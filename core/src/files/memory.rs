@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Bound;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -48,6 +49,7 @@ pub struct MemoryFiles(Arc<Mutex<State>>);
 #[derive(Default)]
 pub(super) struct State {
     nodes: BTreeMap<PathBuf, Node>,
+    has_links: bool,
     locked: BTreeSet<PathBuf>,
     changes: i128,
     faults: Option<FaultHook>,
@@ -100,6 +102,7 @@ impl MemoryFiles {
         if let Some(parent) = path.as_ref().parent() {
             state.make_folders(parent);
         }
+        state.has_links = true;
         state.nodes.insert(path.as_ref().to_owned(), Node::Link(target.as_ref().to_owned()));
         state.watches.tell(path.as_ref());
     }
@@ -198,6 +201,10 @@ impl fmt::Debug for MemoryFiles {
 impl State {
     /// The path with every link in it followed.
     pub(super) fn resolve(&self, path: &Path) -> Result<PathBuf, FileError> {
+        let is_plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+        if !self.has_links && path.has_root() && path.components().all(is_plain) {
+            return Ok(path.to_owned());
+        }
         let mut rest: Vec<PathBuf> = vec![path.to_owned()];
         let mut done = PathBuf::from("/");
         let mut links = 0;
@@ -231,13 +238,13 @@ impl State {
         if path == Path::new("/") {
             return Ok((path, &Node::Folder));
         }
+        if let Some(node) = self.nodes.get(&path) {
+            return Ok((path, node));
+        }
         let above = path.ancestors().skip(1).find_map(|dir| self.nodes.get(dir));
-        match self.nodes.get(&path) {
-            Some(node) => Ok((path, node)),
-            None if matches!(above, Some(Node::File { .. })) => {
-                Err(error(FileErrorKind::Other, NOT_A_FOLDER))
-            }
-            None => Err(error(FileErrorKind::NotFound, NOT_FOUND)),
+        match above {
+            Some(Node::File { .. }) => Err(error(FileErrorKind::Other, NOT_A_FOLDER)),
+            _ => Err(error(FileErrorKind::NotFound, NOT_FOUND)),
         }
     }
 
@@ -290,11 +297,14 @@ impl Files for MemoryFiles {
         if !matches!(node, Node::Folder) {
             return Err(error(FileErrorKind::Other, NOT_A_FOLDER));
         }
-        let inside = state.nodes.iter().filter(|(key, _)| key.parent() == Some(&path));
-        let entry = |(key, node): (&PathBuf, &Node)| Entry {
+        // Whatever is below a folder stands right behind it.
+        let below = state.nodes.range::<Path, _>((Bound::Excluded(&*path), Bound::Unbounded));
+        let below = below.map(|(key, _)| key).take_while(|key| key.starts_with(&path));
+        let inside = below.filter(|key| key.parent() == Some(&path));
+        let entry = |key: &PathBuf| Entry {
             name: key.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
             is_dir: state.node(key).is_ok_and(|(_, node)| matches!(node, Node::Folder)),
-            is_link: matches!(node, Node::Link(_)),
+            is_link: matches!(state.nodes.get(key), Some(Node::Link(_))),
         };
         Ok(inside.map(entry).collect())
     }

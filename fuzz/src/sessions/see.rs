@@ -1,7 +1,7 @@
 //! What was seen is entered in the ledger, and held against what is written there.
 
 use serde_json::Value;
-use understudy_core::CallId;
+use understudy_core::{CallId, ExitStatus};
 
 use super::reply::{self, Tool};
 use super::scene::{About, Ask, Asked, Plan, Scene, Thread, Told};
@@ -20,7 +20,11 @@ impl Scene {
             Fact::Dropped(call) | Fact::ProgramEnded(call) => {
                 self.desks[number].owners.remove(call);
             }
-            Fact::Exited(_) => self.doubt(number),
+            Fact::Exited(status) => {
+                // Its time was over before the disk had what the authority gave.
+                self.ledger.may_reuse |= *status != ExitStatus::Clean;
+                self.doubt(number);
+            }
             _ => {}
         }
     }
@@ -75,6 +79,12 @@ impl Scene {
                 if let Some(asked) = &asked {
                     self.has_moved(asked);
                 }
+                // Turns may have been taken back before the thread was put away.
+                if let Some(Asked::RollBack(id, ..)) = &asked
+                    && let Some(thread) = self.ledger.thread(id)
+                {
+                    thread.is_uncertain |= message.starts_with("thread not found");
+                }
                 if let Some(Asked::Read(turns)) = asked
                     && !turns.is_empty()
                     && !message.contains("the file backend failed")
@@ -108,7 +118,8 @@ impl Scene {
             }
             Asked::Fork(from, policy, sandbox, turns) => {
                 let is_certain = self.ledger.thread(&from).is_some_and(|from| {
-                    turns.iter().all(|t| from.announced.iter().any(|a| a.id == *t))
+                    let is_there = |id: &String| from.announced.iter().any(|turn| turn.id == *id);
+                    !from.is_unsettled() && turns.iter().all(is_there)
                 });
                 let missing = turns.iter().find(|turn| shown.iter().all(|s| s.id != **turn));
                 if let (true, Some(turn)) = (is_certain, missing) {

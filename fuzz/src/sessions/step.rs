@@ -263,7 +263,7 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
         7 => Deed::Program(c.below(3)? as usize, act(c)?),
         8 => Deed::Hold(!c.one_in(6)?),
         9 => Deed::Wait(wait(c)?),
-        10 if *c.pick(&[0, 1])? == 0 => Deed::StopReading,
+        10 if c.one_in(2)? => Deed::StopReading,
         10 => Deed::ResumeReading,
         11 if c.one_in(2)? => Deed::Crash(Harm::Torn(c.below(4000)? as usize)),
         11 => Deed::Crash(Harm::None),
@@ -387,6 +387,12 @@ fn reply(c: &mut impl Choose, swarm: &Swarm) -> Option<Reply> {
             Response::Status(429),
             Response::UsedUp,
             Response::Busy,
+            Response::Later,
+            Response::Capped,
+            Response::BadImage,
+            Response::Quota,
+            Response::BadPrompt,
+            Response::Limited,
         ])?));
     }
     if c.below(8)? < swarm.tools {

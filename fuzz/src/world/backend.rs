@@ -33,6 +33,18 @@ pub enum Response {
     UsedUp,
     /// 503 with `retry-after: 1`.
     Busy,
+    /// 429 with `retry-after: 1`.
+    Later,
+    /// 429, because the model is at capacity.
+    Capped,
+    /// 400, because of an image.
+    BadImage,
+    /// The stream reports that there is no quota left.
+    Quota,
+    /// The stream reports a prompt that is not taken.
+    BadPrompt,
+    /// The stream reports a limit that passes soon.
+    Limited,
 }
 
 impl Response {
@@ -40,8 +52,9 @@ impl Response {
     pub fn status(self) -> u16 {
         match self {
             Response::Status(status) => status,
-            Response::UsedUp => 429,
+            Response::UsedUp | Response::Later | Response::Capped => 429,
             Response::Busy => 503,
+            Response::BadImage => 400,
             _ => 200,
         }
     }
@@ -53,13 +66,18 @@ impl Response {
             Response::Flood => "backend: a flood",
             Response::Status(401) => "backend: 401",
             Response::Status(500..) => "backend: 5xx",
-            Response::UsedUp | Response::Busy | Response::Status(429) => {
-                "backend: 429 and the like"
-            }
-            Response::Status(_) => "backend: another 4xx",
-            Response::Failed | Response::OutOfContext | Response::Incomplete => {
-                "backend: the stream says that it failed"
-            }
+            Response::UsedUp
+            | Response::Busy
+            | Response::Later
+            | Response::Capped
+            | Response::Status(429) => "backend: 429 and the like",
+            Response::Status(_) | Response::BadImage => "backend: another 4xx",
+            Response::Failed
+            | Response::OutOfContext
+            | Response::Incomplete
+            | Response::Quota
+            | Response::BadPrompt
+            | Response::Limited => "backend: the stream says that it failed",
             Response::Short => "backend: the stream is cut off",
             Response::Noise => "backend: nonsense in the stream",
         })
@@ -68,7 +86,12 @@ impl Response {
     /// Headers that go with it.
     pub fn headers(self) -> Vec<(String, String)> {
         match self {
-            Response::Busy => vec![("retry-after".to_owned(), "1".to_owned())],
+            Response::Busy | Response::Later => {
+                vec![("retry-after".to_owned(), "1".to_owned())]
+            }
+            Response::Capped => {
+                vec![("x-codex-model-cap-model".to_owned(), "gpt-5".to_owned())]
+            }
             Response::Think => vec![("x-codex-turn-state".to_owned(), "sticky".to_owned())],
             _ => Vec::new(),
         }
@@ -83,7 +106,10 @@ impl Response {
             Response::UsedUp => {
                 r#"{"error":{"type":"usage_limit_reached","plan_type":"plus"}}"#.to_owned()
             }
-            Response::Busy => "busy".to_owned(),
+            Response::Busy | Response::Later | Response::Capped => "busy".to_owned(),
+            Response::BadImage => {
+                "The image data you provided does not represent a valid image".to_owned()
+            }
             _ if purpose == Purpose::Turn => self.stream(n),
             _ if purpose == Purpose::Usage => r#"{"plan_type":"pro"}"#.to_owned(),
             _ => r#"{"models":[]}"#.to_owned(),
@@ -113,7 +139,15 @@ impl Response {
                 out.text.push_str(": a comment\r\n\r\nevent: x\r\ndata:\r\n\r\n");
                 out.message(n, "after noise").complete(n)
             }
-            Response::Status(_) | Response::UsedUp | Response::Busy => &mut out,
+            Response::Quota => out.failed("insufficient_quota", "scripted"),
+            Response::BadPrompt => out.failed("invalid_prompt", "scripted"),
+            Response::Limited => out.failed("rate_limit_exceeded", "Please try again in 1s."),
+            Response::Status(_)
+            | Response::UsedUp
+            | Response::Busy
+            | Response::Later
+            | Response::Capped
+            | Response::BadImage => &mut out,
         };
         out.text
     }
@@ -174,6 +208,12 @@ impl Events {
             .event(r#"{"type":"response.reasoning_summary_part.added","summary_index":0}"#)
             .event(r#"{"type":"response.reasoning_summary_text.delta","delta":"hm","summary_index":0}"#)
             .event(r#"{"type":"response.output_item.done","item":{"type":"reasoning","summary":[{"type":"summary_text","text":"hm"}]}}"#)
+    }
+
+    fn failed(&mut self, code: &str, message: &str) -> &mut Self {
+        self.event(&format!(
+            r#"{{"type":"response.failed","response":{{"error":{{"code":"{code}","message":"{message}"}}}}}}"#
+        ))
     }
 
     /// The response is complete.

@@ -175,8 +175,12 @@ impl TurnGrammar {
                 return Ok(());
             }
             _ => {
+                // What is typed into a program is told of the item that it was begun with, also in
+                // a later turn (engine.md §3.5).
+                let is_typing = method == "item/commandExecution/terminalInteraction";
                 if let Some(id) = params.get("itemId").and_then(Value::as_str)
                     && !self.open_items.contains(id)
+                    && !is_typing
                 {
                     return Err(format!("{method} of {id}, which is not open"));
                 }

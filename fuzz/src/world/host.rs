@@ -90,8 +90,7 @@ impl World {
         if self.released == 0 || !self.accepts() {
             return;
         }
-        let rest = self.outbox.split_off(std::mem::take(&mut self.released));
-        let chunk = std::mem::replace(&mut self.outbox, rest);
+        let chunk: Vec<u8> = self.outbox.drain(..std::mem::take(&mut self.released)).collect();
         let mut left = chunk.len();
         while let Some((number, length)) = self.lines.front_mut() {
             if *length > left {

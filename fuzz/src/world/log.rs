@@ -1,14 +1,16 @@
 //! What the machine logs, caught at the finest level, so that it can be searched for secrets.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::{self, Write};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Subscriber};
 
 thread_local! {
     static LOG: RefCell<String> = const { RefCell::new(String::new()) };
+    static IS_FINE: Cell<bool> = const { Cell::new(true) };
 }
 
 /// Keeps what is logged on each thread, for that thread.
@@ -20,6 +22,12 @@ struct Keeper;
 pub fn install() -> bool {
     static DONE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *DONE.get_or_init(|| tracing::subscriber::set_global_default(Keeper).is_ok())
+}
+
+/// Keeps all that is logged on this thread from now on, or only warnings and errors: to write down
+/// everything takes longer than what it is about.
+pub fn set_fine(is_fine: bool) {
+    IS_FINE.set(is_fine);
 }
 
 /// What was logged on this thread since the last call.
@@ -37,8 +45,12 @@ impl Visit for Text<'_> {
 }
 
 impl Subscriber for Keeper {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, about: &Metadata<'_>) -> bool {
+        *about.level() <= Level::WARN || IS_FINE.get()
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
@@ -74,5 +86,11 @@ mod tests {
         let log = super::take();
         assert!(log.contains("token=\"abc\"") && log.contains("said"), "{log}");
         assert_eq!(super::take(), "");
+        super::set_fine(false);
+        tracing::info!("small");
+        tracing::error!("large");
+        let log = super::take();
+        assert!(log.contains("large") && !log.contains("small"), "{log}");
+        super::set_fine(true);
     }
 }

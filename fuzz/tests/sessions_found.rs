@@ -1,0 +1,136 @@
+//! Whole sessions that broke a rule once, each made small; and a few by chance, so that the daily
+//! tests have some of everything. `simulate` plays many more.
+
+use understudy_fuzz::sessions::reply::{Reply, Shell, Tool};
+use understudy_fuzz::sessions::run::Script;
+use understudy_fuzz::sessions::scene::Scene;
+use understudy_fuzz::sessions::setting::{Setting, SignedIn};
+use understudy_fuzz::sessions::step::{Deed, Say, Step, Wait};
+use understudy_fuzz::sessions::table::{Finding, Policy, Sandbox};
+use understudy_fuzz::sim::play::{play, play_again, play_in_bytes, play_seed};
+use understudy_fuzz::world::Cut;
+use understudy_fuzz::world::backend::Response;
+use understudy_fuzz::world::disk::Harm;
+
+fn say(what: Say) -> Deed {
+    Deed::Say(what, Cut::Whole)
+}
+
+/// Plays the deeds after start-up and the start of a thread.
+#[track_caller]
+fn check(setting: Setting, rest: &[Deed]) {
+    let start = say(Say::StartThread(Policy::OnRequest, Sandbox::Workspace));
+    let mut deeds = vec![Deed::Job(Harm::None), start, Deed::Job(Harm::None)];
+    deeds.extend_from_slice(rest);
+    let steps = deeds.into_iter().map(|deed| Step(0, deed)).collect();
+    let script = Script { seed: 0, setting, steps };
+    if let Err(violation) = play(&script) {
+        panic!("{}: {}\n{script:#?}", violation.rule, violation.text);
+    }
+}
+
+/// Whoever joins a thread that is put away at the same time is told so.
+#[test]
+fn who_joins_a_thread_that_is_put_away_has_a_reply() {
+    let deeds = [say(Say::ResumeThread(0)), say(Say::ArchiveThread(0))];
+    check(Setting::default(), &deeds);
+}
+
+/// What an append has written before it failed is not written twice.
+#[test]
+fn a_torn_append_is_gone_on_with() {
+    for at in [0, 1, 700, 1259, 2000, 3494] {
+        check(
+            Setting::default(),
+            &[say(Say::StartTurn(0)), Deed::Job(Harm::None), Deed::Job(Harm::Torn(at))],
+        );
+    }
+}
+
+/// Nor is a turn whose error the host has heard taken for a stored one.
+#[test]
+fn a_failed_turn_that_is_not_stored_is_said_to_be() {
+    check(
+        Setting::default(),
+        &[
+            say(Say::StartTurn(0)),
+            Deed::Respond(0, Reply::Plain(Response::Status(429)), 1 << 20),
+            Deed::Job(Harm::Torn(3494)),
+            Deed::Eof,
+            Deed::Wait(Wait::For(std::time::Duration::from_secs(2))),
+        ],
+    );
+}
+
+/// A thread that is put away while its file is written takes its last lines along.
+#[test]
+fn a_thread_that_is_put_away_is_whole() {
+    check(
+        Setting::default(),
+        &[say(Say::StartTurn(0)), say(Say::ArchiveThread(0)), say(Say::UnarchiveThread(0))],
+    );
+}
+
+/// A copy has what it was shown with, also when the other thread goes on meanwhile.
+#[test]
+fn a_copy_is_what_it_was_shown_as() {
+    check(
+        Setting::default(),
+        &[
+            say(Say::StartTurn(0)),
+            say(Say::ForkThread(0)),
+            Deed::Job(Harm::None),
+            Deed::Respond(0, Reply::Plain(Response::UsedUp), 1 << 20),
+        ],
+    );
+}
+
+/// A program that is left running outlives its turn, and a crash outlives nothing.
+#[test]
+fn a_program_that_is_left_running_may_be_typed_into_later() {
+    let exec = Tool::Command { by: Shell::Exec(true), finding: Finding::Safe, escalated: false };
+    let setting = Setting { has_sessions: true, ..Setting::default() };
+    check(
+        setting,
+        &[
+            say(Say::StartTurn(0)),
+            Deed::Respond(0, Reply::Calls(vec![exec]), 1 << 20),
+            Deed::Wait(Wait::For(std::time::Duration::from_secs(40))),
+            Deed::Respond(0, Reply::Plain(Response::Say), 1 << 20),
+            Deed::Job(Harm::None),
+            say(Say::StartTurn(0)),
+            Deed::Job(Harm::None),
+            Deed::Respond(0, Reply::Calls(vec![Tool::Type]), 1 << 20),
+            Deed::Crash(Harm::None),
+        ],
+    );
+}
+
+/// Two machines never spend a refresh token twice.
+#[test]
+fn two_machines_renew_tokens_one_after_the_other() {
+    let setting = Setting { machines: 2, signed_in: SignedIn::Managed, ..Setting::default() };
+    let both = |deed: &Deed| [Step(0, deed.clone()), Step(1, deed.clone())];
+    let start = say(Say::StartThread(Policy::Never, Sandbox::Workspace));
+    let refused = Deed::Respond(0, Reply::Plain(Response::Status(401)), 1 << 20);
+    let deeds =
+        [Deed::Job(Harm::None), start, Deed::Job(Harm::None), say(Say::StartTurn(0)), refused];
+    let steps = deeds.iter().flat_map(both).collect();
+    let script = Script { seed: 0, setting, steps };
+    let played = play(&script).unwrap_or_else(|broken| panic!("{broken:?}"));
+    assert!(played.marks.contains("tokens were renewed"));
+}
+
+#[test]
+fn every_rule_holds_in_random_sessions() {
+    for seed in 0..40 {
+        let played = play_seed::<Scene>(seed).and_then(|(script, played)| match seed % 10 {
+            0 => play_again(&script, &played),
+            5 => play_in_bytes(&script, &played),
+            _ => Ok(()),
+        });
+        if let Err(failure) = played {
+            panic!("{}", failure.minimised());
+        }
+    }
+}
