@@ -101,9 +101,8 @@ impl ManagedRefresh {
         }
         match stored {
             Credential::Managed(stored) if stored.account_id == self.origin.account_id => {
-                // Older tokens than ours are there when ours could not be saved. Those of the same
-                // moment are another process's: clocks tick more slowly than processes.
-                let is_newer = stored.last_refresh >= self.origin.last_refresh;
+                // Older tokens than ours are there when ours could not be saved.
+                let is_newer = stored.last_refresh > self.origin.last_refresh;
                 if stored.access != self.origin.access && (is_newer || is_refused) {
                     Stored::Newer(Box::new(stored.clone()))
                 } else {

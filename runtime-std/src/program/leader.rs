@@ -25,6 +25,7 @@ impl Leader {
         let server = rustix::process::getpid();
         let become_leader = move || -> io::Result<()> {
             setsid()?;
+            heed_interrupts();
             #[cfg(target_os = "linux")]
             {
                 die_with(server)?;
@@ -38,6 +39,15 @@ impl Leader {
         // SAFETY: the closure makes system calls only. It neither allocates nor takes a lock, and
         // an `io::Error` of an errno is a plain number.
         unsafe { command.pre_exec(become_leader) };
+    }
+}
+
+/// A server that a shell started in the background ignores the signals of the keyboard, and what it
+/// starts would as well, so that no model could interrupt it.
+fn heed_interrupts() {
+    for signal in [libc::SIGINT, libc::SIGQUIT] {
+        // SAFETY: `signal` may be called between fork and exec; no handler is set.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
 

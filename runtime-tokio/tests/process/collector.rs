@@ -197,7 +197,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let served = if is_http2 {
-        serve_grpc(stream, kept).await.map_err(io::Error::other)
+        serve_http2(stream, kept).await.map_err(io::Error::other)
     } else {
         serve_http(stream, kept).await
     };
@@ -244,7 +244,8 @@ where
     }
 }
 
-async fn serve_grpc<S>(stream: S, kept: Arc<Mutex<Vec<Export>>>) -> Result<(), h2::Error>
+/// What comes over HTTP/2: gRPC, and what a client would as well say over HTTP/1.1.
+async fn serve_http2<S>(stream: S, kept: Arc<Mutex<Vec<Export>>>) -> Result<(), h2::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -259,15 +260,23 @@ where
                 read.extend_from_slice(&bytes);
                 let _taken = body.flow_control().release_capacity(bytes.len());
             }
-            let (frame, message) = read.split_at(5);
-            let length = u32::try_from(message.len()).unwrap_or(0).to_be_bytes();
-            assert_eq!((frame[0], &frame[1..]), (0, &length[..]), "a frame of gRPC");
             let headers = head.headers.iter().map(|(name, value)| {
                 let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
                 (name.to_string(), value)
             });
             let path = head.uri.path().to_owned();
-            keep(&kept, Export { path, headers: headers.collect(), body: message.to_vec() });
+            let mut export = Export { path, headers: headers.collect(), body: read };
+            if export.header("content-type") != "application/grpc" {
+                keep(&kept, export);
+                answer.send_response(Response::new(()), true)?;
+                return Ok(());
+            }
+            let message = export.body.split_off(5);
+            let frame = &export.body;
+            let length = u32::try_from(message.len()).unwrap_or(0).to_be_bytes();
+            assert_eq!((frame[0], &frame[1..]), (0, &length[..]), "a frame of gRPC");
+            export.body = message;
+            keep(&kept, export);
             let response = Response::builder().header("content-type", "application/grpc");
             let response = response.body(()).expect("a response");
             let mut stream = answer.send_response(response, false)?;
