@@ -16,6 +16,8 @@ pub enum Response {
     Call,
     /// An answer of several hundred kilobytes.
     Flood,
+    /// An answer in several thousand small pieces.
+    Babble,
     /// The stream reports an error that may pass.
     Failed,
     /// The stream reports an error that will not pass.
@@ -62,7 +64,7 @@ impl Response {
     pub fn fault(self) -> Option<&'static str> {
         Some(match self {
             Response::Say | Response::Think | Response::Call => return None,
-            Response::Flood => "backend: a flood",
+            Response::Flood | Response::Babble => "backend: a flood",
             Response::Status(401) => "backend: 401",
             Response::Status(500..) => "backend: 5xx",
             Response::UsedUp
@@ -120,6 +122,7 @@ impl Response {
         match self {
             Response::Say => out.message(n, "fine").complete(n),
             Response::Flood => out.message(n, &"flood ".repeat(1 << 16)).complete(n),
+            Response::Babble => out.babble(n).complete(n),
             Response::Think => out.reasoning().message(n, "thought").complete(n),
             Response::Call => {
                 out.event(&format!(
@@ -157,6 +160,9 @@ impl Response {
     }
 }
 
+/// Pieces that fill a host's backlog twice over, each of them small.
+const BABBLES: usize = 3000;
+
 /// A stream of events in the making (engine.md §2.2).
 struct Events {
     text: String,
@@ -189,6 +195,14 @@ impl Events {
 
     fn message(&mut self, n: u64, text: &str) -> &mut Self {
         self.open_message(n, text).item("done", n, text)
+    }
+
+    fn babble(&mut self, n: u64) -> &mut Self {
+        self.item("added", n, "");
+        for _ in 0..BABBLES {
+            self.event(r#"{"type":"response.output_text.delta","delta":"more and more "}"#);
+        }
+        self.item("done", n, &"more and more ".repeat(BABBLES))
     }
 
     fn reasoning(&mut self) -> &mut Self {
