@@ -404,7 +404,7 @@ impl Scene {
             Deed::Answer(nth, answering) => self.answer(number, *nth, *answering),
             Deed::Respond(nth, reply, piece) => {
                 if let Some(call) = self.head(number, *nth, reply) {
-                    self.desks[number].world.finish(call, *piece);
+                    self.finish(number, call, *piece);
                 }
             }
             Deed::Head(nth, reply) => {
@@ -417,7 +417,7 @@ impl Scene {
             }
             Deed::Finish(nth, piece) => {
                 if let Some(call) = self.begun_call(number, *nth) {
-                    self.desks[number].world.finish(call, *piece);
+                    self.finish(number, call, *piece);
                 }
             }
             Deed::Fail(nth, kind) => {
@@ -466,6 +466,15 @@ impl Scene {
     fn begun_call(&self, number: usize, nth: usize) -> Option<CallId> {
         let begun = self.desks[number].world.http().iter().filter(|http| http.answer.is_some());
         newest(begun.map(|http| http.call), nth)
+    }
+
+    /// The rest of a response arrives. A long one comes in small pieces, as from a network: what one
+    /// of them may add to the backlog is bounded.
+    fn finish(&mut self, number: usize, call: CallId, piece: usize) {
+        let world = &mut self.desks[number].world;
+        let open = world.http().iter().find(|http| http.call == call);
+        let len = open.and_then(|http| http.answer.as_ref()).map_or(0, |answer| answer.body.len());
+        world.finish(call, if len > 100_000 { piece.min(1000) } else { piece });
     }
 
     /// The head of a response to the `nth` request that has none.

@@ -173,6 +173,8 @@ pub struct Swarm {
     crashes: u32,
     endings: u32,
     cuts: u32,
+    /// Models that do not stop, and hosts that do not read.
+    babbles: bool,
     policy: Option<Policy>,
     /// Findings that are drawn, or all.
     finding: Option<Finding>,
@@ -181,6 +183,7 @@ pub struct Swarm {
 impl Swarm {
     /// Draws what this session is about.
     pub fn choose(c: &mut impl Choose) -> Option<Self> {
+        let babbles = c.one_in(60)?;
         let policies = [Policy::Untrusted, Policy::OnRequest, Policy::OnFailure, Policy::Never];
         Some(Self {
             threads: c.pick(&[1, 1, 2, 6])?,
@@ -197,7 +200,8 @@ impl Swarm {
             harms: c.pick(&[0, 0, 0, 1, 3])?,
             programs: c.pick(&[2, 6, 10])?,
             waits: c.pick(&[0, 1, 2, 4])?,
-            reading: c.pick(&[0, 0, 0, 1])?,
+            reading: if babbles { 4 } else { c.pick(&[0, 0, 0, 1])? },
+            babbles,
             crashes: c.pick(&[0, 0, 0, 1])?,
             endings: c.pick(&[0, 0, 0, 0, 1])?,
             cuts: c.pick(&[0, 0, 1, 3])?,
@@ -349,6 +353,9 @@ fn answering(c: &mut impl Choose, swarm: &Swarm) -> Option<Answering> {
 fn backend(c: &mut impl Choose, swarm: &Swarm, desk: &Desk) -> Option<Deed> {
     let nth = c.below(3)? as usize;
     let piece = c.pick(&[1 << 20, 1 << 20, 100, 7])?;
+    if swarm.babbles && c.one_in(4)? {
+        return Some(Deed::Respond(nth, Reply::Plain(Response::Babble), 1000));
+    }
     let begun = desk.world.http().iter().any(|http| http.answer.is_some());
     Some(match c.weighted(&[14, 2, if begun { 3 } else { 0 }, if begun { 4 } else { 0 }, 1])? {
         0 => Deed::Respond(nth, reply(c, swarm)?, piece),

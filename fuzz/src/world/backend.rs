@@ -17,6 +17,8 @@ pub enum Response {
     Call,
     /// An answer of several hundred kilobytes.
     Flood,
+    /// An answer in several thousand small pieces.
+    Babble,
     /// The stream reports an error that may pass.
     Failed,
     /// The stream reports an error that will not pass.
@@ -63,7 +65,7 @@ impl Response {
     pub fn fault(self) -> Option<&'static str> {
         Some(match self {
             Response::Say | Response::Think | Response::Call => return None,
-            Response::Flood => "backend: a flood",
+            Response::Flood | Response::Babble => "backend: a flood",
             Response::Status(401) => "backend: 401",
             Response::Status(500..) => "backend: 5xx",
             Response::UsedUp
@@ -121,6 +123,7 @@ impl Response {
         match self {
             Response::Say => out.message(n, "fine").complete(n),
             Response::Flood => out.message(n, &"flood ".repeat(1 << 16)).complete(n),
+            Response::Babble => out.babble(n).complete(n),
             Response::Think => out.reasoning().message(n, "thought").complete(n),
             Response::Call => out.call(n, "none", "{}").complete(n),
             Response::Failed => {
@@ -152,6 +155,9 @@ impl Response {
         out.text
     }
 }
+
+/// Pieces that fill a host's backlog twice over, each of them small.
+const BABBLES: usize = 3000;
 
 /// A stream of events in the making (engine.md §2.2).
 #[derive(Clone, Debug)]
@@ -192,6 +198,14 @@ impl Events {
     /// A whole message.
     pub fn message(&mut self, n: u64, text: &str) -> &mut Self {
         self.open_message(n, text).item("done", n, text)
+    }
+
+    fn babble(&mut self, n: u64) -> &mut Self {
+        self.item("added", n, "");
+        for _ in 0..BABBLES {
+            self.event(r#"{"type":"response.output_text.delta","delta":"more and more "}"#);
+        }
+        self.item("done", n, &"more and more ".repeat(BABBLES))
     }
 
     /// A call of a tool, with its arguments as JSON text.
