@@ -2,11 +2,11 @@
 //! cost (config.md §6.3).
 //!
 //! Owns: which pieces of work are measured, their names among each other, and where measurements go
-//! ([`Sinks`]). A room begins a [`Measure`] with its work and gives it back when the work is over;
+//! ([`Sinks`]). A room begins a `Measure` with its work and gives it back when the work is over;
 //! what comes of that is data ([`Telemetry`]) that a runtime turns into spans, metrics and log
 //! records of whatever library it has.
 //!
-//! Invariants: where nothing is configured there is no [`Meter`], and nothing is measured,
+//! Invariants: where nothing is configured there is no `Meter`, and nothing is measured,
 //! allocated or told. A measure is consumed by its end, so that no work is told twice; work that the
 //! end of the process cuts off is not told. Measuring draws from a generator of its own, so that
 //! what the host hears is the same with it and without.
