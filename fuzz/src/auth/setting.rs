@@ -289,6 +289,8 @@ impl Setting {
         // The model of the world knows one kind of request of a turn. A backend that says that the
         // window is full would else have the next turn ask for a shorter history first.
         let mut text = "model_auto_compact_token_limit = 1000000000\n".to_owned();
+        // No tool is ever called here, and to describe them takes a good part of the time.
+        text.push_str("features.shell_tool = false\n");
         match self.forced_method {
             Some(Forced::Api) => text.push_str("forced_login_method = 'api'\n"),
             Some(Forced::ChatGpt) => text.push_str("forced_login_method = 'chatgpt'\n"),
