@@ -149,6 +149,9 @@ fn stays(old: &str, new: &str, keys: &[&str], is_removal: bool) -> bool {
         _ if is_removal => is_inserted(new, old),
         Some(span) => {
             let (head, tail) = (&old[..span.start], &old[span.end..]);
+            // The last line may be given its end.
+            let ended = new.strip_suffix('\n').filter(|_| !old.ends_with('\n'));
+            let new = ended.filter(|new| new.ends_with(tail)).unwrap_or(new);
             new.starts_with(head) && new.ends_with(tail) && new.len() >= head.len() + tail.len()
         }
         None => true,

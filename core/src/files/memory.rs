@@ -3,7 +3,9 @@
 //! Deterministic: the clock counts changes, listings are sorted, and a lock that is taken is an
 //! error rather than a wait, because in a simulation nobody could release it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::ops::Bound;
 use std::path::{Component, Path, PathBuf};
@@ -48,12 +50,24 @@ pub struct MemoryFiles(Arc<Mutex<State>>);
 
 #[derive(Default)]
 pub(super) struct State {
-    nodes: BTreeMap<PathBuf, Node>,
+    nodes: BTreeMap<OsString, Node>,
     has_links: bool,
     locked: BTreeSet<PathBuf>,
     changes: i128,
     faults: Option<FaultHook>,
     pub(super) watches: Watches,
+}
+
+/// The one spelling of a path, which is sorted by its bytes: to compare paths part by part is a good
+/// part of the work of a simulation.
+fn key(path: &Path) -> Cow<'_, OsStr> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let has = |part: &[u8]| memchr::memmem::find(bytes, part).is_some();
+    let is_odd = has(b"//") || has(b"/./") || bytes.ends_with(b"/.") || bytes.ends_with(b"/");
+    if is_odd && bytes.len() > 1 {
+        return Cow::Owned(path.components().collect::<PathBuf>().into_os_string());
+    }
+    Cow::Borrowed(path.as_os_str())
 }
 
 #[derive(Clone)]
@@ -103,7 +117,7 @@ impl MemoryFiles {
             state.make_folders(parent);
         }
         state.has_links = true;
-        state.nodes.insert(path.as_ref().to_owned(), Node::Link(target.as_ref().to_owned()));
+        state.nodes.insert(key(path.as_ref()).into_owned(), Node::Link(target.as_ref().to_owned()));
         state.watches.tell(path.as_ref());
     }
 
@@ -111,7 +125,7 @@ impl MemoryFiles {
     pub fn set_modified(&self, path: impl AsRef<Path>, to_ns: i128) {
         let mut state = self.state();
         let Ok(path) = state.resolve(path.as_ref()) else { return };
-        if let Some(Node::File { modified_ns, .. }) = state.nodes.get_mut(&path) {
+        if let Some(Node::File { modified_ns, .. }) = state.nodes.get_mut(&*key(&path)) {
             *modified_ns = to_ns;
             state.watches.tell(&path);
         }
@@ -120,11 +134,14 @@ impl MemoryFiles {
     /// Removes a folder with all that is in it.
     pub fn remove_folder(&self, path: impl AsRef<Path>) {
         let mut state = self.state();
-        let gone: Vec<_> =
-            state.nodes.keys().filter(|key| key.starts_with(path.as_ref())).cloned().collect();
+        let gone: Vec<_> = state
+            .paths()
+            .filter(|inner| inner.starts_with(path.as_ref()))
+            .map(Path::to_owned)
+            .collect();
         // What is inside goes first.
         for path in gone.iter().rev() {
-            state.nodes.remove(path);
+            state.nodes.remove(&*key(path));
             state.watches.end(path);
             state.watches.tell(path);
         }
@@ -149,7 +166,7 @@ impl MemoryFiles {
     pub fn content(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let state = self.state();
         let path = state.resolve(path.as_ref()).ok()?;
-        match state.nodes.get(&path)? {
+        match state.nodes.get(&*key(&path))? {
             Node::File { bytes, .. } => Some(bytes.clone()),
             Node::Folder | Node::Link(_) => None,
         }
@@ -157,7 +174,7 @@ impl MemoryFiles {
 
     /// Who may read a file.
     pub fn access(&self, path: impl AsRef<Path>) -> Option<Access> {
-        match self.state().nodes.get(path.as_ref())? {
+        match self.state().nodes.get(&*key(path.as_ref()))? {
             Node::File { access, .. } => Some(*access),
             Node::Folder | Node::Link(_) => None,
         }
@@ -167,7 +184,9 @@ impl MemoryFiles {
     pub fn paths(&self) -> Vec<PathBuf> {
         let state = self.state();
         let files = state.nodes.iter().filter(|(_, node)| matches!(node, Node::File { .. }));
-        files.map(|(path, _)| path.clone()).collect()
+        let mut paths: Vec<_> = files.map(|(path, _)| PathBuf::from(path)).collect();
+        paths.sort();
+        paths
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -199,6 +218,10 @@ impl fmt::Debug for MemoryFiles {
 }
 
 impl State {
+    fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.nodes.keys().map(Path::new)
+    }
+
     /// The path with every link in it followed.
     pub(super) fn resolve(&self, path: &Path) -> Result<PathBuf, FileError> {
         let is_plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
@@ -218,7 +241,7 @@ impl State {
                     done.pop();
                 }
                 Component::Prefix(_) | Component::CurDir => {}
-                Component::Normal(name) => match self.nodes.get(&done.join(name)) {
+                Component::Normal(name) => match self.nodes.get(&*key(&done.join(name))) {
                     Some(Node::Link(target)) => {
                         links += 1;
                         if links > LINKS_MAX {
@@ -238,10 +261,10 @@ impl State {
         if path == Path::new("/") {
             return Ok((path, &Node::Folder));
         }
-        if let Some(node) = self.nodes.get(&path) {
+        if let Some(node) = self.nodes.get(&*key(&path)) {
             return Ok((path, node));
         }
-        let above = path.ancestors().skip(1).find_map(|dir| self.nodes.get(dir));
+        let above = path.ancestors().skip(1).find_map(|dir| self.nodes.get(&*key(dir)));
         match above {
             Some(Node::File { .. }) => Err(error(FileErrorKind::Other, NOT_A_FOLDER)),
             _ => Err(error(FileErrorKind::NotFound, NOT_FOUND)),
@@ -257,8 +280,8 @@ impl State {
 
     fn make_folders(&mut self, path: &Path) {
         for dir in path.ancestors().filter(|dir| *dir != Path::new("/")) {
-            if !self.nodes.contains_key(dir) {
-                self.nodes.insert(dir.to_owned(), Node::Folder);
+            if !self.nodes.contains_key(&*key(dir)) {
+                self.nodes.insert(key(dir).into_owned(), Node::Folder);
                 self.watches.tell(dir);
             }
         }
@@ -270,7 +293,10 @@ impl State {
             self.make_folders(parent);
         }
         self.watches.tell(&path);
-        self.nodes.insert(path, Node::File { bytes, access, modified_ns: self.changes });
+        self.nodes.insert(
+            key(&path).into_owned(),
+            Node::File { bytes, access, modified_ns: self.changes },
+        );
     }
 }
 
@@ -297,14 +323,17 @@ impl Files for MemoryFiles {
         if !matches!(node, Node::Folder) {
             return Err(error(FileErrorKind::Other, NOT_A_FOLDER));
         }
-        // Whatever is below a folder stands right behind it.
-        let below = state.nodes.range::<Path, _>((Bound::Excluded(&*path), Bound::Unbounded));
-        let below = below.map(|(key, _)| key).take_while(|key| key.starts_with(&path));
-        let inside = below.filter(|key| key.parent() == Some(&path));
-        let entry = |key: &PathBuf| Entry {
-            name: key.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
-            is_dir: state.node(key).is_ok_and(|(_, node)| matches!(node, Node::Folder)),
-            is_link: matches!(state.nodes.get(key), Some(Node::Link(_))),
+        // Whatever is below a folder stands together.
+        let first = Path::new(&*key(&path)).join("");
+        let below =
+            state.nodes.range::<OsStr, _>((Bound::Included(first.as_os_str()), Bound::Unbounded));
+        let below = below.map(|(key, node)| (Path::new(key), node));
+        let below = below.take_while(|(inner, _)| inner.starts_with(&path));
+        let inside = below.filter(|(inner, _)| inner.parent() == Some(&path));
+        let entry = |(inner, node): (&Path, &Node)| Entry {
+            name: inner.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+            is_dir: state.node(inner).is_ok_and(|(_, node)| matches!(node, Node::Folder)),
+            is_link: matches!(node, Node::Link(_)),
         };
         Ok(inside.map(entry).collect())
     }
@@ -322,7 +351,7 @@ impl Files for MemoryFiles {
     fn write_atomic(&self, path: &Path, bytes: &[u8], access: Access) -> Result<(), FileError> {
         let mut state = self.start(FileOp::Write, path)?;
         let path = state.resolve(path)?;
-        if matches!(state.nodes.get(&path), Some(Node::Folder)) {
+        if matches!(state.nodes.get(&*key(&path)), Some(Node::Folder)) {
             return Err(error(FileErrorKind::Other, IS_A_FOLDER));
         }
         state.write(path, bytes.to_owned(), access);
@@ -332,7 +361,7 @@ impl Files for MemoryFiles {
     fn append(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         let mut state = self.start(FileOp::Append, path)?;
         let path = state.resolve(path)?;
-        let (mut all, access) = match state.nodes.get(&path) {
+        let (mut all, access) = match state.nodes.get(&*key(&path)) {
             Some(Node::File { bytes, access, .. }) => (bytes.clone(), *access),
             Some(Node::Folder | Node::Link(_)) => {
                 return Err(error(FileErrorKind::Other, IS_A_FOLDER));
@@ -352,18 +381,18 @@ impl Files for MemoryFiles {
         if let Some(parent) = to.parent() {
             state.make_folders(parent);
         }
-        state.nodes.remove(&from);
+        state.nodes.remove(&*key(&from));
         state.watches.tell(&from);
         state.watches.tell(&to);
-        state.nodes.insert(to, node);
+        state.nodes.insert(key(&to).into_owned(), node);
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> Result<(), FileError> {
         let mut state = self.start(FileOp::Remove, path)?;
-        match state.nodes.get(path) {
+        match state.nodes.get(&*key(path)) {
             Some(Node::File { .. } | Node::Link(_)) => {
-                state.nodes.remove(path);
+                state.nodes.remove(&*key(path));
                 state.watches.tell(path);
                 Ok(())
             }

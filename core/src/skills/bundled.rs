@@ -4,6 +4,7 @@
 //! Invariant: what another program put there stays. A marker says whose they are and which.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
@@ -63,18 +64,19 @@ fn put(files: &dyn Files, folder: &Path, marker: &Path) -> Result<(), FileError>
             _ => files.write_atomic(&path, bytes, Access::Shared)?,
         }
     }
-    files.write_atomic(marker, current().as_bytes(), Access::Shared)
+    files.write_atomic(marker, CURRENT.as_bytes(), Access::Shared)
 }
 
 /// Whether nothing is to be done: the marker is this program's, or another's.
 fn is_current(files: &dyn Files, marker: &Path) -> bool {
     match files.read(marker, MARKER_BYTES_MAX) {
-        Ok(found) => !found.starts_with(OURS.as_bytes()) || found == current().as_bytes(),
+        Ok(found) => !found.starts_with(OURS.as_bytes()) || found == CURRENT.as_bytes(),
         Err(error) => !error.is_not_found(),
     }
 }
 
-fn current() -> String {
+/// What the marker says while these are the skills that lie there.
+static CURRENT: LazyLock<String> = LazyLock::new(|| {
     let mut hash = Sha256::new();
     for (path, bytes) in FILES {
         hash.update(path);
@@ -83,7 +85,7 @@ fn current() -> String {
     }
     let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{OURS}{hex}\n")
-}
+});
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! The tools that a model is offered, as the JSON array of a request (engine.md §3.1, §6.1).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 
@@ -55,39 +55,64 @@ An update has one block for each place. A block starts with `@@`, or with `@@ LI
 
 Paths are relative to the working folder.";
 
+/// A tool's JSON, made once: every thread is offered tools, and to make them takes longer than most
+/// of what else its start does.
+type Made = LazyLock<String>;
+
+static UPDATE_PLAN_TOOL: Made = Made::new(|| update_plan().to_string());
+static REQUEST_USER_INPUT_TOOL: Made = Made::new(|| request_user_input().to_string());
+static PATCH_FREEFORM_TOOL: Made = Made::new(|| patch_freeform().to_string());
+static PATCH_FUNCTION_TOOL: Made = Made::new(|| patch_function().to_string());
+static VIEW_IMAGE_TOOL: Made = Made::new(|| view_image().to_string());
+static WRITE_STDIN_TOOL: Made = Made::new(|| write_stdin().to_string());
+static RESOURCES: LazyLock<[String; 3]> =
+    LazyLock::new(|| resource_tools().map(|tool| tool.to_string()));
+static LOOKS: LazyLock<[(&str, String); 3]> =
+    LazyLock::new(|| look_tools().map(|(name, tool)| (name, tool.to_string())));
+/// Without rules that the model may propose, and with them.
+static RUNS: LazyLock<[Runs; 2]> = LazyLock::new(|| [false, true].map(Runs::new));
+
 /// The array for a model. The search in the web is the backend's own.
 pub(crate) fn offered(model: &ModelRecord, config: &Config, web: WebSearchMode) -> Arc<str> {
-    let mut tools = Vec::new();
+    let mut tools: Vec<&str> = Vec::new();
     tools.extend(shell_tools(model, config.features));
-    tools.extend(resource_tools());
-    tools.push(update_plan());
-    tools.extend(config.features.has(Feature::CollaborationModes).then(request_user_input));
+    tools.extend(RESOURCES.iter().map(String::as_str));
+    tools.push(&UPDATE_PLAN_TOOL);
+    if config.features.has(Feature::CollaborationModes) {
+        tools.push(&REQUEST_USER_INPUT_TOOL);
+    }
     match patch_tool(model, config.features) {
-        Some(PatchTool::Freeform) => tools.push(json!({
-            "type": "custom",
-            "name": "apply_patch",
-            "description": FREEFORM,
-            "format": { "type": "grammar", "syntax": "lark", "definition": GRAMMAR },
-        })),
-        Some(PatchTool::Function) => {
-            let input = json!({ "type": "string", "description": "The whole patch" });
-            tools.push(function("apply_patch", FUNCTION, &json!({ "input": input }), &["input"]));
-        }
+        Some(PatchTool::Freeform) => tools.push(&PATCH_FREEFORM_TOOL),
+        Some(PatchTool::Function) => tools.push(&PATCH_FUNCTION_TOOL),
         None => {}
     }
-    tools.extend(look_tools(model));
+    let has = |name: &str| model.experimental_supported_tools.iter().any(|tool| tool == name);
+    tools.extend(LOOKS.iter().filter(|(name, _)| has(name)).map(|(_, tool)| tool.as_str()));
     tools.extend(web_search(web));
-    tools.push(view_image());
-    Value::Array(tools).to_string().into()
+    tools.push(&VIEW_IMAGE_TOOL);
+    format!("[{}]", tools.join(",")).into()
 }
 
-fn web_search(mode: WebSearchMode) -> Option<Value> {
-    let is_live = match mode {
-        WebSearchMode::Disabled => return None,
-        WebSearchMode::Cached => false,
-        WebSearchMode::Live => true,
-    };
-    Some(json!({ "type": "web_search", "external_web_access": is_live }))
+fn web_search(mode: WebSearchMode) -> Option<&'static str> {
+    match mode {
+        WebSearchMode::Disabled => None,
+        WebSearchMode::Cached => Some(r#"{"external_web_access":false,"type":"web_search"}"#),
+        WebSearchMode::Live => Some(r#"{"external_web_access":true,"type":"web_search"}"#),
+    }
+}
+
+fn patch_freeform() -> Value {
+    json!({
+        "type": "custom",
+        "name": "apply_patch",
+        "description": FREEFORM,
+        "format": { "type": "grammar", "syntax": "lark", "definition": GRAMMAR },
+    })
+}
+
+fn patch_function() -> Value {
+    let input = json!({ "type": "string", "description": "The whole patch" });
+    function("apply_patch", FUNCTION, &json!({ "input": input }), &["input"])
 }
 
 /// Whether the model may run commands.
@@ -102,40 +127,59 @@ pub(crate) fn has_sessions(model: &ModelRecord, features: Features) -> bool {
 }
 
 /// The shell tools that a model is used to.
-fn shell_tools(model: &ModelRecord, features: Features) -> Vec<Value> {
+fn shell_tools(model: &ModelRecord, features: Features) -> Vec<&'static str> {
     if !has_shell(model, features) {
         return Vec::new();
     }
+    let [plain, with_rules] = &*RUNS;
+    let runs = if features.has(Feature::RequestRule) { with_rules } else { plain };
     if has_sessions(model, features) {
-        return vec![exec_command(features), write_stdin()];
+        return vec![&runs.exec_command, &WRITE_STDIN_TOOL];
     }
-    let argv = json!({
-        "type": "array",
-        "items": { "type": "string" },
-        "description": "The program and its arguments",
-    });
-    let line = json!({ "type": "string", "description": "The script, run by the user's shell" });
     vec![match model.shell_type {
-        ShellType::Local => json!({ "type": "local_shell" }),
-        ShellType::ShellCommand => {
-            let login = json!({
-                "type": "boolean",
-                "description": "Whether the shell reads the user's profile first; true by default",
-            });
-            let more = [("command", line), ("login", login)];
-            function("shell_command", SHELL_COMMAND, &run_properties(features, more), &["command"])
-        }
-        ShellType::Default | ShellType::UnifiedExec | ShellType::Disabled => {
-            function("shell", SHELL, &run_properties(features, [("command", argv)]), &["command"])
-        }
+        ShellType::Local => r#"{"type":"local_shell"}"#,
+        ShellType::ShellCommand => &runs.shell_command,
+        ShellType::Default | ShellType::UnifiedExec | ShellType::Disabled => &runs.shell,
     }]
+}
+
+/// The tools that run a command.
+struct Runs {
+    shell: String,
+    shell_command: String,
+    exec_command: String,
+}
+
+impl Runs {
+    fn new(with_rules: bool) -> Self {
+        let argv = json!({
+            "type": "array",
+            "items": { "type": "string" },
+            "description": "The program and its arguments",
+        });
+        let line =
+            json!({ "type": "string", "description": "The script, run by the user's shell" });
+        let login = json!({
+            "type": "boolean",
+            "description": "Whether the shell reads the user's profile first; true by default",
+        });
+        let shell = run_properties(with_rules, [("command", argv)]);
+        let shell_command = run_properties(with_rules, [("command", line), ("login", login)]);
+        let shell = function("shell", SHELL, &shell, &["command"]);
+        let shell_command = function("shell_command", SHELL_COMMAND, &shell_command, &["command"]);
+        Self {
+            shell: shell.to_string(),
+            shell_command: shell_command.to_string(),
+            exec_command: exec_command(with_rules).to_string(),
+        }
+    }
 }
 
 fn number(description: &str) -> Value {
     json!({ "type": "number", "description": description })
 }
 
-fn exec_command(features: Features) -> Value {
+fn exec_command(with_rules: bool) -> Value {
     let text = |description: &str| json!({ "type": "string", "description": description });
     let flag = |description: &str| json!({ "type": "boolean", "description": description });
     let more = [
@@ -146,7 +190,7 @@ fn exec_command(features: Features) -> Value {
         ("yield_time_ms", number("How long to wait for its output; 10000 by default")),
         ("max_output_tokens", number("The rest of the output is cut out of the middle")),
     ];
-    let mut properties = run_properties(features, more);
+    let mut properties = run_properties(with_rules, more);
     if let Some(properties) = properties.as_object_mut() {
         properties.remove("timeout_ms");
     }
@@ -164,7 +208,7 @@ fn write_stdin() -> Value {
 }
 
 /// What every tool that runs a command takes, and more.
-fn run_properties<const N: usize>(features: Features, more: [(&'static str, Value); N]) -> Value {
+fn run_properties<const N: usize>(with_rules: bool, more: [(&'static str, Value); N]) -> Value {
     let text = |description: &str| json!({ "type": "string", "description": description });
     let mut all = BTreeMap::from(more);
     all.insert("workdir", text("The folder to run it in; the working folder by default"));
@@ -178,7 +222,7 @@ fn run_properties<const N: usize>(features: Features, more: [(&'static str, Valu
     );
     let limit = "Milliseconds after which it is killed; 10000 by default";
     all.insert("timeout_ms", json!({ "type": "number", "description": limit }));
-    if features.has(Feature::RequestRule) {
+    if with_rules {
         all.insert("prefix_rule", json!({
             "type": "array",
             "items": { "type": "string" },
@@ -266,8 +310,8 @@ fn request_user_input() -> Value {
     function("request_user_input", description, &json!({ "questions": questions }), &["questions"])
 }
 
-/// Of the tools that look at files, those that the model is used to.
-fn look_tools(model: &ModelRecord) -> impl Iterator<Item = Value> {
+/// The tools that look at files, by name.
+fn look_tools() -> [(&'static str, Value); 3] {
     let text = |description: &str| json!({ "type": "string", "description": description });
     let grep = json!({
         "include": text("Search only files whose paths fit this glob"),
@@ -294,10 +338,9 @@ fn look_tools(model: &ModelRecord) -> impl Iterator<Item = Value> {
         ("read_file", read_words, read, "file_path"),
         ("list_dir", list_words, list, "dir_path"),
     ];
-    let has = |name: &str| model.experimental_supported_tools.iter().any(|tool| tool == name);
-    let offered = all.into_iter().filter(move |(name, ..)| has(name));
-    offered
-        .map(|(name, words, properties, required)| function(name, words, &properties, &[required]))
+    all.map(|(name, words, properties, required)| {
+        (name, function(name, words, &properties, &[required]))
+    })
 }
 
 fn view_image() -> Value {

@@ -334,6 +334,9 @@ impl Setting {
         let keyring =
             if self.has_keyring { MemoryKeyring::default() } else { MemoryKeyring::absent() };
         files.folder("/work");
+        // Another program's skills lie there: to put ours in place and to read them for every thread
+        // would take a good part of the time, and says nothing about credentials.
+        files.put(format!("{HOME}/skills/.system/.codex-system-skills.marker"), "another's");
         self.put(&files, &keyring, self.record());
         let mut setup = Setup::new(HOME, "/work");
         if self.provider == Provider::EnvKey {

@@ -1,9 +1,12 @@
 //! What happened in a world, in order: what went into the machine, and what came out of it.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use understudy_core::{AskId, CallId, ExitStatus, HttpFailureKind, TimerId};
 
 use super::Fault;
@@ -183,6 +186,9 @@ pub enum Job {
     Other,
 }
 
+/// Begins the names of notifications that say once more, in the older dialect, what others say.
+const REPEATED: &str = "codex/event/";
+
 /// An HTTP request as it left.
 #[derive(Clone, Debug)]
 pub struct Sent {
@@ -234,44 +240,85 @@ pub enum Heard {
     Notice {
         /// Of what.
         method: String,
-        /// With which params.
+        /// With which params; `null` if they were left unread.
         params: Value,
     },
 }
 
+/// A line by its members. Which of them stand in it says what it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Members<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    params: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
+    #[serde(default)]
+    error: Option<RefusedWith>,
+}
+
+/// `null` stands there, too.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+    Deserialize::deserialize(from).map(Some)
+}
+
+#[derive(Deserialize)]
+struct RefusedWith {
+    code: i64,
+    message: String,
+}
+
 impl Heard {
-    /// Reads one line. The error says in what way it is no message of the protocol.
-    pub fn read(line: &[u8]) -> Result<Self, String> {
-        let value: Value = serde_json::from_slice(line).map_err(|err| err.to_string())?;
-        let Value::Object(mut members) = value else { return Err("not an object".to_owned()) };
-        let shape: Vec<&str> = members.keys().map(String::as_str).collect();
-        // Members are sorted here, whatever their order on the wire.
-        match shape.as_slice() {
-            ["id", "result"] => {
-                let id = members.remove("id").unwrap_or_default().to_string();
-                Ok(Heard::Reply { id, result: members.remove("result").unwrap_or_default() })
+    /// Reads one line. The error says in what way it is no message of the protocol. What the older
+    /// dialect repeats is most of all that a server says; it can be left unread.
+    pub fn read(line: &[u8], skips_repeated: bool) -> Result<Self, String> {
+        let members: Members<'_> = serde_json::from_slice(line).map_err(|err| err.to_string())?;
+        let value = |raw: &RawValue| {
+            serde_json::from_str::<Value>(raw.get()).map_err(|err| err.to_string())
+        };
+        match members {
+            Members {
+                id: Some(id),
+                result: Some(result),
+                method: None,
+                params: None,
+                error: None,
+            } => Ok(Heard::Reply { id: value(id)?.to_string(), result: value(result)? }),
+            Members {
+                id: Some(id),
+                error: Some(error),
+                method: None,
+                params: None,
+                result: None,
+            } => {
+                let RefusedWith { code, message } = error;
+                Ok(Heard::Refused { id: value(id)?.to_string(), code, message })
             }
-            ["error", "id"] => {
-                let error = members.get("error");
-                let code = error.and_then(|e| e["code"].as_i64()).ok_or("an error without code")?;
-                let text = error.and_then(|e| e["message"].as_str());
-                let message = text.ok_or("an error without message")?.to_owned();
-                let id = members.remove("id").unwrap_or_default().to_string();
-                Ok(Heard::Refused { id, code, message })
-            }
-            ["method", "params"] | ["id", "method", "params"] => {
-                let method = members.get("method").and_then(Value::as_str);
-                let method = method.ok_or("a method that is no string")?.to_owned();
-                let params = members.remove("params").unwrap_or_default();
-                match members.get("id") {
-                    None => Ok(Heard::Notice { method, params }),
+            Members {
+                id,
+                method: Some(method),
+                params: Some(params),
+                result: None,
+                error: None,
+            } => {
+                let method = method.into_owned();
+                match id {
+                    None if skips_repeated && method.starts_with(REPEATED) => {
+                        Ok(Heard::Notice { method, params: Value::Null })
+                    }
+                    None => Ok(Heard::Notice { method, params: value(params)? }),
                     Some(id) => {
-                        let id = id.as_i64().ok_or("a question whose id is no integer")?;
-                        Ok(Heard::Ask { id, method, params })
+                        let id = id.get().parse();
+                        let id = id.map_err(|_| "a question whose id is no integer")?;
+                        Ok(Heard::Ask { id, method, params: value(params)? })
                     }
                 }
             }
-            other => Err(format!("a message with the members {other:?}")),
+            _ => Err("a message with other members".to_owned()),
         }
     }
 

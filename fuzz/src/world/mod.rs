@@ -394,7 +394,7 @@ impl World {
             fold(&mut digests[0], line);
             place += line.len() as u64;
             self.longest_line = self.longest_line.max(line.len());
-            match Heard::read(line) {
+            match Heard::read(line, !self.is_whole) {
                 Ok(heard) => self.facts.push(Fact::Heard(Rc::new(heard), place)),
                 Err(why) => {
                     let text = String::from_utf8_lossy(line);
