@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use futures_lite::{AsyncRead, AsyncWrite};
 use jiff::Timestamp;
 use understudy_core::driver::{Closed, Port, Refreshed};
+use understudy_core::telemetry::Telemetry;
 use understudy_core::{AskId, Call, CallId, Feed, Now, Outcome, RefreshAuth, Signal, TimerId};
 use understudy_std::backend::{Backend, Means, Rest};
-use understudy_std::{Refreshes, Timers};
+use understudy_std::{Exports, Flush, Refreshes, Timers};
 
 use crate::reactor::{AsyncStd, TimerAlarm};
 use crate::serve::{Services, Signals, Streams};
@@ -23,6 +24,7 @@ pub struct AsyncStdPort<R, W> {
     timers: Timers<TimerAlarm>,
     signals: Option<Signals>,
     refreshes: Refreshes<TimerAlarm>,
+    exports: Exports<AsyncStd>,
     epoch: Instant,
 }
 
@@ -31,6 +33,7 @@ impl<R, W> AsyncStdPort<R, W> {
     pub fn new(streams: Streams<R, W>, services: Services) -> Self {
         let Services { http, files, keyring, programs, refresher, signals, logs } = services;
         Self {
+            exports: Exports::new(http.clone()),
             reader: streams.reader,
             writer: streams.writer,
             backend: Backend::new(Means { http, files, keyring, programs, logs }),
@@ -39,6 +42,11 @@ impl<R, W> AsyncStdPort<R, W> {
             refreshes: Refreshes::new(refresher),
             epoch: Instant::now(),
         }
+    }
+
+    /// Waits for measurements that are still sent when the port is gone.
+    pub(crate) fn flush(&self) -> Flush<AsyncStd> {
+        self.exports.flush()
     }
 
     /// Waits for what the session still does when the port is gone.
@@ -117,6 +125,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Port for AsyncStdPort<R, W> {
 
     fn cancel_timer(&mut self, id: TimerId) {
         self.timers.cancel(id);
+    }
+
+    fn telemetry(&mut self, said: Telemetry) {
+        self.exports.take(said);
     }
 
     fn refresh_auth(&mut self, id: AskId, ask: RefreshAuth) {

@@ -95,10 +95,11 @@ where
     W: AsyncWrite + Unpin,
 {
     let port = AsyncStdPort::new(streams, services);
-    let rest = port.rest();
+    let (rest, flush) = (port.rest(), port.flush());
     let now = Now::new(Duration::ZERO, Timestamp::now());
     let machine = Machine::new(setup, understudy_std::seed()?, now);
     let status = Driver::new(machine, port).await;
     rest.await;
+    flush.await;
     Ok(status)
 }

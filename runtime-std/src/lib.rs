@@ -1,7 +1,7 @@
 //! What both runtimes of Understudy are made of: what they need from the operating system,
 //! blocking, on std (files, programs, the keyring, the search for files, the facts that a machine
-//! is set up with), and the calls, timers and streams of a session, polled, over the little that a
-//! [`runtime`] has of its own.
+//! is set up with), and the calls, timers, streams and measurements of a session, polled, over the
+//! little that a [`runtime`] has of its own.
 //!
 //! Nothing here knows a method, a rule, or which async runtime it runs on.
 
@@ -20,6 +20,7 @@ pub mod runtime;
 pub mod sandbox;
 mod search;
 mod stdio;
+mod telemetry;
 mod timers;
 mod tls;
 mod watchdog;
@@ -36,6 +37,7 @@ pub use recording::{NoteQueue, RecordingEnd, RecordingFile, read_recording};
 pub use refreshes::{Refresher, Refreshes};
 pub use search::search;
 pub use stdio::{HostInput, HostOutput};
+pub use telemetry::{Exports, Flush};
 pub use timers::Timers;
 pub use tls::{Trust, tls, tls_for};
 pub use watchdog::Watchdog;

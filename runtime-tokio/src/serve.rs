@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use understudy_core::driver::EXIT_FLUSH_LIMIT;
 use understudy_core::files::{Files, Keyring};
 use understudy_core::trace::Recorder;
 use understudy_core::{Driver, ExitStatus, Machine, Now, Setup, Signal};
@@ -101,7 +100,7 @@ where
     W: AsyncWrite + Unpin,
 {
     let recording = services.recording.take();
-    let mut port = TokioPort::new(streams, services);
+    let port = TokioPort::new(streams, services);
     let (rest, flush) = (port.rest(), port.flush());
     let now = Now::new(Duration::ZERO, Timestamp::now());
     let seed = understudy_std::seed()?;
@@ -119,8 +118,6 @@ where
         }
     };
     rest.await;
-    if let Some(flush) = flush {
-        flush.finished(EXIT_FLUSH_LIMIT).await;
-    }
+    flush.await;
     Ok(status)
 }

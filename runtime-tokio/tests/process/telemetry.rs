@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use understudy_tokio::demo::reply::Reply;
 use understudy_tokio::demo::tokens::traces;
 
-use super::collector::{CERTIFICATE, CERTIFICATE_KEY, Collector, attribute};
+use crate::collector::{CERTIFICATE, CERTIFICATE_KEY, Collector, attribute};
 use crate::stage::{REFRESH, Scene, Stage, give, only, tokens};
 
 const PROMPT: &str = "what-the-user-said";

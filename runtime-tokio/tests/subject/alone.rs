@@ -1,7 +1,3 @@
-// Recordings and the command that plays them again; measurements for collectors.
-#[path = "../process/collector.rs"]
-mod collector;
+// Recordings and the command that plays them again.
 #[path = "../process/replay.rs"]
 mod replay;
-#[path = "../process/telemetry.rs"]
-mod telemetry;
