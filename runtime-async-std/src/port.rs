@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use understudy_core::driver::{Closed, Port, Refreshed};
 use understudy_core::telemetry::Telemetry;
 use understudy_core::{AskId, Call, CallId, Feed, Now, Outcome, RefreshAuth, Signal, TimerId};
-use understudy_std::backend::{Backend, Means, Rest};
-use understudy_std::{Exports, Flush, Refreshes, Timers};
+use understudy_std::backend::{Backend, Means};
+use understudy_std::{After, Exports, Refreshes, Timers};
 
 use crate::reactor::{AsyncStd, TimerAlarm};
 use crate::serve::{Services, Signals, Streams};
@@ -31,7 +31,8 @@ pub struct AsyncStdPort<R, W> {
 impl<R, W> AsyncStdPort<R, W> {
     /// A port over two streams.
     pub fn new(streams: Streams<R, W>, services: Services) -> Self {
-        let Services { http, files, keyring, programs, refresher, signals, logs } = services;
+        let Services { http, files, keyring, programs, refresher, signals, logs, recording: _ } =
+            services;
         Self {
             exports: Exports::new(http.clone()),
             reader: streams.reader,
@@ -44,14 +45,9 @@ impl<R, W> AsyncStdPort<R, W> {
         }
     }
 
-    /// Waits for measurements that are still sent when the port is gone.
-    pub(crate) fn flush(&self) -> Flush<AsyncStd> {
-        self.exports.flush()
-    }
-
     /// Waits for what the session still does when the port is gone.
-    pub(crate) fn rest(&self) -> Rest<AsyncStd> {
-        self.backend.rest()
+    pub(crate) fn after(&self) -> After<AsyncStd> {
+        After { rest: self.backend.rest(), flush: self.exports.flush() }
     }
 }
 

@@ -11,6 +11,8 @@ mod files;
 mod flags;
 mod host;
 mod keyring;
+#[cfg(feature = "flags")]
+mod logs;
 mod parent;
 pub mod program;
 mod recent_logs;
@@ -19,6 +21,7 @@ mod refreshes;
 pub mod runtime;
 pub mod sandbox;
 mod search;
+mod session;
 mod stdio;
 mod telemetry;
 mod timers;
@@ -28,14 +31,17 @@ mod zone;
 
 pub use environment::{HomeError, codex_home, environment, seed};
 pub use files::OsFiles;
-pub use flags::{Flags, exit_code, fail};
+pub use flags::{Flags, LogFormat, Start, exit_code, fail};
 pub use host::host_facts;
 pub use keyring::OsKeyring;
+#[cfg(feature = "flags")]
+pub use logs::start_log;
 pub use parent::{PARENT_POLL, Parent};
 pub use recent_logs::RecentLogs;
 pub use recording::{NoteQueue, RecordingEnd, RecordingFile, read_recording};
 pub use refreshes::{Refresher, Refreshes};
 pub use search::search;
+pub use session::{After, run};
 pub use stdio::{HostInput, HostOutput};
 pub use telemetry::{Exports, Flush};
 pub use timers::Timers;

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use understudy_core::driver::{Closed, Port, Refreshed};
 use understudy_core::telemetry::Telemetry;
 use understudy_core::{AskId, Call, CallId, Feed, Now, Outcome, RefreshAuth, Signal, TimerId};
-use understudy_std::backend::{Backend, Means, Rest};
-use understudy_std::{Exports, Flush, Refreshes, Timers};
+use understudy_std::backend::{Backend, Means};
+use understudy_std::{After, Exports, Refreshes, Timers};
 
 use crate::reactor::{Tokio, TokioAlarm};
 use crate::serve::{Services, Streams};
@@ -46,14 +46,9 @@ impl<R, W> TokioPort<R, W> {
         }
     }
 
-    /// Waits for measurements that are still sent when the port is gone.
-    pub(crate) fn flush(&self) -> Flush<Tokio> {
-        self.exports.flush()
-    }
-
     /// Waits for what the session still does when the port is gone.
-    pub(crate) fn rest(&self) -> Rest<Tokio> {
-        self.backend.rest()
+    pub(crate) fn after(&self) -> After<Tokio> {
+        After { rest: self.backend.rest(), flush: self.exports.flush() }
     }
 }
 

@@ -15,7 +15,9 @@ mod ending;
 mod external_tokens;
 mod handshake;
 mod invariants;
+mod logs;
 mod prompts;
+mod recordings;
 mod refresh;
 mod rest;
 mod review;
@@ -32,9 +34,4 @@ mod two_servers;
 
 mod program {
     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/subject/program.rs"));
-}
-
-/// What one of the programs has and the other has not.
-mod alone {
-    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/subject/alone.rs"));
 }

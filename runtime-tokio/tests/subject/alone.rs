@@ -1,3 +1,0 @@
-// Recordings and the command that plays them again.
-#[path = "../process/replay.rs"]
-mod replay;
