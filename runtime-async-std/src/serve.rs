@@ -9,7 +9,7 @@ use futures_lite::{AsyncRead, AsyncWrite, Stream};
 use understudy_core::files::{Files, Keyring};
 use understudy_core::{ExitStatus, Setup, Signal};
 use understudy_std::program::Programs;
-use understudy_std::{OsFiles, OsKeyring, RecentLogs, RecordingFile, Refresher, run};
+use understudy_std::{OsFiles, OsKeyring, RecentLogs, RecordingFile, Refresher, run_session};
 
 use crate::http::Http;
 use crate::port::AsyncStdPort;
@@ -102,5 +102,5 @@ where
     let recording = services.recording.take();
     let port = AsyncStdPort::new(streams, services);
     let after = port.after();
-    run(setup, port, after, recording)
+    run_session(setup, port, after, recording)
 }

@@ -41,7 +41,7 @@ pub use recent_logs::RecentLogs;
 pub use recording::{NoteQueue, RecordingEnd, RecordingFile, read_recording};
 pub use refreshes::{Refresher, Refreshes};
 pub use search::search;
-pub use session::{After, run};
+pub use session::{After, run_session};
 pub use stdio::{HostInput, HostOutput};
 pub use telemetry::{Exports, Flush};
 pub use timers::Timers;

@@ -32,7 +32,7 @@ pub struct After<R: Runtime> {
 /// # Errors
 ///
 /// The operating system gives no entropy, or no thread for the recording.
-pub async fn run<R: Runtime>(
+pub async fn run_session<R: Runtime>(
     setup: Setup,
     port: impl Port + Unpin,
     after: After<R>,

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use understudy_core::files::{Files, Keyring};
 use understudy_core::{ExitStatus, Setup, Signal};
 use understudy_std::program::Programs;
-use understudy_std::{OsFiles, OsKeyring, RecentLogs, RecordingFile, Refresher, run};
+use understudy_std::{OsFiles, OsKeyring, RecentLogs, RecordingFile, Refresher, run_session};
 
 use crate::http::Http;
 use crate::port::TokioPort;
@@ -99,5 +99,5 @@ where
     let recording = services.recording.take();
     let port = TokioPort::new(streams, services);
     let after = port.after();
-    run(setup, port, after, recording)
+    run_session(setup, port, after, recording)
 }
