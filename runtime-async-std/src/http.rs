@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_std::task;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -28,10 +27,12 @@ use percent_encoding::percent_decode_str;
 use smol_hyper::rt::SmolTimer;
 use understudy_core::{HttpFailure, HttpFailureKind, HttpHead, HttpRequest, Method};
 use understudy_std::backend::{body, body_failure, failure, head, headers, root_cause};
-use understudy_std::runtime::{self, Sending};
+use understudy_std::runtime::{self, Runtime, Sending};
+use understudy_std::{Trust, tls_for};
 use url::Url;
 
 use crate::connect::Connector;
+use crate::reactor::AsyncStd;
 
 /// How long a connection that nobody uses is kept.
 const IDLE_LIMIT: Duration = Duration::from_secs(90);
@@ -66,11 +67,25 @@ impl Http {
     }
 
     async fn request(self, request: HttpRequest) -> Result<(HttpHead, HttpBody), HttpFailure> {
-        let Built { client, proxies } = self.built().await?;
-        let request = hyper_request(&request, &proxies)?;
-        let response = client.request(request).await.map_err(|error| send_failure(&error))?;
-        let (parts, incoming) = response.into_parts();
-        Ok((head(parts.status.as_u16(), &parts.headers), HttpBody { incoming }))
+        let built = self.built().await?;
+        let method = match request.method {
+            Method::Get => hyper::Method::GET,
+            Method::Post => hyper::Method::POST,
+        };
+        let made = built.request(method, &request.url, headers(&request)?, body(&request))?;
+        drop(request);
+        built.answer(made).await
+    }
+
+    async fn posted(
+        self,
+        url: String,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(HttpHead, HttpBody), HttpFailure> {
+        let built = self.built().await?;
+        let made = built.request(hyper::Method::POST, &url, headers, body)?;
+        built.answer(made).await
     }
 
     /// The client; reading the certificates of the system blocks.
@@ -93,24 +108,79 @@ impl Shared {
         if let Some(built) = self.built.get() {
             return Ok(built.clone());
         }
+        let built = Built::new(&Trust::SYSTEM, false)?;
+        Ok(self.built.get_or_init(|| built).clone())
+    }
+}
+
+impl Built {
+    /// With `is_http2` it speaks HTTP/2 from the first byte. May block.
+    fn new(trust: &Trust<'_>, is_http2: bool) -> Result<Self, String> {
+        let mut tls = tls_for(trust)?;
+        if is_http2 {
+            tls.alpn_protocols = vec![b"h2".to_vec()];
+        }
         let proxies = Arc::new(Matcher::from_system());
-        let connector = Connector::new(Arc::clone(&proxies), understudy_std::tls()?);
         let client = Client::builder(Tasks)
             .timer(SmolTimer::new())
             .pool_timer(SmolTimer::new())
             .pool_idle_timeout(IDLE_LIMIT)
-            .build(connector);
-        Ok(self.built.get_or_init(|| Built { client, proxies }).clone())
+            .http2_only(is_http2)
+            .build(Connector::new(Arc::clone(&proxies), tls));
+        Ok(Self { client, proxies })
+    }
+
+    fn request(
+        &self,
+        method: hyper::Method,
+        url: &str,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, HttpFailure> {
+        let bad = |cause: &dyn fmt::Display| {
+            failure(HttpFailureKind::Request, format!("builder error: {cause}"))
+        };
+        let mut url = Url::parse(url).map_err(|error| bad(&error))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(bad(&"URL scheme is not allowed"));
+        }
+        if !headers.contains_key(ACCEPT) {
+            headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        }
+        move_user(&mut url, &mut headers);
+        let uri: Uri = url.as_str().parse().map_err(|_| bad(&"invalid URI"))?;
+        if url.scheme() == "http"
+            && !headers.contains_key(PROXY_AUTHORIZATION)
+            && let Some(proxy) = self.proxies.intercept(&uri)
+            && let Some(auth) = proxy.basic_auth()
+        {
+            headers.insert(PROXY_AUTHORIZATION, auth.clone());
+        }
+        let mut made = Request::new(Full::new(body));
+        *made.method_mut() = method;
+        *made.uri_mut() = uri;
+        *made.headers_mut() = headers;
+        Ok(made)
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(HttpHead, HttpBody), HttpFailure> {
+        let answered = self.client.request(request).await;
+        let (parts, incoming) = answered.map_err(|error| send_failure(&error))?.into_parts();
+        let body = HttpBody { incoming, trailers: HeaderMap::new() };
+        Ok((head(parts.status.as_u16(), &parts.headers), body))
     }
 }
 
-/// Connections are tasks of async-std, whose threads are started with the first one.
+/// Connections are tasks.
 #[derive(Clone)]
 struct Tasks;
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
     fn execute(&self, connection: F) {
-        drop(task::spawn(connection));
+        AsyncStd::spawn(connection);
     }
 }
 
@@ -126,12 +196,22 @@ impl runtime::Http for Http {
     fn send(&self, request: HttpRequest) -> Sending<HttpBody> {
         Box::pin(self.clone().request(request))
     }
+
+    fn post(&self, url: &str, headers: HeaderMap, body: Bytes) -> Sending<HttpBody> {
+        Box::pin(self.clone().posted(url.to_owned(), headers, body))
+    }
+
+    fn special(trust: &Trust<'_>, is_http2: bool) -> Result<Self, String> {
+        let built = OnceLock::from(Built::new(trust, is_http2)?);
+        Ok(Self { shared: Arc::new(Shared { built, building: Mutex::default() }) })
+    }
 }
 
 /// The body of a response.
 #[derive(Debug)]
 pub struct HttpBody {
     incoming: Incoming,
+    trailers: HeaderMap,
 }
 
 impl runtime::Body for HttpBody {
@@ -140,8 +220,11 @@ impl runtime::Body for HttpBody {
             let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(bytes))) => return Poll::Ready(Some(Ok(bytes))),
-                // Trailers.
-                Some(Ok(Err(_))) => {}
+                Some(Ok(Err(other))) => {
+                    if let Ok(trailers) = other.into_trailers() {
+                        self.trailers = trailers;
+                    }
+                }
                 Some(Err(error)) => {
                     return Poll::Ready(Some(Err(body_failure(&error, HttpFailureKind::Body))));
                 }
@@ -149,41 +232,10 @@ impl runtime::Body for HttpBody {
             }
         }
     }
-}
 
-fn hyper_request(
-    request: &HttpRequest,
-    proxies: &Matcher,
-) -> Result<Request<Full<Bytes>>, HttpFailure> {
-    let bad = |cause: &dyn fmt::Display| {
-        failure(HttpFailureKind::Request, format!("builder error: {cause}"))
-    };
-    let mut url = Url::parse(&request.url).map_err(|error| bad(&error))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(bad(&"URL scheme is not allowed"));
+    fn trailers(&self) -> &HeaderMap {
+        &self.trailers
     }
-    let mut headers = headers(request)?;
-    if !headers.contains_key(ACCEPT) {
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    }
-    move_user(&mut url, &mut headers);
-    let uri: Uri = url.as_str().parse().map_err(|_| bad(&"invalid URI"))?;
-    if url.scheme() == "http"
-        && !headers.contains_key(PROXY_AUTHORIZATION)
-        && let Some(proxy) = proxies.intercept(&uri)
-        && let Some(auth) = proxy.basic_auth()
-    {
-        headers.insert(PROXY_AUTHORIZATION, auth.clone());
-    }
-    let method = match request.method {
-        Method::Get => hyper::Method::GET,
-        Method::Post => hyper::Method::POST,
-    };
-    let mut made = Request::new(Full::new(body(request)));
-    *made.method_mut() = method;
-    *made.uri_mut() = uri;
-    *made.headers_mut() = headers;
-    Ok(made)
 }
 
 /// A user in the URL goes into a header, unless there is one.

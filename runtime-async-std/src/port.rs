@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use futures_lite::{AsyncRead, AsyncWrite};
 use jiff::Timestamp;
 use understudy_core::driver::{Closed, Port, Refreshed};
+use understudy_core::telemetry::Telemetry;
 use understudy_core::{AskId, Call, CallId, Feed, Now, Outcome, RefreshAuth, Signal, TimerId};
-use understudy_std::backend::{Backend, Means, Rest};
-use understudy_std::{Refreshes, Timers};
+use understudy_std::backend::{Backend, Means};
+use understudy_std::{After, Exports, Refreshes, Timers};
 
 use crate::reactor::{AsyncStd, TimerAlarm};
 use crate::serve::{Services, Signals, Streams};
@@ -23,14 +24,17 @@ pub struct AsyncStdPort<R, W> {
     timers: Timers<TimerAlarm>,
     signals: Option<Signals>,
     refreshes: Refreshes<TimerAlarm>,
+    exports: Exports<AsyncStd>,
     epoch: Instant,
 }
 
 impl<R, W> AsyncStdPort<R, W> {
     /// A port over two streams.
     pub fn new(streams: Streams<R, W>, services: Services) -> Self {
-        let Services { http, files, keyring, programs, refresher, signals, logs } = services;
+        let Services { http, files, keyring, programs, refresher, signals, logs, recording: _ } =
+            services;
         Self {
+            exports: Exports::new(http.clone()),
             reader: streams.reader,
             writer: streams.writer,
             backend: Backend::new(Means { http, files, keyring, programs, logs }),
@@ -42,8 +46,8 @@ impl<R, W> AsyncStdPort<R, W> {
     }
 
     /// Waits for what the session still does when the port is gone.
-    pub(crate) fn rest(&self) -> Rest<AsyncStd> {
-        self.backend.rest()
+    pub(crate) fn after(&self) -> After<AsyncStd> {
+        After { rest: self.backend.rest(), flush: self.exports.flush() }
     }
 }
 
@@ -117,6 +121,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Port for AsyncStdPort<R, W> {
 
     fn cancel_timer(&mut self, id: TimerId) {
         self.timers.cancel(id);
+    }
+
+    fn telemetry(&mut self, said: Telemetry) {
+        self.exports.take(said);
     }
 
     fn refresh_auth(&mut self, id: AskId, ask: RefreshAuth) {

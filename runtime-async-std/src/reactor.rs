@@ -1,5 +1,5 @@
 //! Owns: what async-std is to the rooms of `understudy-std`: descriptors in the reactor of async-io,
-//! its clock, threads that may block.
+//! its clock, threads that may block, tasks of async-std.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -25,6 +25,11 @@ impl Runtime for AsyncStd {
         // Not by way of `async_std::task`, which has a task of its pool wait for the thread: each
         // piece of work would pass through three threads.
         blocking::unblock(work).detach();
+    }
+
+    /// The threads of async-std are started with the first task.
+    fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+        drop(async_std::task::spawn(work));
     }
 }
 

@@ -4,14 +4,12 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite, Stream};
-use jiff::Timestamp;
 use understudy_core::files::{Files, Keyring};
-use understudy_core::{Driver, ExitStatus, Machine, Now, Setup, Signal};
+use understudy_core::{ExitStatus, Setup, Signal};
 use understudy_std::program::Programs;
-use understudy_std::{OsFiles, OsKeyring, RecentLogs, Refresher};
+use understudy_std::{OsFiles, OsKeyring, RecentLogs, RecordingFile, Refresher, run_session};
 
 use crate::http::Http;
 use crate::port::AsyncStdPort;
@@ -44,6 +42,8 @@ pub struct Services {
     pub logs: RecentLogs,
     /// Asks the session to end.
     pub signals: Option<Signals>,
+    /// Where the session is recorded to, if it is.
+    pub recording: Option<RecordingFile>,
 }
 
 impl Default for Services {
@@ -56,6 +56,7 @@ impl Default for Services {
             refresher: None,
             logs: RecentLogs::new(),
             signals: None,
+            recording: None,
         }
     }
 }
@@ -72,33 +73,34 @@ impl fmt::Debug for Services {
 /// # Errors
 ///
 /// The operating system gives no entropy.
-pub async fn serve<R, W>(setup: Setup, streams: Streams<R, W>) -> io::Result<ExitStatus>
+pub fn serve<R, W>(
+    setup: Setup,
+    streams: Streams<R, W>,
+) -> impl Future<Output = io::Result<ExitStatus>>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    serve_with(setup, streams, Services::default()).await
+    serve_with(setup, streams, Services::default())
 }
 
 /// Like [`serve`], with services that may be shared with other sessions.
 ///
 /// # Errors
 ///
-/// The operating system gives no entropy.
-pub async fn serve_with<R, W>(
+/// The operating system gives no entropy, or no thread for a recording.
+// An `async fn` would hold what it hands on a second time.
+pub fn serve_with<R, W>(
     setup: Setup,
     streams: Streams<R, W>,
-    services: Services,
-) -> io::Result<ExitStatus>
+    mut services: Services,
+) -> impl Future<Output = io::Result<ExitStatus>>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
+    let recording = services.recording.take();
     let port = AsyncStdPort::new(streams, services);
-    let rest = port.rest();
-    let now = Now::new(Duration::ZERO, Timestamp::now());
-    let machine = Machine::new(setup, understudy_std::seed()?, now);
-    let status = Driver::new(machine, port).await;
-    rest.await;
-    Ok(status)
+    let after = port.after();
+    run_session(setup, port, after, recording)
 }

@@ -2,12 +2,13 @@
 //! it says when it cannot serve (config.md §1.8).
 
 use std::io::{Write, stderr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use understudy_core::{ExitStatus, Overrides, Setup};
 
-use crate::{codex_home, environment, host_facts, zone};
+use crate::{RecordingFile, codex_home, environment, host_facts, zone};
 
 /// Settings of the command line.
 // Not clap's global options: those given behind a subcommand would replace those before it
@@ -24,6 +25,58 @@ pub struct Flags {
     /// Turn a feature off.
     #[cfg_attr(feature = "flags", arg(long, value_name = "FEATURE"))]
     pub disable: Vec<String>,
+    /// How the log on standard error is written.
+    #[cfg_attr(feature = "flags", arg(long, value_name = "FORMAT", value_enum))]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "flags", derive(clap::ValueEnum))]
+pub enum LogFormat {
+    /// For people; in colours on a terminal that did not refuse them.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What a server is started with.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "flags", derive(clap::Args))]
+pub struct Start {
+    /// Settings.
+    #[cfg_attr(feature = "flags", command(flatten))]
+    pub flags: Flags,
+    /// Accepted for compatibility; nothing is collected.
+    #[cfg_attr(feature = "flags", arg(long, hide = true))]
+    pub analytics_default_enabled: bool,
+    /// Record the session, with stand-ins for its secrets; in a folder, to a new file. What
+    /// people and models say, and files that are read, are in it as they are.
+    #[cfg_attr(feature = "flags", arg(long, value_name = "FILE"))]
+    pub record: Option<PathBuf>,
+}
+
+impl Start {
+    /// The same behind a command that these stand before; the later ones are stronger.
+    #[must_use]
+    pub fn behind(mut self, before: Flags) -> Self {
+        self.flags = before.and(self.flags);
+        self
+    }
+
+    /// The file for a recording, if there is to be one.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made; the text is for the user.
+    pub fn recording(&self) -> Result<Option<RecordingFile>, String> {
+        let create = |path: &PathBuf| {
+            let file = RecordingFile::create(path);
+            file.map_err(|error| format!("no recording in {}: {error}", path.display()))
+        };
+        self.record.as_ref().map(create).transpose()
+    }
 }
 
 impl Flags {
@@ -33,6 +86,7 @@ impl Flags {
         self.config.extend(behind.config);
         self.enable.extend(behind.enable);
         self.disable.extend(behind.disable);
+        self.log_format = behind.log_format.or(self.log_format);
         self
     }
 
@@ -95,7 +149,7 @@ mod tests {
         let said = |config: &[&str], enable: &[&str]| {
             let all = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
             let (config, enable) = (all(config), all(enable));
-            Flags { config, enable, disable: Vec::new() }.overrides().err()
+            Flags { config, enable, ..Flags::default() }.overrides().err()
         };
         assert_eq!(said(&["a=1"], &[]), None);
         let missing = "error parsing -c overrides: Invalid override (missing '='): a";
@@ -108,5 +162,7 @@ mod tests {
     fn those_behind_a_command_are_stronger() {
         let one = |word: &str| Flags { config: vec![word.to_owned()], ..Flags::default() };
         assert_eq!(one("a=1").and(one("a=2")).config, ["a=1", "a=2"]);
+        let start = Start { flags: one("a=2"), ..Start::default() };
+        assert_eq!(start.behind(one("a=1")).flags.config, ["a=1", "a=2"]);
     }
 }

@@ -6,10 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use understudy_core::Setup;
-use understudy_std::{Flags, RecordingFile, fail};
-
-use crate::logs::LogFormat;
+use understudy_std::{Flags, LogFormat, Start, fail};
 
 /// What the command line asks for.
 pub(crate) enum Request {
@@ -23,7 +20,7 @@ pub(crate) enum Request {
     /// Say what keeps the server from working.
     Doctor {
         /// As a server would be started.
-        start: Start,
+        flags: Flags,
         /// Report as JSON.
         json: bool,
     },
@@ -35,33 +32,17 @@ pub(crate) enum Request {
     Done(ExitCode),
 }
 
-/// What a server is started with.
-pub(crate) struct Start {
-    settings: Settings,
-    /// Where the session is recorded to.
-    record: Option<PathBuf>,
-}
-
 /// An app server for coding agents: JSON-RPC, one message a line, on standard input and output.
 #[derive(Debug, Parser)]
 #[command(name = "understudy", version = VERSION)]
 struct Cli {
     #[command(flatten)]
-    settings: Settings,
+    flags: Flags,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (serves protocol 0.94.0)");
-
-#[derive(Debug, Args)]
-struct Settings {
-    #[command(flatten)]
-    flags: Flags,
-    /// How the log on standard error is written.
-    #[arg(long, value_name = "FORMAT", value_enum)]
-    log_format: Option<LogFormat>,
-}
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -69,14 +50,7 @@ enum Command {
     /// no terminal.
     AppServer {
         #[command(flatten)]
-        settings: Settings,
-        /// Accepted for compatibility; nothing is collected.
-        #[arg(long, hide = true)]
-        analytics_default_enabled: bool,
-        /// Record the session, with stand-ins for its secrets; in a folder, to a new file. What
-        /// people and models say, and files that are read, are in it as they are.
-        #[arg(long, value_name = "FILE")]
-        record: Option<PathBuf>,
+        start: Start,
         #[command(subcommand)]
         generate: Option<Generate>,
     },
@@ -84,7 +58,7 @@ enum Command {
     /// wrong; status 1 if anything is.
     Doctor {
         #[command(flatten)]
-        settings: Settings,
+        flags: Flags,
         /// Report as one JSON object.
         #[arg(long)]
         json: bool,
@@ -166,8 +140,8 @@ impl Request {
     /// How the log is to be written.
     pub(crate) fn log_format(&self) -> LogFormat {
         match self {
-            Request::Serve(start) | Request::Doctor { start, .. } => {
-                start.settings.log_format.unwrap_or_default()
+            Request::Serve(Start { flags, .. }) | Request::Doctor { flags, .. } => {
+                flags.log_format.unwrap_or_default()
             }
             Request::Demo { .. } | Request::Generate(_) | Request::Replay(_) | Request::Done(_) => {
                 LogFormat::default()
@@ -180,9 +154,8 @@ impl Cli {
     fn request(self, by_hand: bool) -> Request {
         match self.command {
             Some(Command::Demo { json }) => Request::Demo { json },
-            Some(Command::Doctor { settings, json }) => {
-                let settings = self.settings.and(settings);
-                Request::Doctor { start: Start { settings, record: None }, json }
+            Some(Command::Doctor { flags, json }) => {
+                Request::Doctor { flags: self.flags.and(flags), json }
             }
             Some(Command::Completions { shell }) => {
                 let mut text = Vec::new();
@@ -203,41 +176,14 @@ impl Cli {
             Some(Command::AppServer { generate: Some(generate), .. }) => {
                 Request::Generate(generate)
             }
-            Some(Command::AppServer { settings, record, .. }) => {
-                Request::Serve(Start { settings: self.settings.and(settings), record })
-            }
+            Some(Command::AppServer { start, .. }) => Request::Serve(start.behind(self.flags)),
             Some(Command::Replay(replay)) => Request::Replay(replay),
             None if by_hand => {
                 let _closed = write!(stderr(), "{}", Self::command().render_help());
                 Request::Done(ExitCode::from(2))
             }
-            None => Request::Serve(Start { settings: self.settings, record: None }),
+            None => Request::Serve(Start { flags: self.flags, ..Start::default() }),
         }
-    }
-}
-
-impl Settings {
-    /// These before the subcommand, `behind` it; the later ones are stronger.
-    fn and(mut self, behind: Settings) -> Self {
-        self.flags = self.flags.and(behind.flags);
-        self.log_format = behind.log_format.or(self.log_format);
-        self
-    }
-}
-
-impl Start {
-    /// The file for a recording, if there is to be one.
-    pub(crate) fn recording(&self) -> Result<Option<RecordingFile>, String> {
-        let create = |path: &PathBuf| {
-            let file = RecordingFile::create(path);
-            file.map_err(|error| format!("no recording in {}: {error}", path.display()))
-        };
-        self.record.as_ref().map(create).transpose()
-    }
-
-    /// Everything that the machine is told of this process.
-    pub(crate) fn setup(&self) -> Result<Setup, String> {
-        self.settings.flags.setup()
     }
 }
 
@@ -248,7 +194,7 @@ mod tests {
     fn flags(line: &str) -> Flags {
         let cli = Cli::try_parse_from(line.split(' ')).expect("a good command line");
         match cli.request(false) {
-            Request::Serve(start) => start.settings.flags,
+            Request::Serve(start) => start.flags,
             Request::Demo { .. }
             | Request::Doctor { .. }
             | Request::Generate(_)

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body as _;
-use reqwest::{Client, redirect, retry};
+use reqwest::header::HeaderMap;
+use reqwest::{Client, RequestBuilder, redirect, retry};
 use tokio::sync::OnceCell;
 use understudy_core::{HttpFailure, HttpFailureKind, HttpHead, HttpRequest, Method};
 use understudy_std::backend::{body, body_failure, failure, head, headers, root_cause};
@@ -51,7 +52,7 @@ impl Http {
     }
 
     /// The client itself, which is built if nobody has used it yet.
-    pub(crate) async fn client(&self) -> Result<&Client, HttpFailure> {
+    async fn client(&self) -> Result<&Client, HttpFailure> {
         self.client.get_or_try_init(build_client).await
     }
 
@@ -66,10 +67,14 @@ impl Http {
             builder = builder.body(body(&request));
         }
         drop(request);
-        let response = builder.send().await.map_err(send_failure)?;
-        let head = head(response.status().as_u16(), response.headers());
-        Ok((head, HttpBody { body: response.into() }))
+        answer(builder).await
     }
+}
+
+async fn answer(request: RequestBuilder) -> Result<(HttpHead, HttpBody), HttpFailure> {
+    let response = request.send().await.map_err(send_failure)?;
+    let head = head(response.status().as_u16(), response.headers());
+    Ok((head, HttpBody { body: response.into(), trailers: HeaderMap::new() }))
 }
 
 impl runtime::Http for Http {
@@ -79,12 +84,26 @@ impl runtime::Http for Http {
         let http = self.clone();
         Box::pin(async move { http.request(request).await })
     }
+
+    fn post(&self, url: &str, headers: HeaderMap, body: Bytes) -> Sending<HttpBody> {
+        let (http, url) = (self.clone(), url.to_owned());
+        Box::pin(async move {
+            let client = http.client().await?;
+            answer(client.post(url).headers(headers).body(body)).await
+        })
+    }
+
+    fn special(trust: &Trust<'_>, is_http2: bool) -> Result<Self, String> {
+        let client = OnceCell::new_with(Some(client_for(trust, is_http2)?));
+        Ok(Self { client: Arc::new(client) })
+    }
 }
 
 /// The body of a response.
 #[derive(Debug)]
 pub struct HttpBody {
     body: reqwest::Body,
+    trailers: HeaderMap,
 }
 
 impl runtime::Body for HttpBody {
@@ -93,8 +112,11 @@ impl runtime::Body for HttpBody {
             let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
             match frame.map(|frame| frame.map(http_body::Frame::into_data)) {
                 Some(Ok(Ok(bytes))) => return Poll::Ready(Some(Ok(bytes))),
-                // Trailers.
-                Some(Ok(Err(_))) => {}
+                Some(Ok(Err(other))) => {
+                    if let Ok(trailers) = other.into_trailers() {
+                        self.trailers = trailers;
+                    }
+                }
                 Some(Err(error)) => {
                     let kind = if error.is_timeout() {
                         HttpFailureKind::Timeout
@@ -107,10 +129,14 @@ impl runtime::Body for HttpBody {
             }
         }
     }
+
+    fn trailers(&self) -> &HeaderMap {
+        &self.trailers
+    }
 }
 
 /// A request that has no response.
-pub(crate) fn send_failure(error: reqwest::Error) -> HttpFailure {
+fn send_failure(error: reqwest::Error) -> HttpFailure {
     let kind = if error.is_timeout() {
         HttpFailureKind::Timeout
     } else if error.is_connect() {
@@ -138,7 +164,7 @@ async fn build_client() -> Result<Client, HttpFailure> {
 }
 
 /// Builds a client; with `is_http2` it speaks HTTP/2 from the first byte. May block.
-pub(crate) fn client_for(trust: &Trust<'_>, is_http2: bool) -> Result<Client, String> {
+fn client_for(trust: &Trust<'_>, is_http2: bool) -> Result<Client, String> {
     let mut tls = tls_for(trust)?;
     let mut builder = Client::builder()
         .redirect(redirect::Policy::none())

@@ -10,7 +10,6 @@ mod http;
 mod port;
 mod reactor;
 mod serve;
-mod telemetry;
 
 pub mod demo;
 pub mod host;

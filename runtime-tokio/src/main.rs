@@ -3,27 +3,26 @@
 mod cli;
 mod doctor;
 mod generate;
-mod logs;
 mod replay;
 
 use std::process::ExitCode;
 
-use cli::{Request, Start};
+use cli::Request;
 use understudy_core::ExitStatus;
 use understudy_std::program::Programs;
-use understudy_std::{exit_code, fail, sandbox};
+use understudy_std::{Start, exit_code, fail, sandbox, start_log};
 use understudy_tokio::host::{HostInput, HostOutput, Watchdog, signals};
 use understudy_tokio::{RecentLogs, Services, Streams, demo, serve_with};
 
 fn main() -> ExitCode {
     sandbox::run_if_asked();
     let request = cli::request();
-    let logs = logs::init(request.log_format());
+    let logs = start_log(request.log_format());
     match request {
-        Request::Serve(start) => exit_code(serve(start, logs)),
+        Request::Serve(start) => exit_code(serve(&start, logs)),
         Request::Demo { json } => demo::run(json),
-        Request::Doctor { start, json } => {
-            let report = start.setup().and_then(|setup| doctor::run(&setup, json));
+        Request::Doctor { flags, json } => {
+            let report = flags.setup().and_then(|setup| doctor::run(&setup, json));
             report.unwrap_or_else(|text| fail(&text))
         }
         Request::Generate(wanted) => match generate::run(&wanted) {
@@ -35,8 +34,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(start: Start, logs: RecentLogs) -> Result<ExitStatus, String> {
-    let setup = start.setup()?;
+fn serve(start: &Start, logs: RecentLogs) -> Result<ExitStatus, String> {
+    let setup = start.flags.setup()?;
     let recording = start.recording()?;
     let said = |error: std::io::Error| error.to_string();
     // One thread does everything but file jobs, name lookups and terminals: small and quick.

@@ -11,13 +11,11 @@ use tokio::sync::mpsc;
 use understudy_core::driver::{Closed, Port, Refreshed};
 use understudy_core::telemetry::Telemetry;
 use understudy_core::{AskId, Call, CallId, Feed, Now, Outcome, RefreshAuth, Signal, TimerId};
-use understudy_std::backend::{Backend, Means, Rest};
-use understudy_std::{Refreshes, Timers};
+use understudy_std::backend::{Backend, Means};
+use understudy_std::{After, Exports, Refreshes, Timers};
 
-use crate::http::Http;
 use crate::reactor::{Tokio, TokioAlarm};
 use crate::serve::{Services, Streams};
-use crate::telemetry::{Exports, Flush};
 
 /// One host's streams, with the calls and timers of the machine that serves it.
 pub struct TokioPort<R, W> {
@@ -27,9 +25,7 @@ pub struct TokioPort<R, W> {
     timers: Timers<TokioAlarm>,
     signals: Option<mpsc::Receiver<Signal>>,
     refreshes: Refreshes<TokioAlarm>,
-    http: Http,
-    exports: Exports,
-    flush: Option<Flush>,
+    exports: Exports<Tokio>,
     epoch: Instant,
 }
 
@@ -38,11 +34,8 @@ impl<R, W> TokioPort<R, W> {
     pub fn new(streams: Streams<R, W>, services: Services) -> Self {
         let Services { http, files, keyring, programs, refresher, signals, logs, recording: _ } =
             services;
-        let (exports, flush) = Exports::new();
         Self {
-            http: http.clone(),
-            exports,
-            flush: Some(flush),
+            exports: Exports::new(http.clone()),
             reader: streams.reader,
             writer: streams.writer,
             backend: Backend::new(Means { http, files, keyring, programs, logs }),
@@ -53,14 +46,9 @@ impl<R, W> TokioPort<R, W> {
         }
     }
 
-    /// Waits for measurements that are still sent when the port is gone. There is one to be had.
-    pub(crate) fn flush(&mut self) -> Option<Flush> {
-        self.flush.take()
-    }
-
     /// Waits for what the session still does when the port is gone.
-    pub(crate) fn rest(&self) -> Rest<Tokio> {
-        self.backend.rest()
+    pub(crate) fn after(&self) -> After<Tokio> {
+        After { rest: self.backend.rest(), flush: self.exports.flush() }
     }
 }
 
@@ -141,7 +129,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Port for TokioPort<R, W> {
     }
 
     fn telemetry(&mut self, said: Telemetry) {
-        self.exports.take(said, &self.http);
+        self.exports.take(said);
     }
 
     fn refresh_auth(&mut self, id: AskId, ask: RefreshAuth) {

@@ -1,5 +1,5 @@
 //! Owns: what tokio is to the rooms of `understudy-std`: descriptors in its reactor, its clock, its
-//! threads that may block.
+//! threads that may block, its tasks.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -25,6 +25,10 @@ impl Runtime for Tokio {
 
     fn run_blocking(work: impl FnOnce() + Send + 'static) {
         tokio::task::spawn_blocking(work);
+    }
+
+    fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(work);
     }
 }
 

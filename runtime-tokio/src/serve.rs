@@ -3,24 +3,16 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
-use understudy_core::driver::EXIT_FLUSH_LIMIT;
 use understudy_core::files::{Files, Keyring};
-use understudy_core::trace::Recorder;
-use understudy_core::{Driver, ExitStatus, Machine, Now, Setup, Signal};
+use understudy_core::{ExitStatus, Setup, Signal};
 use understudy_std::program::Programs;
-use understudy_std::{OsFiles, OsKeyring, RecentLogs, RecordingFile, Refresher};
+use understudy_std::{OsFiles, OsKeyring, RecentLogs, RecordingFile, Refresher, run_session};
 
 use crate::http::Http;
 use crate::port::TokioPort;
-
-/// From the end of a session to the end of its recording, at most; then some of it is missing.
-const RECORDING_LIMIT: Duration = Duration::from_secs(1);
 
 /// The two directions of a host's connection.
 #[derive(Debug)]
@@ -78,12 +70,15 @@ impl fmt::Debug for Services {
 /// # Errors
 ///
 /// The operating system gives no entropy.
-pub async fn serve<R, W>(setup: Setup, streams: Streams<R, W>) -> io::Result<ExitStatus>
+pub fn serve<R, W>(
+    setup: Setup,
+    streams: Streams<R, W>,
+) -> impl Future<Output = io::Result<ExitStatus>>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    serve_with(setup, streams, Services::default()).await
+    serve_with(setup, streams, Services::default())
 }
 
 /// Like [`serve`], with services that may be shared with other sessions.
@@ -91,36 +86,18 @@ where
 /// # Errors
 ///
 /// The operating system gives no entropy, or no thread for a recording.
-pub async fn serve_with<R, W>(
+// An `async fn` would hold what it hands on a second time.
+pub fn serve_with<R, W>(
     setup: Setup,
     streams: Streams<R, W>,
     mut services: Services,
-) -> io::Result<ExitStatus>
+) -> impl Future<Output = io::Result<ExitStatus>>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
     let recording = services.recording.take();
-    let mut port = TokioPort::new(streams, services);
-    let (rest, flush) = (port.rest(), port.flush());
-    let now = Now::new(Duration::ZERO, Timestamp::now());
-    let seed = understudy_std::seed()?;
-    let status = match recording {
-        None => Driver::new(Machine::new(setup, seed, now), port).await,
-        Some(file) => {
-            let (notes, end) = file.start(&setup, seed, now)?;
-            let machine = Recorder::new(setup, seed, now, notes);
-            let status = Driver::recorded(machine, port).await;
-            let written = spawn_blocking(|| end.finish(RECORDING_LIMIT)).await;
-            if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
-                tracing::warn!("the recording is not whole: {error}");
-            }
-            status
-        }
-    };
-    rest.await;
-    if let Some(flush) = flush {
-        flush.finished(EXIT_FLUSH_LIMIT).await;
-    }
-    Ok(status)
+    let port = TokioPort::new(streams, services);
+    let after = port.after();
+    run_session(setup, port, after, recording)
 }

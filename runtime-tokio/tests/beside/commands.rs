@@ -1,7 +1,6 @@
 //! The commands beside the server.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
@@ -84,22 +83,4 @@ fn shells_and_readers_are_helped() {
     assert!(page.contains(".TH") && page.contains("doctor"), "{page}");
     let help = said(&run(&scratch, &["--help"]));
     assert!(!help.contains("completions") && help.contains("doctor"), "{help}");
-}
-
-#[test]
-fn a_log_of_json_is_json() {
-    let scratch = Scratch::new().expect("folders");
-    let home = scratch.home();
-    assert!(Path::new(&home).is_dir());
-    let argv = [env!("CARGO_BIN_EXE_understudy"), "--log-format", "json", "app-server"];
-    let mut command = scratch.command(&argv.map(str::to_owned));
-    command.env("RUST_LOG", "not/a=filter=");
-    let done = command.stdin(std::process::Stdio::null()).output().expect("the program runs");
-    assert!(done.status.success(), "{done:?}");
-    let log = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(!log.is_empty());
-    for line in log.lines() {
-        let line: Value = serde_json::from_str(line).expect(line);
-        assert_eq!(line["level"], "ERROR");
-    }
 }

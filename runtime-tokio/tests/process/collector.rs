@@ -77,36 +77,68 @@ impl Export {
 pub(crate) struct Collector {
     scheme: &'static str,
     port: u16,
-    exports: Arc<Mutex<Vec<Export>>>,
+    kept: Arc<Kept>,
+}
+
+/// What came so far, and what is said of it.
+#[derive(Default)]
+struct Kept {
+    exports: Mutex<Vec<Export>>,
+    verdict: Verdict,
+}
+
+/// What is said of calls in gRPC.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verdict {
+    pub(crate) status: &'static str,
+    /// Whether it stands before the answer, of which there is none then.
+    pub(crate) is_early: bool,
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Self { status: "0", is_early: false }
+    }
+}
+
+impl Kept {
+    fn keep(&self, export: Export) {
+        self.exports.lock().unwrap_or_else(PoisonError::into_inner).push(export);
+    }
 }
 
 impl Collector {
     pub(crate) fn start() -> Self {
-        Self::with(None)
+        Self::with(None, Verdict::default())
     }
 
     /// One with TLS that wants its clients to show the certificate.
     pub(crate) fn start_tls() -> Self {
-        Self::with(Some(tls()))
+        Self::with(Some(tls()), Verdict::default())
     }
 
-    fn with(tls: Option<TlsAcceptor>) -> Self {
+    /// One that says this of what it gets.
+    pub(crate) fn start_saying(verdict: Verdict) -> Self {
+        Self::with(None, verdict)
+    }
+
+    fn with(tls: Option<TlsAcceptor>, verdict: Verdict) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         listener.set_nonblocking(true).expect("a socket");
         let port = listener.local_addr().map_or(0, |address: SocketAddr| address.port());
-        let exports = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&exports);
+        let kept = Arc::new(Kept { verdict, ..Kept::default() });
+        let theirs = Arc::clone(&kept);
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(async {
                 let listener = TcpListener::from_std(listener).expect("a listener");
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, tls.clone(), Arc::clone(&kept)));
+                    tokio::spawn(serve(stream, tls.clone(), Arc::clone(&theirs)));
                 }
             });
         });
-        Self { scheme, port, exports }
+        Self { scheme, port, kept }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -114,7 +146,7 @@ impl Collector {
     }
 
     pub(crate) fn exports(&self) -> Vec<Export> {
-        self.exports.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.kept.exports.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What came on paths that end so.
@@ -179,7 +211,7 @@ fn tls() -> TlsAcceptor {
     Arc::new(config).into()
 }
 
-async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, kept: Arc<Mutex<Vec<Export>>>) {
+async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, kept: Arc<Kept>) {
     let Some(tls) = tls else {
         let mut first = [0; 4];
         let known = stream.peek(&mut first).await;
@@ -192,7 +224,7 @@ async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, kept: Arc<Mutex<Vec<
     serve_as(is_http2, stream, kept).await;
 }
 
-async fn serve_as<S>(is_http2: bool, stream: S, kept: Arc<Mutex<Vec<Export>>>)
+async fn serve_as<S>(is_http2: bool, stream: S, kept: Arc<Kept>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -205,11 +237,7 @@ where
     let _over = served;
 }
 
-fn keep(kept: &Mutex<Vec<Export>>, export: Export) {
-    kept.lock().unwrap_or_else(PoisonError::into_inner).push(export);
-}
-
-async fn serve_http<S>(mut stream: S, kept: Arc<Mutex<Vec<Export>>>) -> io::Result<()>
+async fn serve_http<S>(mut stream: S, kept: Arc<Kept>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -239,13 +267,13 @@ where
         }
         export.body = read[end..end + length].to_vec();
         read.drain(..end + length);
-        keep(&kept, export);
+        kept.keep(export);
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await?;
     }
 }
 
 /// What comes over HTTP/2: gRPC, and what a client would as well say over HTTP/1.1.
-async fn serve_http2<S>(stream: S, kept: Arc<Mutex<Vec<Export>>>) -> Result<(), h2::Error>
+async fn serve_http2<S>(stream: S, kept: Arc<Kept>) -> Result<(), h2::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -267,7 +295,7 @@ where
             let path = head.uri.path().to_owned();
             let mut export = Export { path, headers: headers.collect(), body: read };
             if export.header("content-type") != "application/grpc" {
-                keep(&kept, export);
+                kept.keep(export);
                 answer.send_response(Response::new(()), true)?;
                 return Ok(());
             }
@@ -276,13 +304,19 @@ where
             let length = u32::try_from(message.len()).unwrap_or(0).to_be_bytes();
             assert_eq!((frame[0], &frame[1..]), (0, &length[..]), "a frame of gRPC");
             export.body = message;
-            keep(&kept, export);
+            kept.keep(export);
             let response = Response::builder().header("content-type", "application/grpc");
+            let Verdict { status, is_early } = kept.verdict;
+            if is_early {
+                let response = response.header("grpc-status", status).body(());
+                answer.send_response(response.expect("a response"), true)?;
+                return Ok(());
+            }
             let response = response.body(()).expect("a response");
             let mut stream = answer.send_response(response, false)?;
             stream.send_data(vec![0; 5].into(), false)?;
             let mut trailers = HeaderMap::new();
-            trailers.insert("grpc-status", "0".parse().expect("a value"));
+            trailers.insert("grpc-status", status.parse().expect("a value"));
             stream.send_trailers(trailers)
         });
     }

@@ -7,6 +7,7 @@ mod administration;
 mod browser;
 mod chromium;
 mod coding;
+mod collector;
 mod commands;
 mod compacting;
 mod crash;
@@ -14,7 +15,9 @@ mod ending;
 mod external_tokens;
 mod handshake;
 mod invariants;
+mod logs;
 mod prompts;
+mod recordings;
 mod refresh;
 mod rest;
 mod review;
@@ -24,15 +27,11 @@ mod signin_ends;
 mod stage;
 mod stored;
 mod stores;
+mod telemetry;
 mod tools;
 mod turn;
 mod two_servers;
 
 mod program {
     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/subject/program.rs"));
-}
-
-/// What one of the programs has and the other has not.
-mod alone {
-    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/subject/alone.rs"));
 }

@@ -11,8 +11,8 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use understudy_tokio::demo::reply::Reply;
 use understudy_tokio::demo::tokens::traces;
 
-use super::collector::{CERTIFICATE, CERTIFICATE_KEY, Collector, attribute};
-use crate::stage::{REFRESH, Scene, Stage, give, only, tokens};
+use crate::collector::{CERTIFICATE, CERTIFICATE_KEY, Collector, Verdict, attribute};
+use crate::stage::{EXIT_LIMIT, REFRESH, Scene, Stage, give, only, tokens};
 
 const PROMPT: &str = "what-the-user-said";
 const KEY: &str = "sk-for-the-collector";
@@ -227,6 +227,30 @@ fn a_collector_that_is_gone_holds_nobody_up() {
         });
         // The scene also checks that the server ends within its own limit.
         assert!(ended.elapsed() < Duration::from_secs(3), "{line}");
+    }
+}
+
+/// In gRPC the status of the answer is always good; how it went is said behind it, or before it.
+#[test]
+fn what_a_collector_says_over_grpc_is_heard() {
+    for (status, is_early) in [("0", false), ("0", true), ("14", false), ("16", true)] {
+        let collector = Collector::start_saying(Verdict { status, is_early });
+        let line = format!("otel.exporter.otlp-grpc = {{endpoint = '{}'}}", collector.url());
+        let mut log = String::new();
+        Scene::replies([Reply::say(1, "fine")]).config(&line).play(|stage| {
+            let thread = stage.ready(&tokens(1))?;
+            assert_eq!(stage.turn(&thread, PROMPT)?["status"], "completed");
+            stage.host.close_input();
+            stage.host.wait_exit(EXIT_LIMIT)?;
+            log = stage.host.stderr();
+            Ok(())
+        });
+        assert_eq!(collector.exports().len(), 3);
+        let lost = log.lines().filter(|line| line.contains("measurements were lost"));
+        let lost: Vec<&str> = lost.collect();
+        assert_eq!(lost.len(), if status == "0" { 0 } else { 3 }, "{lost:?}");
+        let said = format!("the collector answers with gRPC status {status}");
+        assert!(lost.iter().all(|line| line.contains(&said)), "{lost:?}");
     }
 }
 

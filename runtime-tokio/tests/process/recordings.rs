@@ -1,14 +1,14 @@
-//! Sessions that are recorded, and played again by `understudy replay`: they go the same way, and
-//! the recording holds no secret.
+//! Sessions that are recorded, and played again in the machine alone: they go the same way, and the
+//! recording holds no secret.
 
 use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use understudy_core::trace::{End, Recording, Replay};
 use understudy_std::read_recording;
 use understudy_tokio::demo::authority::Authority;
 use understudy_tokio::demo::reply::{Reply, Speech};
@@ -44,16 +44,23 @@ impl Folder {
         String::from_utf8(unpacked.expect("gzip").stdout).expect("text")
     }
 
-    fn replay(&self, args: &[&str]) -> Output {
-        replay(&self.recording(), args)
+    /// Plays the recording to its end, and gives it.
+    fn replay(&self) -> Recording {
+        let recording = read_recording(&self.recording()).expect("a recording");
+        let mut machine = Replay::new(&recording);
+        let mut played = 0;
+        while let Some(step) = machine.play() {
+            let line = || self.lines().lines().nth(step.step + 1).map(str::to_owned);
+            assert!(step.difference.is_none(), "{step:?}: {:?}", line());
+            played += 1;
+        }
+        assert_eq!(played, recording.len());
+        recording
     }
 
     /// Plays the recording and looks for what must not be in it.
     fn check(&self, more: &[&str]) {
-        let output = self.replay(&[]);
-        let said = String::from_utf8_lossy(&output.stdout);
-        let is_same = output.status.success() && said.contains("the same in all ");
-        assert!(is_same, "{output:?}\n{:?}", self.replay(&["--print"]));
+        assert_eq!(self.replay().end(), &End::Over);
         let lines = self.lines();
         // The head of a token is the same in all of them.
         let [mark, encoded, _] = traces();
@@ -68,15 +75,6 @@ impl Folder {
 fn recorded(mut scene: Scene, folder: &Folder) -> Scene {
     scene.arguments = folder.arguments();
     scene
-}
-
-fn replay(recording: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_understudy"));
-    command.arg("replay").arg(recording).args(args).output().expect("the program")
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Answers by what the user says last.
@@ -136,41 +134,6 @@ fn a_session_with_refresh_approval_and_interrupt_plays_the_same() {
     let folder = Folder::new();
     recorded(scene(), &folder).play(session);
     folder.check(&[]);
-    let printed = stdout(&folder.replay(&["--print"]));
-    for shown in [
-        "host→server  account/login/start  #",
-        "server→host  account/chatgptAuthTokens/refresh  #0",
-        "backend→server  status 401: /v1/responses",
-        "server→host  item/commandExecution/requestApproval  #",
-        "server→processes  run ",
-        "exited: Code(4)",
-        "host→server  turn/interrupt  #",
-        "server→files  append to a thread",
-    ] {
-        assert!(printed.contains(shown), "{shown} is not in:\n{printed}");
-    }
-    let until = folder.replay(&["--until", "3"]);
-    assert!(
-        until.status.success() && stdout(&until).contains("the same up to step 3"),
-        "{until:?}"
-    );
-}
-
-#[test]
-fn an_altered_input_is_named_by_its_step() {
-    let folder = Folder::new();
-    recorded(scene(), &folder).play(session);
-    let lines = folder.lines();
-    let step = lines.lines().skip(1).position(|line| line.contains(r#"delta\":\"fine"#));
-    let step = step.unwrap_or_else(|| panic!("no words of the model in {lines}"));
-    // A recording may be unpacked, looked at and changed.
-    let altered = folder.0.path().join("altered");
-    let line = lines.lines().nth(step + 1).expect("a line");
-    let other = lines.replacen(line, &line.replacen("fine", "find", 1), 1);
-    fs::write(&altered, other).expect("written");
-    let output = replay(&altered, &[]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stdout(&output).contains(&format!("step {step}: what came out is not")), "{output:?}");
 }
 
 #[test]
@@ -240,37 +203,7 @@ fn the_recording_of_a_server_that_was_killed_is_read() {
         assert!(killed.success());
         Ok(())
     });
-    let output = folder.replay(&[]);
-    let said = stdout(&output);
-    assert!(output.status.success() && said.contains("the end is missing"), "{output:?}");
-    assert!(read_recording(&folder.recording()).is_ok_and(|recording| recording.len() > 4));
-}
-
-#[test]
-fn the_page_holds_the_session_and_no_code_of_it() {
-    let folder = Folder::new();
-    let words = "</script><script>alert(1)</script>";
-    recorded(Scene::replies([Reply::say(1, words)]), &folder).play(|stage| {
-        let thread = stage.ready(&tokens(1))?;
-        stage.turn(&thread, words)?;
-        Ok(())
-    });
-    let page = folder.0.path().join("page.html");
-    let output = folder.replay(&["--html", &page.to_string_lossy()]);
-    assert!(output.status.success(), "{output:?}");
-    let page = fs::read_to_string(page).expect("a page");
-    assert!(page.contains("turn/start") && page.contains("\\u003c/script>\\u003cscript>alert(1)"));
-    assert_eq!(page.matches("<script").count(), 3, "the page's own");
-    for outside in ["src=", "href=", "@import", "url("] {
-        assert!(!page.contains(outside), "{outside}");
-    }
-}
-
-#[test]
-fn what_is_no_recording_is_refused() {
-    let folder = Folder::new();
-    fs::write(folder.recording(), "something else").expect("written");
-    let output = folder.replay(&[]);
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).starts_with("Error: "), "{output:?}");
+    let recording = folder.replay();
+    assert_eq!(recording.end(), &End::Torn);
+    assert!(recording.len() > 4);
 }

@@ -10,21 +10,12 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use understudy_tokio::RecentLogs;
 
-/// How a line of the log is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum LogFormat {
-    /// For people; in colours on a terminal that did not refuse them.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+use crate::{LogFormat, RecentLogs};
 
 /// Logs by `RUST_LOG`, errors only without it, and keeps the last lines that the server itself has
-/// to say to a person.
-pub(crate) fn init(format: LogFormat) -> RecentLogs {
+/// to say to a person. Once in a process.
+pub fn start_log(format: LogFormat) -> RecentLogs {
     let (filter, ignored) = wanted(&std::env::var("RUST_LOG").unwrap_or_default());
     let recent = RecentLogs::new();
     let kept = recent.clone();

@@ -6,53 +6,48 @@
 //! Invariants: one request at a time, each within its limit. What a collector refuses or does not
 //! answer is lost, and said once until it works again. No text of it holds an address or a header.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
-use http_body_util::{BodyExt, Limited};
+use futures_channel::oneshot;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
 use prost::Message;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
-use reqwest::{Body, Client, RequestBuilder, Response};
 use serde::Serialize;
-use tokio::sync::OnceCell;
-use tokio::time::timeout;
+use understudy_core::HttpHead;
 use understudy_core::telemetry::{Collector, CollectorWire};
-use understudy_std::Trust;
 
-use crate::http::{Http, client_for, send_failure};
+use crate::runtime::{Alarm, Body, Http, Runtime, before};
+use crate::tls::Trust;
 
 /// Most of an answer that is read: it says only whether all went well.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
-/// A call in gRPC went well.
+/// Where a call in gRPC says how it went, and what it says when it went well.
+const GRPC_STATUS: &str = "grpc-status";
 const GRPC_OK: &str = "0";
 
 /// The way to a collector.
-pub(super) struct Sink {
+pub(super) struct Sink<R: Runtime> {
     collector: Arc<Collector>,
     headers: HeaderMap,
     /// The session's own client, for collectors that want nothing special.
-    http: Http,
+    http: R::Http,
     /// One for those that do; made with the first request.
-    special: OnceCell<Client>,
+    special: Option<R::Http>,
     has_failed: bool,
 }
 
-impl Sink {
-    pub(super) fn new(collector: Collector, http: Http) -> Self {
+impl<R: Runtime> Sink<R> {
+    pub(super) fn new(collector: Collector, http: R::Http) -> Self {
         let headers = headers(&collector);
-        Self {
-            collector: Arc::new(collector),
-            headers,
-            http,
-            special: OnceCell::new(),
-            has_failed: false,
-        }
+        Self { collector: Arc::new(collector), headers, http, special: None, has_failed: false }
     }
 
     /// Sends a request; `method` is its path in gRPC.
     pub(super) async fn send(&mut self, method: &str, request: impl Message + Serialize) {
-        let sent = timeout(self.collector.limit, self.exchange(method, request)).await;
-        match sent.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
+        let end = R::Alarm::now() + self.collector.limit;
+        let sent = before::<R::Alarm, _>(end, self.exchange(method, request)).await;
+        match sent.unwrap_or_else(|| Err("no answer in time".to_owned())) {
             Ok(()) => self.has_failed = false,
             Err(error) if self.has_failed => tracing::debug!(error, "measurements were lost again"),
             Err(error) => {
@@ -63,48 +58,59 @@ impl Sink {
     }
 
     async fn exchange(
-        &self,
+        &mut self,
         method: &str,
         request: impl Message + Serialize,
     ) -> Result<(), String> {
         let client = self.client().await?;
-        let post = |url: &str, kind: &'static str| {
-            let kind = HeaderValue::from_static(kind);
-            client.post(url).headers(self.headers.clone()).header(CONTENT_TYPE, kind)
-        };
-        let url = self.collector.url.as_str();
-        match self.collector.wire {
+        let Collector { url, wire, .. } = &*self.collector;
+        let mut headers = self.headers.clone();
+        let kind = |kind| HeaderValue::from_static(kind);
+        let sending = match wire {
             CollectorWire::Binary => {
-                let post = post(url, "application/x-protobuf");
-                accepted(&answer(post.body(request.encode_to_vec())).await?)
+                headers.insert(CONTENT_TYPE, kind("application/x-protobuf"));
+                client.post(url, headers, request.encode_to_vec().into())
             }
             CollectorWire::Json => {
+                headers.insert(CONTENT_TYPE, kind("application/json"));
                 let json = serde_json::to_vec(&request).map_err(|error| error.to_string())?;
-                accepted(&answer(post(url, "application/json").body(json)).await?)
+                client.post(url, headers, json.into())
             }
             CollectorWire::Grpc => {
-                let post = post(&format!("{url}{method}"), "application/grpc");
-                let post = post.header(TE, HeaderValue::from_static("trailers"));
-                let response = answer(post.body(framed(&request))).await?;
-                accepted(&response)?;
-                well(response).await
+                headers.insert(CONTENT_TYPE, kind("application/grpc"));
+                headers.insert(TE, HeaderValue::from_static("trailers"));
+                client.post(&format!("{url}{method}"), headers, framed(&request).into())
             }
+        };
+        drop(request);
+        let (head, body) = sending.await.map_err(|failure| failure.text)?;
+        if !(200..300).contains(&head.status) {
+            return Err(format!("the collector answers {}", head.status));
+        }
+        match wire {
+            CollectorWire::Binary | CollectorWire::Json => Ok(()),
+            CollectorWire::Grpc => well(&head, body).await,
         }
     }
 
-    async fn client(&self) -> Result<&Client, String> {
+    async fn client(&mut self) -> Result<R::Http, String> {
         let collector = &self.collector;
         let is_grpc = collector.wire == CollectorWire::Grpc;
         if !is_grpc && collector.authorities.is_none() && collector.identity.is_none() {
-            return self.http.client().await.map_err(|failure| failure.text);
+            return Ok(self.http.clone());
         }
-        self.special.get_or_try_init(|| special(Arc::clone(collector))).await
+        if let Some(special) = &self.special {
+            return Ok(special.clone());
+        }
+        let built = special::<R>(Arc::clone(collector)).await?;
+        Ok(self.special.insert(built).clone())
     }
 }
 
 /// Builds a client on a thread that may block: it may read the certificates of the system.
-async fn special(collector: Arc<Collector>) -> Result<Client, String> {
-    let build = move || {
+async fn special<R: Runtime>(collector: Arc<Collector>) -> Result<R::Http, String> {
+    let (built, client) = oneshot::channel();
+    R::run_blocking(move || {
         let is_grpc = collector.wire == CollectorWire::Grpc;
         let trust = Trust {
             // With gRPC they stand beside the system's (config.md §6.3).
@@ -115,10 +121,10 @@ async fn special(collector: Arc<Collector>) -> Result<Client, String> {
                 .as_ref()
                 .map(|identity| (&*identity.certificate, identity.key.expose().as_bytes())),
         };
-        client_for(&trust, is_grpc)
-    };
-    let built = tokio::task::spawn_blocking(build).await;
-    built.unwrap_or_else(|_| Err("building the HTTP client panicked".to_owned()))
+        // Nobody waits for it when the time for the request is over.
+        let _late = built.send(R::Http::special(&trust, is_grpc));
+    });
+    client.await.unwrap_or_else(|_| Err("building the HTTP client panicked".to_owned()))
 }
 
 fn headers(collector: &Collector) -> HeaderMap {
@@ -136,15 +142,6 @@ fn headers(collector: &Collector) -> HeaderMap {
     headers
 }
 
-async fn answer(post: RequestBuilder) -> Result<Response, String> {
-    post.send().await.map_err(|error| send_failure(error).text)
-}
-
-fn accepted(response: &Response) -> Result<(), String> {
-    let status = response.status();
-    if status.is_success() { Ok(()) } else { Err(format!("the collector answers {status}")) }
-}
-
 /// The message in the one frame that it needs: not compressed, its length, itself.
 fn framed(message: &impl Message) -> Vec<u8> {
     let mut frame = vec![0; 5];
@@ -159,18 +156,17 @@ fn framed(message: &impl Message) -> Vec<u8> {
 
 /// Whether a call in gRPC went well: its status comes behind the answer, or, where there is none,
 /// before it.
-async fn well(response: Response) -> Result<(), String> {
-    let response: http::Response<Body> = response.into();
-    let (head, body) = response.into_parts();
-    let status = |headers: &HeaderMap| {
-        headers.get("grpc-status").and_then(|status| status.to_str().ok()).map(str::to_owned)
-    };
-    let early = status(&head.headers);
-    let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-    let body = body.map_err(|_| "the collector's answer broke off".to_owned())?;
-    let late = body.trailers().and_then(status);
-    match late.or(early) {
-        Some(status) if status == GRPC_OK => Ok(()),
+async fn well(head: &HttpHead, mut body: impl Body) -> Result<(), String> {
+    let broke_off = || "the collector's answer broke off".to_owned();
+    let mut left = ANSWER_BYTES_MAX;
+    while let Some(bytes) = poll_fn(|cx| body.poll_bytes(cx)).await {
+        let bytes = bytes.map_err(|_| broke_off())?;
+        left = left.checked_sub(bytes.len()).ok_or_else(broke_off)?;
+    }
+    let late = body.trailers().get(GRPC_STATUS).and_then(|status| status.to_str().ok());
+    let mut early = head.headers.iter().filter(|(name, _)| name == GRPC_STATUS);
+    match late.or_else(|| early.next().map(|(_, status)| status.as_str())) {
+        Some(GRPC_OK) => Ok(()),
         Some(status) => Err(format!("the collector answers with gRPC status {status}")),
         None => Err("the collector's answer has no gRPC status".to_owned()),
     }

@@ -2,17 +2,20 @@
 //!
 //! Invariant: while nothing is measured nothing is sent, and nobody is woken.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_channel::mpsc;
+use futures_core::Stream;
 use prost::Message;
 use serde::Serialize;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
 use understudy_core::telemetry::Telemetry;
 
 use super::sink::Sink;
+use crate::runtime::{Alarm, Runtime, before};
 
 /// Records that go in one request; the rest goes in the next.
 pub(super) const BATCH_MAX: usize = 512;
@@ -35,36 +38,37 @@ pub(super) trait Gather: Send + 'static {
 }
 
 /// Measurements of one kind with where they go.
-pub(super) struct Batch<G> {
+pub(super) struct Batch<G, R: Runtime> {
     pub(super) waiting: mpsc::Receiver<Arc<Telemetry>>,
     pub(super) gather: G,
-    pub(super) sink: Sink,
+    pub(super) sink: Sink<R>,
     pub(super) delay: Duration,
     /// Those of any kind that found no room.
     pub(super) dropped: Arc<AtomicU64>,
 }
 
-impl<G: Gather> Batch<G> {
+impl<G: Gather, R: Runtime> Batch<G, R> {
     /// Sends until nobody measures any more and all is sent.
     pub(super) async fn run(mut self) {
         let mut due = None;
         loop {
+            let next = poll_fn(|cx| Pin::new(&mut self.waiting).poll_next(cx));
             let heard = match due {
-                None => Ok(self.waiting.recv().await),
-                Some(due) => timeout_at(due, self.waiting.recv()).await,
+                None => Some(next.await),
+                Some(due) => before::<R::Alarm, _>(due, next).await,
             };
             let is_over = match heard {
-                Ok(Some(told)) => {
+                Some(Some(told)) => {
                     if self.gather.add(&told) && due.is_none() {
-                        due = Some(Instant::now() + self.delay);
+                        due = Some(R::Alarm::now() + self.delay);
                     }
                     if !self.gather.is_full() {
                         continue;
                     }
                     false
                 }
-                Ok(None) => true,
-                Err(_) => false,
+                Some(None) => true,
+                None => false,
             };
             due = None;
             if let Some(request) = self.gather.take() {

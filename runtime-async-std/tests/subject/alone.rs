@@ -1,1 +1,0 @@
-// Nothing: this program has no command but serving.
