@@ -70,8 +70,6 @@ pub struct Layer {
     pub source: LayerSource,
     /// The settings, with paths made absolute.
     pub value: Table,
-    /// The fingerprint of `value` (config.md §4.1).
-    pub version: String,
     /// Why the settings do not count, if they don't.
     pub disabled: Option<String>,
 }
@@ -79,13 +77,18 @@ pub struct Layer {
 impl Layer {
     /// A layer that counts.
     pub fn new(source: LayerSource, value: Table) -> Self {
-        let version = fingerprint(&value);
-        Self { source, value, version, disabled: None }
+        Self { source, value, disabled: None }
     }
 
     /// A layer that does not count, and why.
     pub fn disabled(source: LayerSource, value: Table, reason: String) -> Self {
         Self { disabled: Some(reason), ..Self::new(source, value) }
+    }
+
+    /// The fingerprint of its settings (config.md §4.1). Made anew each time: every thread's start
+    /// reads the layers, and only what shows them wants it.
+    pub fn version(&self) -> String {
+        fingerprint(&self.value)
     }
 }
 
@@ -183,7 +186,7 @@ pub fn merge(base: &mut Table, over: &Table) {
 pub fn origins(layers: &Layers) -> BTreeMap<String, Origin> {
     let mut origins = BTreeMap::new();
     for layer in layers.enabled() {
-        let origin = Origin { name: layer.source.clone(), version: layer.version.clone() };
+        let origin = Origin { name: layer.source.clone(), version: layer.version() };
         leaves_of(&layer.value, &mut |path| {
             origins.insert(path, origin.clone());
         });

@@ -149,13 +149,13 @@ fn merged(layers: &Layers) -> Result<Config, String> {
 
 /// The layer's name and version.
 pub(super) fn metadata(layer: &Layer) -> Result<ConfigLayerMetadata, NotAbsolute> {
-    Ok(ConfigLayerMetadata { name: source(&layer.source)?, version: layer.version.clone() })
+    Ok(ConfigLayerMetadata { name: source(&layer.source)?, version: layer.version() })
 }
 
 fn layer(layer: &Layer) -> Result<ConfigLayer, NotAbsolute> {
     Ok(ConfigLayer {
         name: source(&layer.source)?,
-        version: layer.version.clone(),
+        version: layer.version(),
         config: object(&layer.value),
         disabled_reason: layer.disabled.clone(),
     })

@@ -87,8 +87,8 @@ pub(crate) fn write(
         .map_err(|why| WriteError::Failed(format!("failed to persist config.toml: {why}")))?;
     let stack = Stack::gather(files, &ask, &Mode::Strict)
         .map_err(|error| WriteError::Failed(format!("failed to load configuration: {error}")))?;
-    let version = stack.layers.user().map(|layer| &layer.version);
-    if changes.expected_version.is_some() && changes.expected_version.as_ref() != version {
+    let version = || stack.layers.user().map(Layer::version);
+    if changes.expected_version.is_some() && changes.expected_version != version() {
         return Err(WriteError::Conflict);
     }
     let edits = changes.edits.iter().map(|(key, value, merge)| Edit::new(key, value, *merge));
@@ -209,7 +209,7 @@ fn answer(
             Some(_) => WriteStatus::OkOverridden,
             None => WriteStatus::Ok,
         },
-        version: user.map(|layer| layer.version.clone()).unwrap_or_default(),
+        version: user.map(Layer::version).unwrap_or_default(),
         file_path: named.to_string_lossy().into_owned().try_into()?,
         overridden_metadata,
     })

@@ -4,12 +4,12 @@
 //! Never: sends anything.
 
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::catalogue::ModelRecord;
+use super::catalogue::{BASE_INSTRUCTIONS, ModelRecord};
 use super::headers::ProviderFacts;
 use crate::config::kinds::{ReasoningEffort, ReasoningSummary, Verbosity};
 
@@ -154,6 +154,14 @@ pub(crate) fn compact_body(
 /// A text as JSON, to be shared by all requests that hold it.
 pub(crate) fn json_string(text: &str) -> Arc<str> {
     to_json(text).into()
+}
+
+/// The server's own instructions, which most threads have.
+static BASE: LazyLock<Arc<str>> = LazyLock::new(|| json_string(BASE_INSTRUCTIONS));
+
+/// Base instructions as a JSON string. Threads share the server's own.
+pub(crate) fn instructions_json(text: &str) -> Arc<str> {
+    if text == BASE_INSTRUCTIONS { Arc::clone(&BASE) } else { json_string(text) }
 }
 
 /// Types of this room have string keys and no fallible parts, so that they always serialise.

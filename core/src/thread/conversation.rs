@@ -179,7 +179,7 @@ impl Conversation {
             Some(text) => request::json_string(text),
             None => {
                 let personality = settings.personality.map(Personality::as_str);
-                request::json_string(&model.instructions(personality))
+                request::instructions_json(&model.instructions(personality))
             }
         };
         Self {
@@ -228,7 +228,7 @@ impl Conversation {
         if let Some(stored) = &meta.base_instructions
             && self.config.instructions.base.is_none()
         {
-            self.instructions = request::json_string(&stored.text);
+            self.instructions = request::instructions_json(&stored.text);
         }
         let mut stored = meta.dynamic_tools.clone().unwrap_or_default();
         if let Err(refusal) = tools::dynamic::check(&stored) {

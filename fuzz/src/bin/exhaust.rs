@@ -10,6 +10,10 @@ use std::time::Instant;
 use understudy_fuzz::auth::setting::{Keeping, Setting, Stored};
 use understudy_fuzz::auth::small_scope::{HOSTS, Start, compare, explore};
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What is asked on the command line.
 struct Wish {
     depth: usize,

@@ -17,6 +17,10 @@ use understudy_fuzz::sim::play::{
 };
 use understudy_fuzz::sim::tally::Tally;
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USAGE: &str = "\
 Usage: simulate [--world auth|sessions|all] [--seeds COUNT] [--first N] [--seed N] [--threads N] \
 [--verbose] [--demand]

@@ -117,9 +117,9 @@ fn origins_name_layers_and_versions() {
     let files = user("model = 'a'\nmodel_reasoning_effort = 'low'");
     let layers = loaded(&files, &flags(&["model=b"])).layers;
     let origins = origins(&layers);
-    let user_version = layers.user().map(|layer| layer.version.as_str());
+    let user_version = layers.user().map(super::layers::Layer::version);
     assert_eq!(origins.get("model").map(|o| &o.name), Some(&LayerSource::SessionFlags));
-    assert_eq!(origins.get("model_reasoning_effort").map(|o| o.version.as_str()), user_version);
+    assert_eq!(origins.get("model_reasoning_effort").map(|o| &o.version), user_version.as_ref());
 }
 
 #[test]
