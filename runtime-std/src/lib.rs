@@ -32,7 +32,7 @@ pub use host::host_facts;
 pub use keyring::OsKeyring;
 pub use parent::{PARENT_POLL, Parent};
 pub use recent_logs::RecentLogs;
-pub use recording::{NoteQueue, RecordingEnd, RecordingFile, read_recording};
+pub use recording::{NoteQueue, RecordingEnd, RecordingFile, read_recording, read_recording_lines};
 pub use refreshes::{Refresher, Refreshes};
 pub use search::search;
 pub use stdio::{HostInput, HostOutput};

@@ -40,8 +40,9 @@ impl Folder {
 
     /// The lines of the recording.
     fn lines(&self) -> String {
-        let unpacked = Command::new("gzip").arg("-dcf").arg(self.recording()).output();
-        String::from_utf8(unpacked.expect("gzip").stdout).expect("text")
+        let unpacked = self.replay(&["--lines"]);
+        assert!(unpacked.status.success(), "{unpacked:?}");
+        String::from_utf8(unpacked.stdout).expect("text")
     }
 
     fn replay(&self, args: &[&str]) -> Output {
@@ -161,13 +162,15 @@ fn an_altered_input_is_named_by_its_step() {
     let folder = Folder::new();
     recorded(scene(), &folder).play(session);
     let lines = folder.lines();
-    let step = lines.lines().skip(1).position(|line| line.contains(r#"delta\":\"fine"#));
-    let step = step.unwrap_or_else(|| panic!("no words of the model in {lines}"));
+    let words = r#""delta":"fine"#;
+    let said = lines.split_once(words);
+    let (before, behind) = said.unwrap_or_else(|| panic!("no words of the model in {lines}"));
+    // Each step has a line of its own behind what was said.
+    let own = |line: &&str| !line.starts_with(['|', '\\']);
+    let step = before.lines().filter(own).count() - 1;
     // A recording may be unpacked, looked at and changed.
     let altered = folder.0.path().join("altered");
-    let line = lines.lines().nth(step + 1).expect("a line");
-    let other = lines.replacen(line, &line.replacen("fine", "find", 1), 1);
-    fs::write(&altered, other).expect("written");
+    fs::write(&altered, format!("{before}\"delta\":\"find{behind}")).expect("written");
     let output = replay(&altered, &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).contains(&format!("step {step}: what came out is not")), "{output:?}");
