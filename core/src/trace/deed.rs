@@ -240,26 +240,32 @@ const SALTS: [u64; 4] =
     [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0, 0x082e_fa98_ec4e_6c89];
 const BLOCK_BYTES: usize = 32;
 
+/// Four words of eight bytes.
+type Block = [[u8; 8]; 4];
+
 /// Multiplies sixteen bytes at a time into one of two lanes. All that a session says goes through
 /// here, so it has to be quick; it need not withstand somebody who wants two texts to be the same.
 fn sum(bytes: &[u8]) -> u64 {
-    let (blocks, rest) = bytes.as_chunks::<BLOCK_BYTES>();
-    let mut lanes = (SALTS[0] ^ bytes.len() as u64, SALTS[1]);
-    for block in blocks {
-        lanes = mixed(lanes, block);
-    }
+    let lanes = mixed((SALTS[0] ^ bytes.len() as u64, SALTS[1]), blocks(bytes));
+    let rest = bytes.chunks_exact(BLOCK_BYTES).remainder();
     let mut last = [0; BLOCK_BYTES];
     for (to, from) in last.iter_mut().zip(rest) {
         *to = *from;
     }
-    let (one, other) = mixed(lanes, &last);
+    let (one, other) = mixed(lanes, blocks(&last));
     folded(one ^ SALTS[2], other ^ SALTS[3])
 }
 
-fn mixed((one, other): (u64, u64), block: &[u8; BLOCK_BYTES]) -> (u64, u64) {
-    let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| block[at + n]));
-    let (a, b, c, d) = (word(0), word(8), word(16), word(24));
-    (folded(one ^ a, b ^ SALTS[2]), folded(other ^ c, d ^ SALTS[3]))
+fn blocks(bytes: &[u8]) -> &[Block] {
+    bytes.as_chunks().0.as_chunks().0
+}
+
+fn mixed((mut one, mut other): (u64, u64), blocks: &[Block]) -> (u64, u64) {
+    for [a, b, c, d] in blocks {
+        one = folded(one ^ u64::from_le_bytes(*a), u64::from_le_bytes(*b) ^ SALTS[2]);
+        other = folded(other ^ u64::from_le_bytes(*c), u64::from_le_bytes(*d) ^ SALTS[3]);
+    }
+    (one, other)
 }
 
 /// The two halves of a product, in one.
