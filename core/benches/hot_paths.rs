@@ -1,5 +1,6 @@
 //! The two paths that every session walks all the time: a small request with its reply, and one
-//! piece of text on its way from the model to the host.
+//! piece of text on its way from the model to the host. Each also as it is recorded, down to the
+//! lines of the recording.
 //!
 //! `cargo bench -p understudy-core`; the time is that of the machine alone, without any IO.
 
@@ -8,7 +9,9 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
+use understudy_core::driver::Verbs;
 use understudy_core::files::{Disk, MemoryFiles, NoKeyring};
+use understudy_core::trace::{Note, Recorder, Scribe, Sink};
 use understudy_core::{Call, CallId, Effect, HttpHead, Input, Machine, Now, Outcome, Setup};
 
 const CONFIG: &str = r#"
@@ -23,23 +26,54 @@ fn now() -> Now {
     Now::new(Duration::ZERO, Timestamp::UNIX_EPOCH)
 }
 
+const SEED: [u8; 32] = [7; 32];
+
+/// Makes lines of the notes, and throws them away.
+struct Lines {
+    scribe: Scribe,
+    buffer: Vec<u8>,
+}
+
+impl Sink for Lines {
+    fn take(&mut self, note: Note) -> bool {
+        self.scribe.take(note);
+        self.scribe.lines_into(&mut self.buffer);
+        true
+    }
+}
+
+fn setup() -> Setup {
+    Setup::new("/home/me/.codex", "/work")
+}
+
+fn plain() -> Machine {
+    Machine::new(setup(), SEED, now())
+}
+
+fn recorded() -> Recorder<Lines> {
+    let scribe = Scribe::new(&setup(), SEED, now(), SEED);
+    Recorder::new(setup(), SEED, now(), Lines { scribe, buffer: Vec::new() })
+}
+
 /// A machine and what a runtime would keep for it.
-struct Bench {
-    machine: Machine,
+struct Bench<M> {
+    machine: M,
     files: MemoryFiles,
     /// The last HTTP call that was started.
     stream: Option<CallId>,
     said: Vec<u8>,
 }
 
-impl Bench {
-    fn new() -> Self {
+impl<M: Verbs> Bench<M> {
+    fn new(machine: M) -> Self {
         let files = MemoryFiles::new().with("/home/me/.codex/config.toml", CONFIG);
-        let machine = Machine::new(Setup::new("/home/me/.codex", "/work"), [7; 32], now());
         let mut bench = Self { machine, files, stream: None, said: Vec::new() };
         bench.carry_out();
         let client = r#"{"clientInfo":{"name":"bench","version":"1"}}"#;
         bench.ask("initialize", client);
+        // Secrets are looked for in all that a recorded machine says.
+        let login = r#"{"type":"apiKey","apiKey":"sk-proj-abcdefghijklmnopqrst1"}"#;
+        bench.ask("account/login/start", login);
         bench
     }
 
@@ -77,8 +111,8 @@ impl Bench {
     }
 
     /// Starts a turn, up to where its model stream has begun an item.
-    fn streaming() -> (Self, CallId) {
-        let mut bench = Self::new();
+    fn streaming(machine: M) -> (Self, CallId) {
+        let mut bench = Self::new(machine);
         let said = bench.ask("thread/start", "{}");
         let (_, rest) = said.split_once(r#""thread":{"id":""#).expect("a thread");
         let (thread, _) = rest.split_once('"').expect("an id");
@@ -98,30 +132,37 @@ impl Bench {
     }
 }
 
-fn account_read(criterion: &mut Criterion) {
-    let mut bench = Bench::new();
+fn account_read<M: Verbs>(criterion: &mut Criterion, name: &str, machine: M) {
+    let mut bench = Bench::new(machine);
     let line = b"{\"id\":7,\"method\":\"account/read\",\"params\":{}}\n";
     bench.feed(Input::Bytes(line));
     assert!(bench.said.starts_with(br#"{"id":7,"result":"#), "the request is answered");
     let mut group = criterion.benchmark_group("request");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("account/read", |b| b.iter(|| bench.feed(Input::Bytes(black_box(line)))));
+    group.bench_function(name, |b| b.iter(|| bench.feed(Input::Bytes(black_box(line)))));
     group.finish();
 }
 
-fn streamed_delta(criterion: &mut Criterion) {
-    let (mut bench, stream) = Bench::streaming();
+fn streamed_delta<M: Verbs>(criterion: &mut Criterion, name: &str, machine: M) {
+    let (mut bench, stream) = Bench::streaming(machine);
     let event = b"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"word \"}\n\n";
     bench.feed(Input::Done(stream, Outcome::HttpBytes(event)));
     let said = String::from_utf8_lossy(&bench.said);
     assert!(said.contains("item/agentMessage/delta"), "the host is told: {said}");
     let mut group = criterion.benchmark_group("stream");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("text delta", |b| {
+    group.bench_function(name, |b| {
         b.iter(|| bench.feed(Input::Done(stream, Outcome::HttpBytes(black_box(event)))));
     });
     group.finish();
 }
 
-criterion_group!(hot_paths, account_read, streamed_delta);
-criterion_main!(hot_paths);
+fn hot_paths(criterion: &mut Criterion) {
+    account_read(criterion, "account/read", plain());
+    account_read(criterion, "account/read, recorded", recorded());
+    streamed_delta(criterion, "text delta", plain());
+    streamed_delta(criterion, "text delta, recorded", recorded());
+}
+
+criterion_group!(benches, hot_paths);
+criterion_main!(benches);

@@ -38,7 +38,7 @@ pub use keyring::OsKeyring;
 pub use logs::start_log;
 pub use parent::{PARENT_POLL, Parent};
 pub use recent_logs::RecentLogs;
-pub use recording::{NoteQueue, RecordingEnd, RecordingFile, read_recording};
+pub use recording::{NoteQueue, RecordingEnd, RecordingFile, read_recording, read_recording_lines};
 pub use refreshes::{Refresher, Refreshes};
 pub use search::search;
 pub use session::{After, run_session};

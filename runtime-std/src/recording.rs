@@ -1,9 +1,10 @@
 //! Owns: a recording as a file: compressed lines, written by a thread of their own.
 //!
 //! A session that is recorded puts its notes down and goes on; the thread makes lines of them
-//! ([`Scribe`]), a few times a second. Invariants: the session never waits. Notes that wait are
-//! bounded; with more of them the recording ends, and says so in its last line. What was written
-//! more than [`FLUSHED_AFTER`] ago is in the file, also when the process is killed.
+//! ([`Scribe`]), once a second: to wake a thread costs more than what it does for a note. Invariants:
+//! the session never waits, but for the rest to be written when it panics. Notes that wait are
+//! bounded; with more of them the recording ends, and says so in its last line. What happened more
+//! than [`COLLECTED_FOR`] ago is in the file, also when the process is killed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
@@ -13,10 +14,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flate2::Compression;
-use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
 use jiff::Timestamp;
+use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 use understudy_core::trace::{self, Note, Recording, Scribe, Sink};
 use understudy_core::{Now, Setup};
 
@@ -24,10 +23,10 @@ use understudy_core::{Now, Setup};
 const WAITING_BYTES_MAX: usize = 64 << 20;
 /// From so many on they are not left to wait for more.
 const WAITING_BYTES_MANY: usize = 1 << 20;
-/// How long the first note waits for others, so that few of them wake the thread.
-const COLLECTED_FOR: Duration = Duration::from_millis(100);
-/// What was written is handed to the file after this time at the latest.
-const FLUSHED_AFTER: Duration = Duration::from_secs(1);
+/// How long a note waits for others. What is lost when the process is killed is no more than this.
+const COLLECTED_FOR: Duration = Duration::from_secs(1);
+/// How long a panic waits for the rest to be written.
+const PANIC_LIMIT: Duration = Duration::from_secs(2);
 /// A recording that is read back. Longer ones are made on purpose, and not by a session.
 const READ_BYTES_MAX: u64 = 4 << 30;
 /// Beginning of a recording that somebody has unpacked.
@@ -76,16 +75,11 @@ impl RecordingFile {
     ) -> io::Result<(NoteQueue, RecordingEnd)> {
         let scribe = Scribe::new(setup, seed, now, crate::seed()?);
         let shared = Arc::new(Shared::default());
-        let writer = Writer {
-            scribe,
-            // Quick: a day of work is a few megabytes either way.
-            file: GzEncoder::new(self.file, Compression::fast()),
-            flushed_at: Instant::now(),
-            is_flushed: false,
-        };
+        let writer = Writer::new(scribe, self.file);
         let theirs = Arc::clone(&shared);
         thread::Builder::new().name("recording".into()).spawn(move || write(writer, &theirs))?;
-        Ok((NoteQueue(Arc::clone(&shared)), RecordingEnd(shared)))
+        let queue = NoteQueue { shared: Arc::clone(&shared), buffers: Vec::new() };
+        Ok((queue, RecordingEnd(shared)))
     }
 }
 
@@ -100,8 +94,10 @@ struct Shared {
 struct Queue {
     notes: Vec<Note>,
     bytes: usize,
-    /// The thread waits for a first note.
+    /// The thread waits for a first note, and has to be woken.
     is_idle: bool,
+    /// Buffers for further notes.
+    buffers: Vec<Vec<u8>>,
     /// No further note is taken.
     ending: Option<Ending>,
     /// The thread has written all that it could.
@@ -116,6 +112,19 @@ enum Ending {
     Over,
     /// More came than could be written.
     Overrun,
+    /// The session has panicked.
+    Panicked,
+}
+
+impl Ending {
+    /// Why it is not the end of the session, if it is not.
+    fn reason(self) -> Option<&'static str> {
+        match self {
+            Ending::Over => None,
+            Ending::Overrun => Some("more happened than could be written"),
+            Ending::Panicked => Some("the server panicked"),
+        }
+    }
 }
 
 impl Shared {
@@ -126,31 +135,43 @@ impl Shared {
 
 /// Takes a session's notes.
 #[derive(Debug)]
-pub struct NoteQueue(Arc<Shared>);
+pub struct NoteQueue {
+    shared: Arc<Shared>,
+    buffers: Vec<Vec<u8>>,
+}
 
 impl Sink for NoteQueue {
     fn take(&mut self, note: Note) -> bool {
-        let mut queue = self.0.lock();
+        let mut queue = self.shared.lock();
         if queue.ending.is_some() {
             return false;
+        }
+        if self.buffers.is_empty() {
+            std::mem::swap(&mut self.buffers, &mut queue.buffers);
         }
         let bytes = queue.bytes;
         queue.bytes += note.size();
         if queue.bytes > WAITING_BYTES_MAX {
             queue.ending = Some(Ending::Overrun);
-            self.0.changed.notify_all();
+            self.shared.changed.notify_all();
             return false;
         }
         queue.notes.push(note);
         let many = bytes < WAITING_BYTES_MANY && queue.bytes >= WAITING_BYTES_MANY;
-        if queue.is_idle || many {
-            self.0.changed.notify_all();
+        if many || std::mem::take(&mut queue.is_idle) {
+            drop(queue);
+            self.shared.changed.notify_all();
         }
         true
     }
+
+    fn buffer(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_default()
+    }
 }
 
-/// The end of a recording, which is also when it is dropped.
+/// The end of a recording, which is also when it is dropped. In a panic it waits for the rest to be
+/// written, since the process may end at once.
 #[derive(Debug)]
 pub struct RecordingEnd(Arc<Shared>);
 
@@ -161,8 +182,12 @@ impl RecordingEnd {
     ///
     /// Something is missing: the file could not be written, or not in time.
     pub fn finish(self, limit: Duration) -> io::Result<()> {
+        self.end(Ending::Over, limit)
+    }
+
+    fn end(&self, ending: Ending, limit: Duration) -> io::Result<()> {
         let mut queue = self.0.lock();
-        queue.ending.get_or_insert(Ending::Over);
+        queue.ending.get_or_insert(ending);
         self.0.changed.notify_all();
         let end = Instant::now() + limit;
         while !queue.is_over {
@@ -179,29 +204,34 @@ impl RecordingEnd {
 
 impl Drop for RecordingEnd {
     fn drop(&mut self) {
-        self.0.lock().ending.get_or_insert(Ending::Over);
-        self.0.changed.notify_all();
+        let (ending, limit) = match thread::panicking() {
+            true => (Ending::Panicked, PANIC_LIMIT),
+            false => (Ending::Over, Duration::ZERO),
+        };
+        // Whoever drops it does not ask what became of it.
+        let _written = self.end(ending, limit);
     }
 }
 
 struct Writer {
     scribe: Scribe,
-    file: GzEncoder<File>,
-    flushed_at: Instant,
-    is_flushed: bool,
+    /// Lines of the scribe, on their way.
+    lines: Vec<u8>,
+    packer: FrameEncoder<Vec<u8>>,
+    file: File,
 }
 
 /// The thread.
 fn write(mut writer: Writer, shared: &Shared) {
     let mut ending = None;
-    let mut written = Ok(());
+    let mut notes = Vec::new();
+    // The head is there before anything else happens.
+    let mut written = writer.write(&mut notes);
     while ending.is_none() && written.is_ok() {
-        let notes;
-        (notes, ending) = collect(shared, writer.flush_due());
-        written = writer.write(notes);
+        ending = collect(shared, &mut notes, &mut writer.scribe);
+        written = writer.write(&mut notes);
     }
-    let overrun = "more happened than could be written";
-    let reason = (ending == Some(Ending::Overrun)).then_some(overrun);
+    let reason = ending.and_then(Ending::reason);
     let failure = written.and_then(|()| writer.end(reason)).err();
     let mut queue = shared.lock();
     queue.ending.get_or_insert(Ending::Over);
@@ -210,54 +240,58 @@ fn write(mut writer: Writer, shared: &Shared) {
     shared.changed.notify_all();
 }
 
-/// Waits for notes, or until it is time to flush; says whether they are the last ones.
-fn collect(shared: &Shared, flush_due: Option<Duration>) -> (Vec<Note>, Option<Ending>) {
-    let wait = |queue, limit| {
-        let waited = shared.changed.wait_timeout(queue, limit);
-        waited.unwrap_or_else(PoisonError::into_inner).0
-    };
+/// Waits for notes, and gives back the buffers of earlier ones; says whether they are the last. The
+/// session has to wake it only if for some time there was nothing.
+fn collect(shared: &Shared, notes: &mut Vec<Note>, scribe: &mut Scribe) -> Option<Ending> {
+    let end = Instant::now() + COLLECTED_FOR;
     let mut queue = shared.lock();
-    if queue.notes.is_empty() && queue.ending.is_none() {
-        queue.is_idle = true;
-        queue = match flush_due {
-            Some(limit) => wait(queue, limit),
-            None => shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
+    while queue.ending.is_none() && queue.bytes < WAITING_BYTES_MANY {
+        let left = end.saturating_duration_since(Instant::now());
+        let is_over = left.is_zero();
+        if is_over && !queue.notes.is_empty() {
+            break;
+        }
+        queue.is_idle = is_over;
+        queue = if is_over {
+            shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
+        } else {
+            shared.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
         };
-        queue.is_idle = false;
     }
-    if !queue.notes.is_empty() && queue.bytes < WAITING_BYTES_MANY && queue.ending.is_none() {
-        queue = wait(queue, COLLECTED_FOR);
-    }
+    queue.is_idle = false;
     queue.bytes = 0;
-    (std::mem::take(&mut queue.notes), queue.ending)
+    scribe.buffers(&mut queue.buffers);
+    std::mem::swap(&mut queue.notes, notes);
+    queue.ending
 }
 
 impl Writer {
-    fn write(&mut self, notes: Vec<Note>) -> io::Result<()> {
-        for note in notes {
-            self.scribe.take(note);
-        }
-        let lines = self.scribe.lines();
-        if !lines.is_empty() {
-            self.file.write_all(&lines)?;
-            self.is_flushed = false;
-        }
-        if !self.is_flushed && self.flushed_at.elapsed() >= FLUSHED_AFTER {
-            self.file.flush()?;
-            (self.is_flushed, self.flushed_at) = (true, Instant::now());
-        }
-        Ok(())
+    fn new(scribe: Scribe, file: File) -> Self {
+        // A third larger than what gzip makes of it, for a quarter of the work.
+        let blocks = FrameInfo::new().block_mode(BlockMode::Linked).block_size(BlockSize::Max64KB);
+        let packer = FrameEncoder::with_frame_info(blocks, Vec::new());
+        Self { scribe, lines: Vec::new(), packer, file }
     }
 
-    /// In how long what was written is to be handed to the file; none if it was.
-    fn flush_due(&self) -> Option<Duration> {
-        (!self.is_flushed).then(|| FLUSHED_AFTER.saturating_sub(self.flushed_at.elapsed()))
+    fn write(&mut self, notes: &mut Vec<Note>) -> io::Result<()> {
+        for note in notes.drain(..) {
+            self.scribe.take(note);
+        }
+        self.scribe.lines_into(&mut self.lines);
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        self.packer.write_all(&self.lines)?;
+        self.packer.flush()?;
+        self.file.write_all(self.packer.get_ref())?;
+        self.packer.get_mut().clear();
+        Ok(())
     }
 
     fn end(mut self, reason: Option<&str>) -> io::Result<()> {
         self.scribe.end(reason);
-        self.file.write_all(&self.scribe.lines())?;
-        self.file.finish()?.flush()
+        self.write(&mut Vec::new())?;
+        self.file.write_all(&self.packer.finish()?)
     }
 }
 
@@ -268,8 +302,7 @@ impl Writer {
 /// What keeps it from being read, in words for a person.
 pub fn read_recording(path: &Path) -> Result<Recording, String> {
     let said = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let file = File::open(path).map_err(|error| said(&error))?;
-    let lines = unpacked(file).map_err(|error| said(&error))?;
+    let lines = read_recording_lines(path).map_err(|error| said(&error))?;
     let mut recording = trace::read(&lines).map_err(|error| said(&error))?;
     if let Some(name) = recording.zone() {
         let env = [("TZ".to_owned(), name.to_owned())].into_iter().collect();
@@ -278,8 +311,13 @@ pub fn read_recording(path: &Path) -> Result<Recording, String> {
     Ok(recording)
 }
 
-fn unpacked(file: File) -> io::Result<Vec<u8>> {
-    let mut file = BufReader::new(file);
+/// The same, but only unpacked: lines to look at or to change, which are read like the file.
+///
+/// # Errors
+///
+/// It cannot be read, or is no such file.
+pub fn read_recording_lines(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = BufReader::new(File::open(path)?);
     let mut first = [0];
     let n = file.read(&mut first)?;
     let rest = (&first[..n]).chain(file);
@@ -288,7 +326,7 @@ fn unpacked(file: File) -> io::Result<Vec<u8>> {
         rest.take(READ_BYTES_MAX).read_to_end(&mut lines)?;
         return Ok(lines);
     }
-    match MultiGzDecoder::new(rest).take(READ_BYTES_MAX).read_to_end(&mut lines) {
+    match FrameDecoder::new(rest).take(READ_BYTES_MAX).read_to_end(&mut lines) {
         // What was unpacked before the end, or the damage, is there.
         Err(error) if lines.is_empty() => Err(error),
         Ok(_) | Err(_) => Ok(lines),
@@ -357,11 +395,77 @@ mod tests {
             if read.as_ref().is_ok_and(|recording| recording.len() == 2) {
                 break read.expect("a recording");
             }
-            assert!(begun.elapsed() < 5 * FLUSHED_AFTER, "{read:?}");
+            assert!(begun.elapsed() < 5 * COLLECTED_FOR, "{read:?}");
             thread::sleep(Duration::from_millis(20));
         };
         assert_eq!(read.end(), &End::Torn);
         drop((machine, end));
+    }
+
+    #[test]
+    fn a_session_that_streams_wakes_the_thread_once_a_second() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.trace");
+        let (mut machine, end) = recorded(&path);
+        let mut sizes = Vec::new();
+        let begun = Instant::now();
+        while begun.elapsed() < 2 * COLLECTED_FOR + COLLECTED_FOR / 2 {
+            say(&mut machine, b"{\"id\":1}\n");
+            sizes.push(fs::metadata(&path).expect("a file").len());
+            thread::sleep(Duration::from_millis(5));
+        }
+        sizes.dedup();
+        // Empty, the head, the first note at once, then what came within each second.
+        assert!((2..=5).contains(&sizes.len()), "{sizes:?}");
+        drop((machine, end));
+    }
+
+    #[test]
+    fn a_session_that_panics_is_there_up_to_the_last_input() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.trace");
+        let panicked = std::panic::catch_unwind(|| {
+            let (mut machine, end) = recorded(&path);
+            machine.handle(now(), Input::Bytes(b"{\"id\":1}\n"));
+            let _dropped_behind = (machine, end);
+            panic!("on purpose");
+        });
+        assert!(panicked.is_err());
+        let recording = read_recording(&path).expect("a recording");
+        assert_eq!(recording.end(), &End::Early("the server panicked".to_owned()));
+        assert_eq!(recording.len(), 2);
+        assert!(is_same(&recording));
+    }
+
+    #[test]
+    fn a_file_that_is_cut_anywhere_is_read_as_far_as_it_goes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.trace");
+        let (mut machine, end) = recorded(&path);
+        let mut written = Vec::new();
+        for n in 0..3 {
+            let begun = Instant::now();
+            say(&mut machine, format!("{{\"id\":{n}}}\n").as_bytes());
+            while !read_recording(&path).is_ok_and(|recording| recording.len() >= n + 2) {
+                assert!(begun.elapsed() < 5 * COLLECTED_FOR);
+                thread::sleep(Duration::from_millis(20));
+            }
+            written.push(fs::read(&path).expect("written").len());
+        }
+        drop(machine);
+        end.finish(Duration::from_secs(5)).expect("written");
+        let whole = fs::read(&path).expect("written");
+        let cut = folder.path().join("cut.trace");
+        let mut longest = 0;
+        for len in written[0]..whole.len() {
+            fs::write(&cut, &whole[..len]).expect("written");
+            let recording = read_recording(&cut).expect("a recording");
+            assert!(is_same(&recording) && recording.len() >= longest, "{len} bytes");
+            longest = recording.len();
+            let said = written.iter().filter(|end| **end <= len).count();
+            assert!(longest > said, "{longest} steps, and {said} lines of the host");
+        }
+        assert_eq!(longest, 4);
     }
 
     #[test]

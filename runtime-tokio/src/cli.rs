@@ -94,6 +94,9 @@ pub(crate) struct Replay {
     /// Show each message and effect.
     #[arg(long)]
     pub(crate) print: bool,
+    /// Write the lines of the recording to standard output, and play nothing.
+    #[arg(long, conflicts_with_all = ["until", "print", "html"])]
+    pub(crate) lines: bool,
     /// Write a page with a chart of the session.
     #[arg(long, value_name = "OUT")]
     pub(crate) html: Option<PathBuf>,

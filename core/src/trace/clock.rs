@@ -1,4 +1,4 @@
-//! Owns: how the times of a recording are written: in microseconds, each from the one before.
+//! Owns: the times of a recording: in microseconds, each from the one before.
 
 use std::time::Duration;
 
@@ -25,11 +25,32 @@ pub(super) struct Tick {
     pub(super) jump_us: i64,
 }
 
-/// The moment without what is finer than a recording is. A machine that is recorded sees this one,
-/// so that its replay can see the same.
-pub(super) fn coarse(now: Now) -> Now {
-    let moment = Moment::of(now);
-    Now::new(moment.mono(), moment.wall())
+/// From so much on the calendar has moved by itself. Two clocks that are read one after the other
+/// are never quite as far from each other as the last time, and each step would say by how much.
+const JUMP_US_MIN: u64 = 1_000;
+
+/// Makes the times that a machine that is recorded sees, so that its replay can see the same:
+/// without what is finer than a recording, and with a calendar that goes with the clock.
+#[derive(Debug)]
+pub(super) struct Clock {
+    /// By how much the calendar is ahead of the clock.
+    ahead_us: i64,
+}
+
+impl Clock {
+    pub(super) fn new(now: Now) -> Self {
+        Self { ahead_us: Moment::of(now).ahead_us() }
+    }
+
+    pub(super) fn next(&mut self, now: Now) -> Now {
+        let moment = Moment::of(now);
+        let ahead_us = moment.ahead_us();
+        if ahead_us.abs_diff(self.ahead_us) >= JUMP_US_MIN {
+            self.ahead_us = ahead_us;
+        }
+        let wall_us = moment.mono_us.cast_signed().wrapping_add(self.ahead_us);
+        Moment { wall_us, ..moment }.now()
+    }
 }
 
 impl Moment {
@@ -38,16 +59,13 @@ impl Moment {
         Self { mono_us, wall_us: now.wall.as_microsecond() }
     }
 
-    fn mono(self) -> Duration {
-        Duration::from_micros(self.mono_us)
-    }
-
-    fn wall(self) -> Timestamp {
-        Timestamp::from_microsecond(self.wall_us).unwrap_or_default()
+    fn ahead_us(self) -> i64 {
+        self.wall_us.wrapping_sub(self.mono_us.cast_signed())
     }
 
     pub(super) fn now(self) -> Now {
-        Now::new(self.mono(), self.wall())
+        let wall = Timestamp::from_microsecond(self.wall_us).unwrap_or_default();
+        Now::new(Duration::from_micros(self.mono_us), wall)
     }
 
     /// From here to a later moment.
@@ -68,7 +86,29 @@ impl Moment {
 
 #[cfg(test)]
 mod tests {
-    use super::Moment;
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[test]
+    fn the_calendar_goes_with_the_clock_until_somebody_sets_it() {
+        let at = |mono_us: u64, wall_us: i64| Moment { mono_us, wall_us }.now();
+        let mut clock = Clock::new(at(100, 5_000_100));
+        for (mono_us, wall_us, seen_us) in [
+            (100, 5_000_100, 5_000_100),
+            (200, 5_000_203, 5_000_200),
+            (300, 5_000_299, 5_000_300),
+            (400, 9_000_400, 9_000_400),
+            (500, 9_000_501, 9_000_500),
+            (600, 600, 600),
+        ] {
+            // Nor does it see what is finer than a recording.
+            let fine = Duration::from_nanos(999);
+            let Now { mono, wall } = at(mono_us, wall_us);
+            let wall = wall + SignedDuration::from_nanos(999);
+            assert_eq!(clock.next(Now::new(mono + fine, wall)), at(mono_us, seen_us));
+        }
+    }
 
     #[test]
     fn a_tick_leads_from_one_moment_to_the_other() {

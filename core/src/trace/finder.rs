@@ -7,7 +7,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use memchr::memmem;
+use memchr::{memchr_iter, memmem};
 use toml::{Table, Value};
 
 use super::secrets::Secrets;
@@ -42,6 +42,12 @@ const IDENTITY_NAMES: [&str; 8] = [
     "userid",
     "chatgptuserid",
 ];
+
+/// None of these names is shorter.
+const NAME_BYTES_MIN: usize = 5;
+
+/// The member that names the setting whose value another one is (protocol.md §3.7).
+const SETTING_NAME: &str = "keyPath";
 
 /// Claims of a token that rules look at, or that say nothing of the user.
 const KEPT_CLAIMS: [&str; 9] = [
@@ -88,20 +94,68 @@ const PLAIN_PARAMETERS: [&str; 7] =
     ["state", "error", "error_description", "scope", "needs_setup", "plan_type", "platform_url"];
 
 /// What a token begins with: `{"` in base64.
-const TOKEN_START: &[u8] = b"eyJ";
+pub(super) const TOKEN_START: &[u8] = b"eyJ";
 /// What an API key begins with.
-const KEY_START: &[u8] = b"sk-";
+pub(super) const KEY_START: &[u8] = b"sk-";
 /// An API key has at least as many bytes; less is a word.
 const KEY_BYTES_MIN: usize = 24;
 
+/// Whether one of these names ends with these two letters; few others do.
+fn is_name_end(but_one: u8, last: u8) -> bool {
+    match but_one {
+        b'a' => last == b'l',
+        b'e' => matches!(last, b'n' | b'r' | b't' | b'y'),
+        b'i' => matches!(last, b'd' | b'e' | b'l'),
+        b'o' => last == b'n',
+        b'r' => last == b'd',
+        _ => false,
+    }
+}
+
 /// Whether a member of this name holds a secret, or says who somebody is.
 fn is_secret_name(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or(name);
-    let plain: String =
-        last.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect();
-    plain == "token"
-        || IDENTITY_NAMES.contains(&plain.as_str())
-        || SECRET_NAMES.iter().any(|secret| plain.ends_with(secret))
+    is_secret_word(name.as_bytes())
+}
+
+fn is_secret_word(name: &[u8]) -> bool {
+    if name.len() < NAME_BYTES_MIN {
+        return false;
+    }
+    let backwards = || {
+        let letters = name.iter().rev().take_while(|byte| **byte != b'.');
+        letters.filter(|byte| !matches!(byte, b'_' | b'-')).map(u8::to_ascii_lowercase)
+    };
+    let mut end = backwards();
+    let (last, but_one) = (end.next().unwrap_or_default(), end.next().unwrap_or_default());
+    if !is_name_end(but_one, last) {
+        return false;
+    }
+    let is = |word: &&str| backwards().eq(word.bytes().rev());
+    let ends_with = |word: &&str| {
+        let mut letters = backwards();
+        word.bytes().rev().all(|letter| letters.next() == Some(letter))
+    };
+    is(&"token") || IDENTITY_NAMES.iter().any(is) || SECRET_NAMES.iter().any(ends_with)
+}
+
+/// Whether a member of JSON may go by the name of a secret, wherever the text begins and however it
+/// is broken. It is quick, and says yes for some that do not.
+pub(super) fn may_name_secrets(text: &[u8]) -> bool {
+    memchr_iter(b':', text).any(|colon| {
+        let before = text.get(..colon).unwrap_or_default();
+        let Some(close) = before.iter().rposition(|byte| *byte > b' ') else { return false };
+        let inner = before.get(..close).unwrap_or_default();
+        if before.get(close) != Some(&b'"') {
+            // It may be space of another kind.
+            return before.get(close).is_some_and(|byte| !byte.is_ascii());
+        }
+        let open = inner.iter().rposition(|byte| matches!(byte, b'"' | b'\\'));
+        if open.is_some_and(|open| inner.get(open) == Some(&b'\\')) {
+            return true;
+        }
+        let name = open.and_then(|open| inner.get(open + 1..)).unwrap_or(inner);
+        name == SETTING_NAME.as_bytes() || is_secret_word(name)
+    })
 }
 
 fn has_secret_part(name: &str) -> bool {
@@ -172,11 +226,11 @@ fn inside(quoted: &str) -> std::borrow::Cow<'_, str> {
 
 /// A message or a file in JSON with stand-ins for the members that are secret by their names.
 pub(super) fn json_replaced(text: &str, secrets: &mut Secrets) -> String {
-    // The value for a setting that is secret (protocol.md §3.7).
+    // The value for a setting that is secret.
     let mut sets_secret = false;
     map_strings(text, |name, value| {
         let is_value = name == "value" && sets_secret;
-        if name == "keyPath" {
+        if name == SETTING_NAME {
             sets_secret = is_secret_setting(value);
         }
         if value.is_empty() || !(is_value || is_secret_name(name)) {
@@ -396,6 +450,8 @@ pub(super) fn header_replaced(name: &str, value: &str, secrets: &mut Secrets) ->
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn secrets() -> Secrets {
@@ -416,6 +472,40 @@ mod tests {
         let text = r#"{"headers":{"Authorization":"Bearer abcdefgh"}}"#;
         let hidden = secrets.stand_in("abcdefgh");
         assert_eq!(json_replaced(text, &mut secrets), text.replace("abcdefgh", &hidden));
+    }
+
+    #[test]
+    fn names_are_known_by_their_ends() {
+        let names = SECRET_NAMES.iter().chain(&IDENTITY_NAMES).chain(&["token"]);
+        for name in names {
+            assert!(is_secret_name(name), "{name}");
+            let spelled = format!("x.{}-{}_", name[..2].to_uppercase(), &name[2..]);
+            assert!(is_secret_name(&spelled), "{spelled}");
+            assert!(!is_secret_name(&format!("{name}s")), "{name}s");
+        }
+        for name in ["", "id", "tokens.used", "valid", "thread_id", "turnId", "method", "_-"] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_replaced_was_announced(
+            words in prop::collection::vec(prop::sample::select(vec![
+                "\"", "accessToken", "tok", "en", "\\u0065n", "keyPath", "value", "x.api_key",
+                ":", " ", "\u{a0}", "\u{b}", "\n", "{", ",", "\\", "opaque-1234", "email",
+            ]), 0..16),
+        ) {
+            let text = words.concat();
+            let is_replaced = json_replaced(&text, &mut secrets()) != text;
+            prop_assert!(!is_replaced || may_name_secrets(text.as_bytes()), "{}", text);
+        }
+    }
+
+    #[test]
+    fn usual_messages_are_let_pass() {
+        let line = r#"{"id":1,"method":"account/read","params":{"threadId":"x: token"}}"#;
+        assert!(!may_name_secrets(line.as_bytes()));
     }
 
     #[test]

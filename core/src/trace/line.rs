@@ -1,8 +1,9 @@
-//! Owns: how a recording is written: the shape of each of its lines, in JSON.
+//! Owns: how a recording is written: the shape of each of its lines that is JSON.
 //!
-//! The first line is a [`Head`], each further one a [`StepLine`], the last one an [`EndLine`]. Names
-//! are those of the port's own vocabulary. A change that an older program would read wrongly raises
-//! [`VERSION`]; members may be added without.
+//! The first line is a [`Head`], the last one an [`EndLine`]. Between them is a line for each step: a
+//! [`StepLine`], or a shorter one for those that are many (`short`), with what was said before it.
+//! Names are those of the port's own vocabulary. A change that a program of another version would
+//! read wrongly raises [`VERSION`]; members may be added without.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,11 +16,11 @@ use super::clock::{Moment, Tick};
 use super::journal::Refused;
 use crate::files::{Entry, FileError, Stat};
 use crate::input::{HttpFailure, HttpHead, ListenFailure, RefreshDenied, Signal, Visit};
-use crate::process::{OutputStream, ProcessExit, ProcessFailure};
+use crate::process::{ProcessExit, ProcessFailure};
 use crate::wire::v2::command::FuzzyFileSearchResult;
 
 /// The version of the format.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -81,7 +82,7 @@ pub(super) struct StepLine {
     pub(super) jump_us: i64,
     #[serde(rename = "in")]
     pub(super) given: GivenLine,
-    /// The digest of bytes and effects, in hex; none if there were none.
+    /// The digest of bytes and effects; none if there were none.
     #[serde(rename = "out", default, skip_serializing_if = "Option::is_none")]
     pub(super) digest: Option<String>,
 }
@@ -107,13 +108,11 @@ pub(super) struct EndLine {
     pub(super) end: Option<String>,
 }
 
-/// What the machine was given.
+/// What the machine was given at once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum GivenLine {
     Setup,
-    Wrote(usize),
-    Bytes(Text),
     Eof,
     Timer(u64),
     Signal(Signal),
@@ -137,7 +136,6 @@ pub(super) struct FreshLine {
 #[serde(rename_all = "camelCase")]
 pub(super) enum ToldLine {
     Head(HttpHead),
-    Body(Text),
     End,
     Failed(HttpFailure),
     Files(Vec<OpLine>),
@@ -146,7 +144,6 @@ pub(super) enum ToldLine {
     Visit(Visit),
     Held,
     NotHeld(FileError),
-    Output(OutputStream, Text),
     Exited(ProcessExit),
     NotStarted(ProcessFailure),
     Logs(String),
@@ -223,22 +220,25 @@ impl<'de> Deserialize<'de> for Text {
 
 #[cfg(test)]
 mod tests {
-    use super::{GivenLine, StepLine, Text};
+    use super::{AnswerLine, GivenLine, OpLine, StepLine, Text, ToldLine};
 
     #[test]
     fn a_step_is_short_and_reads_back() {
-        for (bytes, wanted) in [
-            (b"{\"id\":1}\n".to_vec(), r#"{"t":7,"in":{"bytes":"{\"id\":1}\n"},"out":"0a"}"#),
-            (vec![0xff], r#"{"t":7,"in":{"bytes":{"base64":"/w=="}},"out":"0a"}"#),
-        ] {
-            let given = GivenLine::Bytes(Text::from(bytes.clone()));
-            let digest = Some("0a".to_owned());
+        for (bytes, wanted) in
+            [(b"{\"id\":1}\n".to_vec(), r#""{\"id\":1}\n""#), (vec![0xff], r#"{"base64":"/w=="}"#)]
+        {
+            let op = OpLine("read /x".to_owned(), AnswerLine::Bytes(Text::from(bytes.clone())));
+            let given = GivenLine::Done(3, ToldLine::Files(vec![op]));
+            let digest = Some("AAAA".to_owned());
             let step = StepLine { passed_us: 7, jump_us: 0, given, digest };
             let line = serde_json::to_string(&step).expect("JSON");
+            let ops = format!(r#"[["read /x",{{"bytes":{wanted}}}]]"#);
+            let wanted = format!(r#"{{"t":7,"in":{{"done":[3,{{"files":{ops}}}]}},"out":"AAAA"}}"#);
             assert_eq!(line, wanted);
             let read: StepLine = serde_json::from_str(&line).expect("a step");
             assert_eq!(serde_json::to_string(&read).expect("JSON"), wanted);
-            let GivenLine::Bytes(read) = read.given else { panic!("{line}") };
+            let GivenLine::Done(_, ToldLine::Files(ops)) = read.given else { panic!("{line}") };
+            let [OpLine(_, AnswerLine::Bytes(read))] = &ops[..] else { panic!("{ops:?}") };
             assert_eq!(*read.0, *bytes);
         }
     }

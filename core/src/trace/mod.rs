@@ -1,9 +1,9 @@
 //! Record and replay: a session as the list of everything that the machine was told.
 //!
 //! The machine has no other source of anything, so the same setup, seed and inputs give the same
-//! session again: on another computer, without a network, files or an account. A recording is text,
-//! one JSON object a line (`line`): first the setup, then a step for each input with its time and a
-//! digest of what it led to, then how the recording ended.
+//! session again: on another computer, without a network, files or an account. A recording is lines
+//! of text (`line`, `short`): first the setup, then a step for each input with its time and a digest
+//! of what it led to, then how the recording ended.
 //!
 //! * [`Recorder`] stands where the machine stands, notes what goes in and comes out, and hands each
 //!   [`Note`] to a [`Sink`]. It copies and decides nothing, so that a session is not held up.
@@ -36,6 +36,7 @@ mod recorder;
 mod replay;
 mod scribe;
 mod secrets;
+mod short;
 #[cfg(test)]
 mod tests;
 

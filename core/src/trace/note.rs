@@ -16,6 +16,10 @@ use super::journal::Op;
 pub struct Note {
     pub(super) now: Now,
     pub(super) given: Given,
+    /// The input's bytes, if it is one that comes in pieces.
+    pub(super) said: Vec<u8>,
+    /// A step before this one: the host took these bytes.
+    pub(super) wrote: Option<Wrote>,
     /// The bytes for the host that it added.
     pub(super) output: Vec<u8>,
     pub(super) deeds: Vec<Deed>,
@@ -29,11 +33,15 @@ impl std::fmt::Debug for Note {
 
 /// What the machine was given.
 pub(super) enum Given {
+    /// A piece of what somebody says; most are.
+    Piece(Topic),
+    Whole(Whole),
+}
+
+/// What comes at once.
+pub(super) enum Whole {
     /// Its setup; what came out was there from the start.
     Setup,
-    /// So many bytes of its output were written.
-    Wrote(usize),
-    Bytes(Vec<u8>),
     Eof,
     Timer(TimerId),
     Signal(Signal),
@@ -41,10 +49,30 @@ pub(super) enum Given {
     Done(CallId, Told),
 }
 
+/// What the host, a backend or a program said, or what the host took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topic {
+    Wrote(Wrote),
+    /// Bytes of the host.
+    Bytes,
+    /// Of an answer's body.
+    Body(CallId),
+    /// Of a program.
+    Output(OutputStream, CallId),
+}
+
+/// How much of the output the host took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrote {
+    /// All of it.
+    All,
+    /// So many bytes.
+    Bytes(usize),
+}
+
 /// The answer to a call.
 pub(super) enum Told {
     Head(HttpHead),
-    Body(Vec<u8>),
     End,
     Failed(HttpFailure),
     Files(Vec<Op>),
@@ -52,7 +80,6 @@ pub(super) enum Told {
     ListenFailed(ListenFailure),
     Visit(Visit),
     Held(Result<(), FileError>),
-    Output(OutputStream, Vec<u8>),
     Exited(ProcessExit),
     NotStarted(ProcessFailure),
     Logs(String),
@@ -62,40 +89,60 @@ pub(super) enum Told {
 
 impl Note {
     pub(super) fn new(now: Now, given: Given) -> Self {
-        Self { now, given, output: Vec::new(), deeds: Vec::new() }
+        let (said, output, deeds) = (Vec::new(), Vec::new(), Vec::new());
+        Self { now, given, said, wrote: None, output, deeds }
+    }
+
+    /// That the host took something.
+    pub(super) fn of_wrote(now: Now, wrote: Wrote) -> Self {
+        Self::new(now, Given::Piece(Topic::Wrote(wrote)))
+    }
+
+    /// The note of the host's writing that led to nothing, as most does.
+    pub(super) fn as_idle_write(&self) -> Option<Wrote> {
+        let is_idle = self.output.is_empty() && self.deeds.is_empty() && self.wrote.is_none();
+        match self.given {
+            Given::Piece(Topic::Wrote(wrote)) if is_idle => Some(wrote),
+            _ => None,
+        }
     }
 
     /// About how much memory it takes, in bytes.
     pub fn size(&self) -> usize {
         let given = match &self.given {
-            Given::Bytes(bytes) | Given::Done(_, Told::Body(bytes) | Told::Output(_, bytes)) => {
-                bytes.len()
-            }
-            Given::Done(_, Told::Files(ops)) => ops.iter().map(Op::size).sum(),
-            Given::Done(_, Told::Logs(text)) => text.len(),
+            Given::Whole(Whole::Done(_, Told::Files(ops))) => ops.iter().map(Op::size).sum(),
+            Given::Whole(Whole::Done(_, Told::Logs(text))) => text.len(),
             _ => 0,
         };
         let deeds: usize = self.deeds.iter().map(Deed::size).sum();
-        size_of::<Self>() + given + self.output.len() + deeds
+        size_of::<Self>() + given + self.said.len() + self.output.len() + deeds
     }
 }
 
 impl Given {
-    /// Notes an input, and gives back the one that the machine gets: without the notes of a file
-    /// job, which are kept.
-    pub(super) fn of(input: Input<'_>) -> (Self, Input<'_>) {
+    /// Notes an input, with the bytes of a piece, and gives back the input that the machine gets:
+    /// without the notes of a file job, which are kept.
+    pub(super) fn of(input: Input<'_>) -> (Self, &[u8], Input<'_>) {
         let given = match input {
+            Input::Bytes(said) => return (Given::Piece(Topic::Bytes), said, input),
+            Input::Done(call, Outcome::HttpBytes(said)) => {
+                return (Given::Piece(Topic::Body(call)), said, input);
+            }
+            Input::Done(call, Outcome::ProcessOutput(stream, said)) => {
+                return (Given::Piece(Topic::Output(stream, call)), said, input);
+            }
             Input::Done(call, outcome) => {
                 let (told, outcome) = Told::of(outcome);
-                return (Given::Done(call, told), Input::Done(call, outcome));
+                return (Given::Whole(Whole::Done(call, told)), &[], Input::Done(call, outcome));
             }
-            Input::Bytes(bytes) => Given::Bytes(bytes.to_vec()),
-            Input::Eof => Given::Eof,
-            Input::TimerFired(timer) => Given::Timer(timer),
-            Input::AuthRefreshed(ask, ref answer) => Given::Refreshed(ask, answer.clone()),
-            Input::Signal(signal) => Given::Signal(signal),
+            Input::Eof => Given::Whole(Whole::Eof),
+            Input::TimerFired(timer) => Given::Whole(Whole::Timer(timer)),
+            Input::AuthRefreshed(ask, ref answer) => {
+                Given::Whole(Whole::Refreshed(ask, answer.clone()))
+            }
+            Input::Signal(signal) => Given::Whole(Whole::Signal(signal)),
         };
-        (given, input)
+        (given, &[], input)
     }
 }
 
@@ -103,12 +150,7 @@ impl Told {
     /// Whether nothing follows, as [`Outcome::is_last`] has it.
     pub(super) fn is_last(&self) -> bool {
         match self {
-            Told::Head(_)
-            | Told::Body(_)
-            | Told::Listening
-            | Told::Visit(_)
-            | Told::Held(_)
-            | Told::Output(..) => false,
+            Told::Head(_) | Told::Listening | Told::Visit(_) | Told::Held(_) => false,
             Told::End
             | Told::Failed(_)
             | Told::Files(_)
@@ -131,19 +173,18 @@ impl Told {
                 };
             }
             Outcome::HttpHead(ref head) => Told::Head(head.clone()),
-            Outcome::HttpBytes(bytes) => Told::Body(bytes.to_vec()),
             Outcome::HttpEnd => Told::End,
             Outcome::HttpFailed(ref failure) => Told::Failed(failure.clone()),
             Outcome::Listening => Told::Listening,
             Outcome::ListenFailed(ref failure) => Told::ListenFailed(failure.clone()),
             Outcome::Visit(ref visit) => Told::Visit(visit.clone()),
             Outcome::Held(ref held) => Told::Held(held.clone()),
-            Outcome::ProcessOutput(stream, bytes) => Told::Output(stream, bytes.to_vec()),
             Outcome::ProcessExited(exit) => Told::Exited(exit),
             Outcome::ProcessFailed(ref failure) => Told::NotStarted(failure.clone()),
             Outcome::Logs(ref text) => Told::Logs(text.clone()),
             Outcome::Found(ref files) => Told::Found(files.clone()),
-            Outcome::Lost => Told::Lost,
+            // Pieces are noted as such.
+            Outcome::Lost | Outcome::HttpBytes(_) | Outcome::ProcessOutput(..) => Told::Lost,
         };
         (told, outcome)
     }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use jiff::tz::{Offset, TimeZone};
 
+use super::clock::Tick;
 use super::line::{
     AnswerLine, EndLine, GivenLine, Head, HostLine, OpLine, SetupLine, StepLine, Text, ToldLine,
     VERSION,
 };
+use super::note::Topic;
+use super::short::{self, Short};
 use crate::clock::Now;
 use crate::config::Overrides;
 use crate::setup::{HostFacts, Refresh, Setup};
@@ -29,9 +32,17 @@ pub struct Recording {
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) now: Now,
-    pub(super) given: GivenLine,
+    pub(super) given: Given,
     /// Stands for what came out; none if nothing did.
     pub(super) digest: Option<u32>,
+}
+
+/// What the machine is given.
+#[derive(Debug)]
+pub(super) enum Given {
+    /// A piece of what somebody said.
+    Piece(Topic, Vec<u8>),
+    Whole(GivenLine),
 }
 
 /// How a recording ends.
@@ -113,38 +124,62 @@ pub fn read(bytes: &[u8]) -> Result<Recording, ReadError> {
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
     let (_, first) = lines.next().unwrap_or((0, b""));
     let head: Head = parsed(1, first)?;
-    if head.trace > VERSION {
-        let text = format!("a newer program has written it: {}", head.understudy);
+    if head.trace != VERSION {
+        let age = if head.trace > VERSION { "a newer" } else { "an older" };
+        let text = format!("{age} program has written it: {}", head.understudy);
         return Err(ReadError { line: 1, text });
     }
     let mut at = head.at;
     let begun = at.now();
     let mut steps = Vec::new();
     let mut contents = Vec::new();
+    let mut said = Vec::new();
     let mut end = End::Torn;
     for (number, line) in lines {
+        if short::read_said(line, &mut said) {
+            continue;
+        }
         if line.starts_with(b"{\"end\"") && line.ends_with(b"\n") {
             let last: EndLine = parsed(number + 1, line)?;
             end = last.end.map_or(End::Over, End::Early);
             break;
         }
-        let mut step: StepLine = match parsed(number + 1, line) {
+        let read = step(line, &mut said, &mut contents);
+        let (tick, given, digest) = match read {
             Ok(step) => step,
             Err(_) if !line.ends_with(b"\n") => break,
-            Err(error) => return Err(error),
+            Err(text) => return Err(ReadError { line: number + 1, text }),
         };
-        let refused = |text: &str| ReadError { line: number + 1, text: text.to_owned() };
-        at = at.after(step.tick());
-        find_contents(&mut step.given, &mut contents).map_err(refused)?;
-        let digest = step.digest.map(|hex| u32::from_str_radix(&hex, 16)).transpose();
-        let digest = digest.map_err(|_| refused("a digest that is no number"))?;
-        steps.push(Step { now: at.now(), given: step.given, digest });
+        at = at.after(tick);
+        steps.push(Step { now: at.now(), given, digest });
     }
     let refused = |text| ReadError { line: 1, text };
     let seed = seed(&head.seed).ok_or_else(|| refused("the seed is not 64 hex digits".into()))?;
     let (zone, version) = (head.setup.zone.clone(), head.understudy);
     let setup = setup(head.setup).map_err(refused)?;
     Ok(Recording { setup, seed, begun, steps, zone, version, end })
+}
+
+/// The step of a line in JSON or in short, and what was said before it.
+fn step(
+    line: &[u8],
+    said: &mut Vec<u8>,
+    contents: &mut Vec<Text>,
+) -> Result<(Tick, Given, Option<u32>), String> {
+    let said = std::mem::take(said);
+    if !line.starts_with(b"{") {
+        let line = line.strip_suffix(b"\n").and_then(|line| std::str::from_utf8(line).ok());
+        let Short { topic, tick, digest } = line.and_then(Short::parsed).ok_or("no step")?;
+        return Ok((tick, Given::Piece(topic, said), digest));
+    }
+    if !said.is_empty() {
+        return Err("a step to which nothing is said".to_owned());
+    }
+    let mut step: StepLine = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let tick = step.tick();
+    find_contents(&mut step.given, contents)?;
+    let digest = step.digest.map(|text| short::read_digest(&text).ok_or("no digest"));
+    Ok((tick, Given::Whole(step.given), digest.transpose()?))
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(line: usize, bytes: &[u8]) -> Result<T, ReadError> {

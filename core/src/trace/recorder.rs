@@ -1,7 +1,9 @@
 //! Owns: the machine that is recorded: it does what the machine does, and notes it.
 //!
-//! Invariants: the machine gets each input once and unchanged, but for its time, which is cut to
-//! microseconds first. Each input is one note, with everything that it led to up to the next one.
+//! Invariants: the machine gets each input once and unchanged, but for its time (`clock`). Each
+//! input is one note, with everything that it led to up to the next one; when it is dropped, also
+//! the last one, even if the machine has panicked in it. What the host took rides on the next note:
+//! every other note would be one.
 
 use crate::clock::Now;
 use crate::driver::Verbs;
@@ -11,25 +13,34 @@ use crate::input::Input;
 use crate::machine::Machine;
 use crate::setup::Setup;
 
-use super::clock::coarse;
+use super::clock::Clock;
 use super::deed::Deed;
 use super::journal::Noted;
-use super::note::{Given, Note};
+use super::note::{Given, Note, Whole, Wrote};
 
 /// Where notes go.
 pub trait Sink {
     /// Takes a note, in order. False ends the recording: no further note is made.
     fn take(&mut self, note: Note) -> bool;
+
+    /// An empty buffer for a note, perhaps one that was in an earlier one
+    /// ([`Scribe::buffers`](super::Scribe::buffers)).
+    fn buffer(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// A [`Machine`] that is recorded. It has the same verbs, and a [`Driver`](crate::Driver) runs it
 /// like one.
 #[derive(Debug)]
-pub struct Recorder<S> {
+pub struct Recorder<S: Sink> {
     machine: Machine,
     sink: Option<S>,
     /// What is being noted. It ends when all effects are taken, or with the next input.
     note: Option<Note>,
+    /// What the host took since the last note, which led to nothing.
+    wrote: Option<Wrote>,
+    clock: Clock,
     now: Now,
     /// How much of the pending output was noted.
     noted: usize,
@@ -39,18 +50,23 @@ impl<S: Sink> Recorder<S> {
     /// A new machine whose notes go to `sink`. A [`Scribe`](super::Scribe) for them is made with
     /// the same setup, seed and moment.
     pub fn new(setup: Setup, seed: [u8; 32], now: Now, sink: S) -> Self {
-        let now = coarse(now);
-        let note = Some(Note::new(now, Given::Setup));
-        Self { machine: Machine::new(setup, seed, now), sink: Some(sink), note, now, noted: 0 }
+        let mut clock = Clock::new(now);
+        let now = clock.next(now);
+        let note = Some(Note::new(now, Given::Whole(Whole::Setup)));
+        let (machine, sink) = (Machine::new(setup, seed, now), Some(sink));
+        Self { machine, sink, note, wrote: None, clock, now, noted: 0 }
     }
 
     /// Like [`Machine::handle`].
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
-        let now = coarse(now);
-        self.now = now;
         self.put_down();
-        let (given, input) = Given::of(input);
-        self.note = self.sink.is_some().then(|| Note::new(now, given));
+        let now = self.clock.next(now);
+        self.now = now;
+        let (given, said, input) = Given::of(input);
+        if let Some(sink) = &mut self.sink {
+            let (said, wrote) = (copied(said, sink), self.wrote.take());
+            self.note = Some(Note { said, wrote, ..Note::new(now, given) });
+        }
         self.machine.handle(now, input);
     }
 
@@ -73,7 +89,8 @@ impl<S: Sink> Recorder<S> {
     /// Like [`Machine::wrote`].
     pub fn wrote(&mut self, n: usize) {
         self.put_down();
-        self.note = self.sink.is_some().then(|| Note::new(self.now, Given::Wrote(n)));
+        let wrote = if n == self.noted { Wrote::All } else { Wrote::Bytes(n) };
+        self.note = self.sink.is_some().then(|| Note::of_wrote(self.now, wrote));
         self.machine.wrote(n);
         self.noted = self.noted.saturating_sub(n);
     }
@@ -87,12 +104,50 @@ impl<S: Sink> Recorder<S> {
     fn put_down(&mut self) {
         let Some(mut note) = self.note.take() else { return };
         let pending = self.machine.pending_output();
-        note.output = pending.get(self.noted..).unwrap_or_default().to_vec();
+        let output = pending.get(self.noted..).unwrap_or_default();
+        if let Some(sink) = &mut self.sink {
+            note.output = copied(output, sink);
+        }
         self.noted = pending.len();
+        if let Some(wrote) = note.as_idle_write() {
+            self.hand_over_wrote();
+            self.wrote = Some(wrote);
+            return;
+        }
+        if note.wrote.is_none() {
+            self.hand_over_wrote();
+        }
+        self.hand_over(note);
+    }
+
+    fn hand_over(&mut self, note: Note) {
         if self.sink.as_mut().is_some_and(|sink| !sink.take(note)) {
             self.sink = None;
         }
     }
+
+    /// Makes a note of its own of what the host took.
+    fn hand_over_wrote(&mut self) {
+        if let Some(wrote) = self.wrote.take() {
+            self.hand_over(Note::of_wrote(self.now, wrote));
+        }
+    }
+}
+
+impl<S: Sink> Drop for Recorder<S> {
+    fn drop(&mut self) {
+        self.put_down();
+        self.hand_over_wrote();
+    }
+}
+
+fn copied(bytes: &[u8], sink: &mut impl Sink) -> Vec<u8> {
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    let mut buffer = sink.buffer();
+    buffer.extend_from_slice(bytes);
+    buffer
 }
 
 /// The effect, with a file job made to note what it does.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::deed::{Deed, Lane, digest};
+use super::deed::{Deed, Lane, step_digest};
 use super::journal::{Answer, Replayed, Strayed};
 use super::line::{AnswerLine, FreshLine, GivenLine, OpLine, ToldLine};
-use super::read::{Recording, Step};
+use super::note::{Topic, Wrote};
+use super::read::{Given, Recording, Step};
+use super::short::shown_digest;
 use crate::clock::Now;
 use crate::effect::{AskId, Call, CallId, Effect, TimerId};
 use crate::files::{Disk, FileJob};
@@ -95,7 +97,7 @@ pub enum Difference {
 
 fn digests(recorded: &Option<u32>, played: &Option<u32>) -> String {
     let shown = |digest: &Option<u32>| match digest {
-        Some(digest) => format!("{digest:08x}"),
+        Some(digest) => shown_digest(*digest),
         None => "nothing".to_owned(),
     };
     format!("{}, now {}", shown(recorded), shown(played))
@@ -119,18 +121,18 @@ impl<'a> Replay<'a> {
         let step = self.recording.steps.get(self.next)?;
         let number = self.next;
         self.next += 1;
-        let given = match step.given {
-            GivenLine::Setup => shown_setup(&self.recording.setup),
-            ref given => shown(given, &self.calls),
+        let given = match &step.given {
+            Given::Piece(topic, said) => self.shown_piece(*topic, said),
+            Given::Whole(GivenLine::Setup) => shown_setup(&self.recording.setup),
+            Given::Whole(given) => shown(given, &self.calls),
         };
         let told = self.tell(step);
         let deeds = self.drain();
         let pending = self.machine.pending_output();
         let output = pending.get(self.noted..).unwrap_or_default().to_vec();
         self.noted = pending.len();
-        let mut all = output.clone();
-        deeds.iter().for_each(|deed| deed.write(&mut all));
-        let played = (!output.is_empty() || !deeds.is_empty()).then(|| digest(&all));
+        let has_come = !output.is_empty() || !deeds.is_empty();
+        let played = has_come.then(|| step_digest(&output, &deeds));
         let recorded = step.digest;
         let output_differs =
             (played != recorded).then_some(Difference::Output { recorded, played });
@@ -151,10 +153,12 @@ impl<'a> Replay<'a> {
 
     fn tell(&mut self, step: &Step) -> Result<(), Difference> {
         let now = step.now;
-        match &step.given {
+        let given = match &step.given {
+            Given::Piece(topic, said) => return self.tell_piece(now, *topic, said),
+            Given::Whole(given) => given,
+        };
+        match given {
             GivenLine::Setup => {}
-            GivenLine::Wrote(n) => return self.wrote(*n),
-            GivenLine::Bytes(text) => self.machine.handle(now, Input::Bytes(&text.0)),
             GivenLine::Eof => self.machine.handle(now, Input::Eof),
             GivenLine::Timer(timer) => {
                 self.timers.remove(&TimerId(*timer));
@@ -174,8 +178,31 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn wrote(&mut self, recorded: usize) -> Result<(), Difference> {
+    fn tell_piece(&mut self, now: Now, topic: Topic, said: &[u8]) -> Result<(), Difference> {
+        let (call, kind, outcome) = match topic {
+            Topic::Wrote(wrote) => return self.wrote(wrote),
+            Topic::Bytes => {
+                self.machine.handle(now, Input::Bytes(said));
+                return Ok(());
+            }
+            Topic::Body(call) => (call, Kind::Http, Outcome::HttpBytes(said)),
+            Topic::Output(stream, call) => {
+                (call, Kind::Process, Outcome::ProcessOutput(stream, said))
+            }
+        };
+        if self.calls.get(&call).is_none_or(|open| open.kind != kind) {
+            return Err(Difference::Unasked(call.0));
+        }
+        self.machine.handle(now, Input::Done(call, outcome));
+        Ok(())
+    }
+
+    fn wrote(&mut self, wrote: Wrote) -> Result<(), Difference> {
         let pending = self.machine.pending_output().len();
+        let recorded = match wrote {
+            Wrote::All => pending,
+            Wrote::Bytes(n) => n,
+        };
         let n = recorded.min(pending);
         self.machine.wrote(n);
         self.noted = self.noted.saturating_sub(n);
@@ -223,6 +250,24 @@ impl<'a> Replay<'a> {
             Some(strayed) => Err(Difference::Files(strayed)),
             None => Ok(()),
         }
+    }
+
+    /// The piece in words.
+    fn shown_piece(&self, topic: Topic, said: &[u8]) -> Deed {
+        let len = said.len();
+        let (title, call) = match topic {
+            Topic::Wrote(Wrote::All) => ("took all".to_owned(), None),
+            Topic::Wrote(Wrote::Bytes(n)) => (format!("took {n} bytes"), None),
+            Topic::Bytes => (format!("{len} bytes"), None),
+            Topic::Body(call) => (format!("{len} bytes"), Some(call)),
+            Topic::Output(stream, call) => (format!("{stream:?}, {len} bytes"), Some(call)),
+        };
+        let lane = match call {
+            Some(call) => self.calls.get(&call).map_or(Lane::Machine, |open| open.kind.lane()),
+            None => Lane::Host,
+        };
+        let call = call.map(|call| call.0);
+        Deed { call, body: said.to_vec(), ..Deed::new(lane, title) }
     }
 
     // --- what comes out ---
@@ -273,13 +318,11 @@ impl Open {
 impl Kind {
     fn fits(self, told: &ToldLine) -> bool {
         let kind = match told {
-            ToldLine::Head(_) | ToldLine::Body(_) | ToldLine::End | ToldLine::Failed(_) => {
-                Kind::Http
-            }
+            ToldLine::Head(_) | ToldLine::End | ToldLine::Failed(_) => Kind::Http,
             ToldLine::Files(_) => Kind::Files,
             ToldLine::Listening | ToldLine::ListenFailed(_) | ToldLine::Visit(_) => Kind::Listen,
             ToldLine::Held | ToldLine::NotHeld(_) => Kind::Hold,
-            ToldLine::Output(..) | ToldLine::Exited(_) | ToldLine::NotStarted(_) => Kind::Process,
+            ToldLine::Exited(_) | ToldLine::NotStarted(_) => Kind::Process,
             ToldLine::Logs(_) => Kind::Logs,
             ToldLine::Found(_) => Kind::Search,
             ToldLine::Lost => return true,
@@ -309,7 +352,6 @@ fn fresh_tokens(line: &FreshLine) -> FreshTokens {
 fn outcome(told: &ToldLine) -> Outcome<'_> {
     match told {
         ToldLine::Head(head) => Outcome::HttpHead(head.clone()),
-        ToldLine::Body(text) => Outcome::HttpBytes(&text.0),
         ToldLine::End => Outcome::HttpEnd,
         ToldLine::Failed(failure) => Outcome::HttpFailed(failure.clone()),
         ToldLine::Listening => Outcome::Listening,
@@ -317,7 +359,6 @@ fn outcome(told: &ToldLine) -> Outcome<'_> {
         ToldLine::Visit(visit) => Outcome::Visit(visit.clone()),
         ToldLine::Held => Outcome::Held(Ok(())),
         ToldLine::NotHeld(error) => Outcome::Held(Err(error.clone())),
-        ToldLine::Output(stream, text) => Outcome::ProcessOutput(*stream, &text.0),
         ToldLine::Exited(exit) => Outcome::ProcessExited(*exit),
         ToldLine::NotStarted(failure) => Outcome::ProcessFailed(failure.clone()),
         ToldLine::Logs(text) => Outcome::Logs(text.clone()),
@@ -371,10 +412,6 @@ fn shown(given: &GivenLine, calls: &BTreeMap<CallId, Open>) -> Deed {
     let host = |title: String| Deed::new(Lane::Host, title);
     match given {
         GivenLine::Setup => machine("setup".to_owned()),
-        GivenLine::Wrote(n) => host(format!("took {n} bytes")),
-        GivenLine::Bytes(text) => {
-            Deed { body: text.0.to_vec(), ..host(format!("{} bytes", text.0.len())) }
-        }
         GivenLine::Eof => host("end of input".to_owned()),
         GivenLine::Timer(timer) => machine(format!("timer {timer} fired")),
         GivenLine::Signal(signal) => machine(format!("signal {signal:?}")),
@@ -398,7 +435,6 @@ fn shown_told(told: &ToldLine) -> Deed {
             deed.add_plain_fields(&head.headers);
             deed
         }
-        ToldLine::Body(text) => with(format!("{} bytes", text.0.len()), &text.0),
         ToldLine::End => plain("end".to_owned()),
         ToldLine::Failed(failure) => {
             plain(format!("failed ({:?}): {}", failure.kind, failure.text))
@@ -424,9 +460,6 @@ fn shown_told(told: &ToldLine) -> Deed {
         ToldLine::Visit(visit) => plain(format!("{} {}", visit.method, visit.target)),
         ToldLine::Held => plain("held".to_owned()),
         ToldLine::NotHeld(error) => plain(format!("not held: {error}")),
-        ToldLine::Output(stream, text) => {
-            with(format!("{stream:?}, {} bytes", text.0.len()), &text.0)
-        }
         ToldLine::Exited(exit) => plain(format!("exited: {exit:?}")),
         ToldLine::NotStarted(failure) => plain(format!("not started: {}", failure.text)),
         ToldLine::Logs(text) => with(format!("{} bytes", text.len()), text.as_bytes()),

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::clock::Moment;
-use super::deed::{Deed, FieldKind, digest};
+use super::clock::{Moment, Tick};
+use super::deed::{Deed, FieldKind, step_digest};
 use super::finder;
 use super::hold::{Kind, Piece, Stream};
 use super::journal::{Answer, Asked, Op, Verb};
@@ -21,8 +21,9 @@ use super::line::{
     AnswerLine, EndLine, FreshLine, GivenLine, Head, HostLine, OpLine, SetupLine, StepLine, Text,
     ToldLine, VERSION,
 };
-use super::note::{Given, Note, Told};
+use super::note::{Given, Note, Told, Topic, Whole, Wrote};
 use super::secrets::Secrets;
+use super::short::{Short, shown_digest};
 use crate::clock::Now;
 use crate::config::Overrides;
 use crate::effect::CallId;
@@ -33,6 +34,9 @@ use crate::process::OutputStream;
 use crate::secret::Secret;
 use crate::setup::{Refresh, Setup};
 
+/// Buffers of notes that wait to be used again, and the largest of them.
+const BUFFERS_MAX: usize = 16;
+const BUFFER_BYTES_MAX: usize = 512 << 10;
 /// Contents that are shorter are written again each time.
 const SHARED_BYTES_MIN: usize = 64;
 
@@ -53,6 +57,8 @@ pub struct Scribe {
     contents: BTreeMap<[u8; 32], usize>,
     contents_count: usize,
     lines: Vec<u8>,
+    /// What notes were in that are written.
+    buffers: Vec<Vec<u8>>,
     ended: bool,
 }
 
@@ -61,8 +67,7 @@ struct Held {
     note: Note,
     /// About how much memory it takes, in bytes.
     size: usize,
-    /// The input's bytes as far as they were looked through.
-    said: Vec<u8>,
+    /// Of what was said, only that which was looked through is in the note.
     waits: bool,
 }
 
@@ -92,6 +97,7 @@ impl Scribe {
             contents: BTreeMap::new(),
             contents_count: 0,
             lines: Vec::new(),
+            buffers: Vec::new(),
             ended: false,
         };
         scribe.write(&head);
@@ -103,10 +109,14 @@ impl Scribe {
         if self.ended {
             return;
         }
+        if self.held.is_empty() && self.lets_pass(&note) {
+            self.first += 1;
+            return self.write_note(note);
+        }
         let step = self.first + self.held.len() as u64;
         let size = note.size();
         self.held_bytes += size;
-        self.held.push_back(Held { note, size, said: Vec::new(), waits: false });
+        self.held.push_back(Held { note, size, waits: false });
         let pieces = self.look_through(step);
         self.settle(pieces);
         if self.held_bytes > limits::TRACE_HELD_BYTES_MAX {
@@ -117,6 +127,19 @@ impl Scribe {
     /// The lines that are there; they are given out once.
     pub fn lines(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.lines)
+    }
+
+    /// The same in a buffer that is used again; what was in it is gone.
+    pub fn lines_into(&mut self, buffer: &mut Vec<u8>) {
+        buffer.clear();
+        std::mem::swap(&mut self.lines, buffer);
+    }
+
+    /// Moves buffers of notes that are written to `free`, for further notes
+    /// ([`Sink::buffer`](super::Sink::buffer)): these are large, many, and come from another thread.
+    pub fn buffers(&mut self, free: &mut Vec<Vec<u8>>) {
+        free.append(&mut self.buffers);
+        free.truncate(BUFFERS_MAX);
     }
 
     /// Ends the recording, as far as its notes were whole. A reason says that the session went on.
@@ -148,20 +171,44 @@ impl Scribe {
 
     // --- what comes in pieces ---
 
+    /// Whether a note is a piece that may be written as it is. If no note waits, no stream does.
+    fn lets_pass(&mut self, note: &Note) -> bool {
+        let stream = match note.given {
+            Given::Piece(Topic::Wrote(_)) => return note.deeds.is_empty(),
+            Given::Piece(Topic::Bytes) => Some(&self.host),
+            Given::Piece(Topic::Body(call)) => self.calls.get(&(call, None)),
+            Given::Piece(Topic::Output(stream, call)) => self.calls.get(&(call, Some(stream))),
+            _ => None,
+        };
+        let cancels = note.deeds.iter().any(|deed| deed.title == Deed::CANCEL);
+        !cancels && stream.is_some_and(|stream| stream.lets_pass(&note.said, &mut self.secrets))
+    }
+
     /// Looks through the newest note, as far as it can be, and what it ends.
     fn look_through(&mut self, step: u64) -> Vec<Piece> {
         let Some(held) = self.held.back_mut() else { return Vec::new() };
         let (now, secrets) = (held.note.now.mono, &mut self.secrets);
-        match &mut held.note.given {
-            Given::Bytes(bytes) => {
+        let said = std::mem::take(&mut held.note.said);
+        let pieces = match &held.note.given {
+            Given::Piece(Topic::Bytes) => {
                 held.waits = true;
-                self.host.take(step, now, &std::mem::take(bytes), secrets)
+                self.host.take(step, now, &said, secrets)
             }
-            Given::Eof => {
+            Given::Piece(Topic::Body(call)) => {
+                held.waits = true;
+                let stream = self.calls.entry((*call, None));
+                stream.or_insert_with(|| Stream::new(Kind::Body)).take(step, now, &said, secrets)
+            }
+            Given::Piece(Topic::Output(stream, call)) => {
+                held.waits = true;
+                let stream = self.calls.entry((*call, Some(*stream)));
+                stream.or_insert_with(|| Stream::new(Kind::Output)).take(step, now, &said, secrets)
+            }
+            Given::Whole(Whole::Eof) => {
                 let host = std::mem::replace(&mut self.host, Stream::new(Kind::Messages));
                 host.finish(secrets)
             }
-            Given::Done(call, Told::Head(head)) => {
+            Given::Whole(Whole::Done(call, Told::Head(head))) => {
                 let is_stream = head.header("content-type").is_some_and(|kind| {
                     kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
                 });
@@ -169,28 +216,15 @@ impl Scribe {
                 self.calls.insert((*call, None), Stream::new(kind));
                 Vec::new()
             }
-            Given::Done(call, Told::Body(bytes)) => {
-                held.waits = true;
-                let bytes = std::mem::take(bytes);
-                let stream = self.calls.entry((*call, None));
-                stream.or_insert_with(|| Stream::new(Kind::Body)).take(step, now, &bytes, secrets)
-            }
-            Given::Done(call, Told::Output(stream, bytes)) => {
-                held.waits = true;
-                let bytes = std::mem::take(bytes);
-                let stream = self.calls.entry((*call, Some(*stream)));
-                stream.or_insert_with(|| Stream::new(Kind::Output)).take(step, now, &bytes, secrets)
-            }
-            Given::Done(call, told) if told.is_last() => {
+            Given::Whole(Whole::Done(call, told)) if told.is_last() => {
                 let call = *call;
                 self.finish_call(call)
             }
             _ => Vec::new(),
-        }
-        .into_iter()
-        .chain(self.finish_cancelled())
-        .chain(self.wait_no_longer())
-        .collect()
+        };
+        self.keep(said);
+        let others = self.finish_cancelled().into_iter().chain(self.wait_no_longer());
+        pieces.into_iter().chain(others).collect()
     }
 
     /// What programs have said a while ago.
@@ -224,7 +258,11 @@ impl Scribe {
         for piece in pieces {
             let at = piece.step.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
             if let Some(held) = at.and_then(|at| self.held.get_mut(at)) {
-                held.said.extend_from_slice(&piece.bytes);
+                if held.note.said.is_empty() {
+                    held.note.said = piece.bytes;
+                } else {
+                    held.note.said.extend_from_slice(&piece.bytes);
+                }
                 held.waits = !piece.is_last;
             }
         }
@@ -233,31 +271,57 @@ impl Scribe {
         {
             self.first += 1;
             self.held_bytes = self.held_bytes.saturating_sub(held.size);
-            self.write_step(held);
+            self.write_note(held.note);
         }
     }
 
     // --- one line ---
 
-    fn write_step(&mut self, held: Held) {
-        let Held { note, said, .. } = held;
+    fn write_note(&mut self, note: Note) {
+        if let Some(wrote) = note.wrote {
+            self.write_wrote(wrote);
+        }
         let moment = Moment::of(note.now);
         let tick = self.at.to(moment);
         self.at = moment;
-        let given = self.given_line(note.given, said);
-        let digest = self.digest(&note.output, note.deeds);
-        let digest = digest.map(|digest| format!("{digest:08x}"));
-        let (passed_us, jump_us) = (tick.passed_us, tick.jump_us);
-        self.write(&StepLine { passed_us, jump_us, given, digest });
+        match note.given {
+            Given::Piece(topic) => {
+                let digest = self.digest(&note.output, note.deeds);
+                Short { topic, tick, digest }.write(&note.said, &mut self.lines);
+                self.keep(note.said);
+                self.keep(note.output);
+            }
+            Given::Whole(given) => {
+                // First, since it may tell of new secrets.
+                let given = self.given_line(given);
+                let digest = self.digest(&note.output, note.deeds).map(shown_digest);
+                let (passed_us, jump_us) = (tick.passed_us, tick.jump_us);
+                self.write(&StepLine { passed_us, jump_us, given, digest });
+            }
+        }
+    }
+
+    fn keep(&mut self, mut buffer: Vec<u8>) {
+        let is_fit = (1..=BUFFER_BYTES_MAX).contains(&buffer.capacity());
+        if is_fit && self.buffers.len() < BUFFERS_MAX {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// The step before a note: nothing came of it, and it was at the time of the one before.
+    fn write_wrote(&mut self, wrote: Wrote) {
+        let topic = Topic::Wrote(wrote);
+        Short { topic, tick: Tick::default(), digest: None }.write(&[], &mut self.lines);
     }
 
     /// Stands for what came out, with stand-ins in it.
-    fn digest(&mut self, output: &[u8], deeds: Vec<Deed>) -> Option<u32> {
+    fn digest(&mut self, output: &[u8], mut deeds: Vec<Deed>) -> Option<u32> {
         if output.is_empty() && deeds.is_empty() {
             return None;
         }
-        let mut bytes = self.secrets.replaced(output).into_owned();
-        for mut deed in deeds {
+        let output = self.secrets.replaced(output);
+        for deed in &mut deeds {
             deed.title = self.secrets.replaced_text(&deed.title);
             deed.body = self.secrets.replaced(&deed.body).into_owned();
             for field in &mut deed.fields {
@@ -271,9 +335,8 @@ impl Scribe {
                     None => self.secrets.replaced_text(&field.value),
                 };
             }
-            deed.write(&mut bytes);
         }
-        Some(digest(&bytes))
+        Some(step_digest(&output, &deeds))
     }
 
     /// What a program's variable is in a replay, if it comes from the server's environment.
@@ -285,22 +348,20 @@ impl Scribe {
         self.secrets.whole(own.expose())
     }
 
-    fn given_line(&mut self, given: Given, said: Vec<u8>) -> GivenLine {
+    fn given_line(&mut self, given: Whole) -> GivenLine {
         match given {
-            Given::Setup => GivenLine::Setup,
-            Given::Wrote(n) => GivenLine::Wrote(n),
-            Given::Bytes(_) => GivenLine::Bytes(said.into()),
-            Given::Eof => GivenLine::Eof,
-            Given::Timer(timer) => GivenLine::Timer(timer.0),
-            Given::Signal(signal) => GivenLine::Signal(signal),
-            Given::Refreshed(ask, Ok(tokens)) => {
+            Whole::Setup => GivenLine::Setup,
+            Whole::Eof => GivenLine::Eof,
+            Whole::Timer(timer) => GivenLine::Timer(timer.0),
+            Whole::Signal(signal) => GivenLine::Signal(signal),
+            Whole::Refreshed(ask, Ok(tokens)) => {
                 GivenLine::Refreshed(ask.0, self.fresh_line(&tokens))
             }
-            Given::Refreshed(ask, Err(mut denied)) => {
+            Whole::Refreshed(ask, Err(mut denied)) => {
                 denied.message = self.secrets.replaced_text(&denied.message);
                 GivenLine::Denied(ask.0, denied)
             }
-            Given::Done(call, told) => GivenLine::Done(call.0, self.told_line(told, said)),
+            Whole::Done(call, told) => GivenLine::Done(call.0, self.told_line(told)),
         }
     }
 
@@ -314,7 +375,7 @@ impl Scribe {
         }
     }
 
-    fn told_line(&mut self, told: Told, said: Vec<u8>) -> ToldLine {
+    fn told_line(&mut self, told: Told) -> ToldLine {
         let secrets = &mut self.secrets;
         match told {
             Told::Head(HttpHead { status, headers }) => {
@@ -324,7 +385,6 @@ impl Scribe {
                 });
                 ToldLine::Head(HttpHead { status, headers: headers.collect() })
             }
-            Told::Body(_) => ToldLine::Body(said.into()),
             Told::End => ToldLine::End,
             Told::Failed(HttpFailure { kind, text }) => {
                 ToldLine::Failed(HttpFailure { kind, text: secrets.replaced_text(&text) })
@@ -340,7 +400,6 @@ impl Scribe {
             }
             Told::Held(Ok(())) => ToldLine::Held,
             Told::Held(Err(error)) => ToldLine::NotHeld(error),
-            Told::Output(stream, _) => ToldLine::Output(stream, said.into()),
             Told::Exited(exit) => ToldLine::Exited(exit),
             Told::NotStarted(failure) => ToldLine::NotStarted(failure),
             Told::Logs(text) => {

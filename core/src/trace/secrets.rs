@@ -12,9 +12,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::packed;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use memchr::memmem;
 use sha2::{Digest, Sha256};
 
 use super::finder;
@@ -27,6 +29,8 @@ const SEARCHED_BYTES_MIN: usize = 4;
 const ANYWHERE_BYTES_MIN: usize = 12;
 /// A shorter value of a header is a switch (`true`) and not some variable's.
 const USED_BYTES_MIN: usize = 6;
+/// So much of a secret is looked for first.
+const SIGN_BYTES: usize = 8;
 /// Draws for one stand-in. Only texts of one or two characters can need as many.
 const DRAWS_MAX: u32 = 64;
 
@@ -39,6 +43,10 @@ pub(super) struct Secrets {
     /// What is looked for in texts, and what is put there.
     searched: Vec<(String, String)>,
     search: Option<AhoCorasick>,
+    /// Finds a sign of each, and of what may be another one. None if there are too many of them, or
+    /// the processor has nothing to do that quickly.
+    sieve: Option<packed::Searcher>,
+    is_ready: bool,
 }
 
 impl fmt::Debug for Secrets {
@@ -50,7 +58,8 @@ impl fmt::Debug for Secrets {
 impl Secrets {
     pub(super) fn new(key: [u8; 32]) -> Self {
         let (known, taken) = (BTreeMap::new(), BTreeSet::new());
-        Self { key, known, taken, searched: Vec::new(), search: None }
+        let searched = Vec::new();
+        Self { key, known, taken, searched, search: None, sieve: None, is_ready: false }
     }
 
     /// What stands for `secret`, which is looked for from now on.
@@ -102,9 +111,18 @@ impl Secrets {
         }
     }
 
+    /// Whether there is surely no secret in it that is known, and nothing in the shape of one. It is
+    /// quick; a text without a secret may be none of these.
+    pub(super) fn is_clean(&mut self, bytes: &[u8]) -> bool {
+        self.make_ready();
+        self.sieve.as_ref().is_some_and(|sieve| sieve.find(bytes).is_none())
+    }
+
     /// Bytes with stand-ins for all secrets in them that are known.
     pub(super) fn replaced<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-        self.make_ready();
+        if self.is_clean(bytes) {
+            return Cow::Borrowed(bytes);
+        }
         let Some(search) = &self.search else { return Cow::Borrowed(bytes) };
         let mut out = Vec::new();
         let (mut copied, mut at) = (0, 0);
@@ -150,17 +168,30 @@ impl Secrets {
         let mut pairs = vec![(secret.to_owned(), stand_in.to_owned())];
         pairs.extend(spellings.into_iter().zip(stand_ins).filter(|(text, _)| text != secret));
         self.searched.extend(pairs);
-        self.search = None;
+        self.is_ready = false;
     }
 
     /// Makes what finds them, again when there are more of them.
     fn make_ready(&mut self) {
-        if self.search.is_none() && !self.searched.is_empty() {
-            let patterns = self.searched.iter().map(|(secret, _)| secret);
-            let kind = MatchKind::LeftmostLongest;
-            // It is too large from gigabytes of patterns on; those of a session are kilobytes.
-            self.search = AhoCorasick::builder().match_kind(kind).build(patterns).ok();
+        if self.is_ready {
+            return;
         }
+        self.is_ready = true;
+        let patterns = || self.searched.iter().map(|(secret, _)| secret.as_bytes());
+        // It is too large from gigabytes of patterns on; those of a session are kilobytes.
+        let search = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(patterns());
+        self.search = search.ok();
+        let mut signs = vec![finder::TOKEN_START, finder::KEY_START];
+        for secret in patterns() {
+            // Whatever has a sign in it is found by that.
+            if !signs.iter().any(|sign| memmem::find(secret, sign).is_some()) {
+                signs.push(sign_of(secret));
+            }
+        }
+        self.sieve = packed::Searcher::new(signs);
     }
 
     /// A new stand-in. It reads like its secret to whoever takes it for a token.
@@ -208,6 +239,12 @@ impl Secrets {
         });
         shaped.collect()
     }
+}
+
+/// The part of a secret that is rarest in what others say: not in small letters.
+fn sign_of(secret: &[u8]) -> &[u8] {
+    let rareness = |part: &&[u8]| part.iter().filter(|byte| !byte.is_ascii_lowercase()).count();
+    secret.windows(SIGN_BYTES.min(secret.len())).max_by_key(rareness).unwrap_or(secret)
 }
 
 /// Whether the letters and digits around a short text belong to something else.
@@ -338,6 +375,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_has_a_secret_in_it_is_not_clean(
+            known in prop::collection::vec("[a-cE1+@é. ]{4,12}|sk-[a-z1]{3,6}|eyJ[a-c]{2}", 1..90),
+            at in any::<prop::sample::Index>(),
+            around in "[a-c1]{0,6}",
+        ) {
+            let mut secrets = secrets();
+            for secret in &known {
+                secrets.stand_in(secret);
+            }
+            let text = format!("{around} {} {around}", at.get(&known).trim());
+            let has_secret = known.iter().map(|secret| secret.trim()).any(|secret| {
+                secret.len() >= super::SEARCHED_BYTES_MIN && text.contains(secret)
+            });
+            prop_assert!(!has_secret || !secrets.is_clean(text.as_bytes()), "{}", text);
+        }
+
         #[test]
         fn whatever_is_a_secret_is_gone(secret in "\\PC{4,40}", around in "\\PC{0,10}") {
             let mut secrets = secrets();

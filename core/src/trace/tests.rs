@@ -1,7 +1,7 @@
 //! Sessions that are recorded and played again, over files in memory and a backend that the test
 //! plays. What programs and real files do with it is tested with the runtime.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,13 +25,14 @@ const ACCOUNT: &str = "org-77aa";
 const MORE_SECRETS: [&str; 5] =
     ["hunter2-provider", "sk-env-1234567", "org-forced9", "s3cret-db-word", "deep-header-1"];
 
-/// Writes at once.
+/// Writes at once, and counts notes.
 #[derive(Clone)]
-struct AtOnce(Rc<RefCell<Scribe>>);
+struct AtOnce(Rc<RefCell<Scribe>>, Rc<Cell<usize>>);
 
 impl Sink for AtOnce {
     fn take(&mut self, note: Note) -> bool {
         self.0.borrow_mut().take(note);
+        self.1.set(self.1.get() + 1);
         true
     }
 }
@@ -40,6 +41,7 @@ impl Sink for AtOnce {
 struct Stage {
     machine: Recorder<AtOnce>,
     scribe: Rc<RefCell<Scribe>>,
+    notes: Rc<Cell<usize>>,
     files: MemoryFiles,
     requests: VecDeque<(CallId, String)>,
     timers: Vec<TimerId>,
@@ -93,9 +95,12 @@ impl Stage {
     fn of(setup: Setup, files: MemoryFiles, piece: usize) -> Self {
         let now = Now::new(Duration::from_nanos(999), Timestamp::UNIX_EPOCH);
         let scribe = Rc::new(RefCell::new(Scribe::new(&setup, SEED, now, [9; 32])));
+        let notes = Rc::new(Cell::new(0));
+        let sink = AtOnce(Rc::clone(&scribe), Rc::clone(&notes));
         let mut stage = Self {
-            machine: Recorder::new(setup, SEED, now, AtOnce(Rc::clone(&scribe))),
+            machine: Recorder::new(setup, SEED, now, sink),
             scribe,
+            notes,
             files,
             requests: VecDeque::new(),
             timers: Vec::new(),
@@ -162,12 +167,30 @@ impl Stage {
         found.unwrap_or_else(|| panic!("no {method}"))
     }
 
-    /// Answers the oldest request to the model.
-    fn respond(&mut self, status: u16, kind: &str, body: &str) {
+    /// Signs in, and starts a turn of a new thread.
+    fn begin_turn(&mut self) {
+        self.request(1, "initialize", &json!({"clientInfo": {"name": "t", "version": "1"}}));
+        self.say(&json!({"method": "initialized"}));
+        self.request(2, "account/login/start", &login(1));
+        self.request(3, "account/read", &json!({"refreshToken": false}));
+        self.request(4, "thread/start", &json!({"cwd": "/w"}));
+        let thread = self.heard("thread/started")["params"]["thread"]["id"].clone();
+        let input = json!([{"type": "text", "text": "hi opaque-access-1"}]);
+        self.request(5, "turn/start", &json!({"threadId": thread, "input": input}));
+    }
+
+    /// Begins to answer the oldest request to the model.
+    fn begin_response(&mut self, status: u16, kind: &str) -> CallId {
         let at = self.requests.iter().position(|(_, url)| url.ends_with("/responses"));
         let (id, _) = at.and_then(|at| self.requests.remove(at)).expect("a request to the model");
         let headers = vec![("content-type".to_owned(), kind.to_owned())];
         self.tell(Input::Done(id, Outcome::HttpHead(HttpHead { status, headers })));
+        id
+    }
+
+    /// Answers the oldest request to the model.
+    fn respond(&mut self, status: u16, kind: &str, body: &str) {
+        let id = self.begin_response(status, kind);
         for piece in body.as_bytes().chunks(self.piece) {
             self.tell(Input::Done(id, Outcome::HttpBytes(piece)));
         }
@@ -203,14 +226,7 @@ fn events(words: &str) -> String {
 /// ones. The backend repeats a token in its error.
 fn session(piece: usize) -> (Vec<u8>, Vec<u8>) {
     let mut stage = Stage::new(piece);
-    stage.request(1, "initialize", &json!({"clientInfo": {"name": "t", "version": "1"}}));
-    stage.say(&json!({"method": "initialized"}));
-    stage.request(2, "account/login/start", &login(1));
-    stage.request(3, "account/read", &json!({"refreshToken": false}));
-    stage.request(4, "thread/start", &json!({"cwd": "/w"}));
-    let thread = stage.heard("thread/started")["params"]["thread"]["id"].clone();
-    let input = json!([{"type": "text", "text": "hi opaque-access-1"}]);
-    stage.request(5, "turn/start", &json!({"threadId": thread, "input": input}));
+    stage.begin_turn();
     let refused = json!({"error": {"message": "opaque-access-1 is old"}, "user_id": "user-jo1"});
     stage.respond(401, "application/json", &refused.to_string());
     let ask = stage.heard("account/chatgptAuthTokens/refresh");
@@ -307,12 +323,39 @@ fn what_comes_out_again_has_the_stand_ins() {
 }
 
 #[test]
+fn a_streamed_piece_is_one_note_and_little_more_than_itself() {
+    const PIECES: usize = 500;
+    // The mark before each line, then the call, the time, the digest and that the host took it.
+    const MORE_BYTES: usize = 3 + "b3+123456=AAAA\nw\n".len();
+    let mut stage = Stage::new(usize::MAX);
+    stage.begin_turn();
+    let id = stage.begin_response(200, "text/event-stream");
+    let events = events("word ");
+    let opening = events.split_inclusive("\n\n").take(2).collect::<String>();
+    stage.tell(Input::Done(id, Outcome::HttpBytes(opening.as_bytes())));
+    let delta = events.split_inclusive("\n\n").nth(2).expect("a delta");
+    let notes = stage.notes.get();
+    stage.scribe.borrow_mut().lines();
+    for _ in 0..PIECES {
+        stage.tell(Input::Done(id, Outcome::HttpBytes(delta.as_bytes())));
+    }
+    let heard = String::from_utf8_lossy(&stage.said).matches("item/agentMessage/delta").count();
+    assert_eq!(heard, PIECES);
+    assert_eq!(stage.notes.get() - notes, PIECES);
+    let bytes = stage.scribe.borrow_mut().lines().len();
+    assert!(bytes <= PIECES * (delta.len() + MORE_BYTES), "{} bytes a piece", bytes / PIECES);
+}
+
+#[test]
 fn a_changed_input_is_named() {
     let (lines, _) = session(usize::MAX);
     let text = String::from_utf8(lines).expect("text");
     let other = text.replacen("fine, ", "Fine, ", 1);
     assert_ne!(text, other);
-    let step = text.lines().skip(1).position(|line| line.contains("fine, ")).expect("a step");
+    let (before, _) = text.split_once("fine, ").expect("words of the model");
+    // Each step has a line of its own behind what was said.
+    let own = |line: &&str| !line.starts_with(['|', '\\']);
+    let step = before.lines().filter(own).count() - 1;
     let recording = read(other.as_bytes()).expect("a recording");
     let found = differences(&recording);
     let Some((first, Difference::Output { .. })) = found.first() else { panic!("{found:?}") };
@@ -370,9 +413,12 @@ fn a_torn_recording_is_read_as_far_as_it_goes() {
     for bytes in [&b""[..], b"{}", b"\n", &lines[..40]] {
         assert_eq!(read(bytes).expect_err("no head").line, 1);
     }
-    let newer = String::from_utf8_lossy(&lines).replacen(r#""trace":1"#, r#""trace":2"#, 1);
-    let text = read(newer.as_bytes()).expect_err("newer").text;
-    assert!(text.starts_with("a newer program"), "{text}");
+    let lines = String::from_utf8_lossy(&lines).into_owned();
+    for (version, age) in [(1, "an older"), (3, "a newer")] {
+        let other = lines.replacen(r#""trace":2"#, &format!(r#""trace":{version}"#), 1);
+        let text = read(other.as_bytes()).expect_err("another version").text;
+        assert!(text.starts_with(&format!("{age} program")), "{text}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use understudy_core::trace::{Difference, End, Played, Recording, Replay};
-use understudy_std::read_recording;
+use understudy_std::{read_recording, read_recording_lines};
 
 use crate::cli;
 use chart::{Chart, Entry};
@@ -22,7 +22,8 @@ const SHOWN_CHARS: usize = 200;
 
 /// Plays a recording and says what became of it: status 1 if it went another way.
 pub(crate) fn run(wanted: &cli::Replay) -> ExitCode {
-    match replay(wanted) {
+    let done = if wanted.lines { show_lines(&wanted.file) } else { replay(wanted) };
+    match done {
         Ok(code) => code,
         Err(text) => {
             // Nothing can be said to a closed stream.
@@ -37,6 +38,15 @@ struct Verdict {
     /// Steps that were played.
     played: usize,
     difference: Option<(usize, Difference)>,
+}
+
+/// Unpacks the recording, to be looked at or changed.
+fn show_lines(file: &Path) -> Result<ExitCode, String> {
+    let lines = read_recording_lines(file);
+    let lines = lines.map_err(|error| format!("{}: {error}", file.display()))?;
+    // Whoever reads may have seen enough.
+    let _closed = stdout().lock().write_all(&lines);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn replay(wanted: &cli::Replay) -> Result<ExitCode, String> {

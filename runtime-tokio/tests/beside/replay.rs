@@ -53,8 +53,9 @@ impl Recorded {
 
     /// The lines of the recording.
     fn lines(&self) -> String {
-        let unpacked = Command::new("gzip").arg("-dcf").arg(self.path()).output().expect("gzip");
-        String::from_utf8(unpacked.stdout).expect("text")
+        let (output, said) = self.replay(&["--lines"]);
+        assert!(output.status.success(), "{output:?}");
+        said
     }
 
     /// Somebody has unpacked the recording, and it holds these lines.
@@ -148,10 +149,12 @@ fn each_message_and_effect_can_be_printed() -> Outcome {
 fn an_altered_input_is_named_by_its_step() -> Outcome {
     let recorded = Recorded::new()?;
     let lines = recorded.lines();
-    let step = lines.lines().skip(1).position(|line| line.contains(r#"delta\":\"for what"#));
-    let step = step.unwrap_or_else(|| panic!("no words of the model in {lines}"));
-    let line = lines.lines().nth(step + 1).unwrap_or_default();
-    recorded.rewrite(&lines.replacen(line, &line.replacen("for what", "for that", 1), 1))?;
+    let said = lines.split_once(r#""delta":"for what"#);
+    let (before, behind) = said.unwrap_or_else(|| panic!("no words of the model in {lines}"));
+    // Each step has a line of its own behind what was said.
+    let own = |line: &&str| !line.starts_with(['|', '\\']);
+    let step = before.lines().filter(own).count() - 1;
+    recorded.rewrite(&format!("{before}\"delta\":\"for that{behind}"))?;
     let (output, said) = recorded.replay(&[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains(&format!("step {step}: what came out is not")), "{output:?}");

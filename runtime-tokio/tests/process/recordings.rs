@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use understudy_core::trace::{End, Recording, Replay};
-use understudy_std::read_recording;
+use understudy_std::{read_recording, read_recording_lines};
 use understudy_tokio::demo::authority::Authority;
 use understudy_tokio::demo::reply::{Reply, Speech};
 use understudy_tokio::demo::seen::Request;
@@ -40,8 +40,8 @@ impl Folder {
 
     /// The lines of the recording.
     fn lines(&self) -> String {
-        let unpacked = Command::new("gzip").arg("-dcf").arg(self.recording()).output();
-        String::from_utf8(unpacked.expect("gzip").stdout).expect("text")
+        let lines = read_recording_lines(&self.recording()).expect("a recording");
+        String::from_utf8(lines).expect("text")
     }
 
     /// Plays the recording to its end, and gives it.
