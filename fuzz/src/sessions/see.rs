@@ -3,8 +3,10 @@
 use serde_json::Value;
 use understudy_core::{CallId, ExitStatus};
 
+use super::ledger::{About, Ask, Plan, Thread, Told};
 use super::reply::{self, Tool};
-use super::scene::{About, Ask, Asked, Plan, Scene, Thread, Told};
+use super::said::Asked;
+use super::scene::Scene;
 use super::table::{self, Leave};
 use crate::sim::Violation;
 use crate::world::fact::{Fact, Heard};

@@ -327,7 +327,7 @@ fn other_request(c: &mut impl Choose) -> Option<Say> {
     Some(match c.below(8)? {
         0 => Say::Exec,
         1 => Say::Review(c.below(4)? as usize),
-        _ => Say::Any(c.below(u32::try_from(super::scene::ANY.len()).ok()?)? as usize),
+        _ => Say::Any(c.below(u32::try_from(super::said::ANY.len()).ok()?)? as usize),
     })
 }
 

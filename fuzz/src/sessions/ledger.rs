@@ -1,0 +1,118 @@
+//! What is known of threads, calls of the model and questions to the host: what was allowed, and what
+//! was promised. Nothing here looks at a machine.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::reply::Tool;
+use super::table::{Policy, Sandbox};
+
+/// A thread, as far as anybody was told.
+#[derive(Clone, Debug)]
+pub struct Thread {
+    /// Its id.
+    pub id: String,
+    /// Whose it is: no other machine writes its file.
+    pub desk: usize,
+    /// When its user wants to be asked.
+    pub policy: Policy,
+    /// What holds its commands back.
+    pub sandbox: Sandbox,
+    /// It was put away.
+    pub is_archived: bool,
+    /// Something happened to it whose outcome nobody was told.
+    pub is_uncertain: bool,
+    /// Requests that may move or cut it, and that have no reply.
+    pub moves: u32,
+    /// Its turns that were announced as completed, in order.
+    pub announced: Vec<Told>,
+}
+
+impl Thread {
+    /// A thread that has just been opened.
+    pub fn new(id: &str, desk: usize, policy: Policy, sandbox: Sandbox) -> Self {
+        let (is_archived, is_uncertain, moves) = (false, false, 0);
+        let (id, announced) = (id.to_owned(), Vec::new());
+        Self { id, desk, policy, sandbox, is_archived, is_uncertain, moves, announced }
+    }
+
+    /// Nobody can say what is in its file, or where that is.
+    pub fn is_unsettled(&self) -> bool {
+        self.is_uncertain || self.is_archived || self.moves > 0
+    }
+}
+
+/// A turn that was announced as completed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its id.
+    pub id: String,
+    /// How it ended.
+    pub status: String,
+    /// It was said that it could not be stored.
+    pub is_unstored: bool,
+}
+
+/// A call of a tool that the model has made.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What it asks for.
+    pub tool: Tool,
+    /// When the user of its thread wants to be asked.
+    pub policy: Policy,
+    /// What holds commands of its thread back.
+    pub sandbox: Sandbox,
+    /// Its turn, once its item was shown.
+    pub turn: Option<String>,
+    /// Its item is completed.
+    pub is_over: bool,
+    /// How often the user has agreed, to the first question about it and to another.
+    pub agreed: [u32; 2],
+    /// How often a program was started for it.
+    pub started: u32,
+}
+
+/// What was allowed, and what was promised.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Every thread that there ever was.
+    pub threads: Vec<Thread>,
+    /// Every call of the model, by its number.
+    pub plans: BTreeMap<usize, Plan>,
+    /// The refresh token that the authority takes.
+    pub good_token: usize,
+    /// Those that it has taken.
+    pub spent_tokens: BTreeSet<usize>,
+    /// Tokens may have been lost on their way to the disk, and nobody is to blame.
+    pub may_reuse: bool,
+}
+
+impl Ledger {
+    /// A thread by its id.
+    pub fn thread(&mut self, id: &str) -> Option<&mut Thread> {
+        self.threads.iter_mut().find(|thread| thread.id == id)
+    }
+}
+
+/// A question to the host.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Its id.
+    pub id: i64,
+    /// What it is about.
+    pub about: About,
+    /// It has no answer, and what it is about is not over.
+    pub is_open: bool,
+}
+
+/// What a question is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// A command or a patch; whether it is a second question about it.
+    Plan(usize, bool),
+    /// Something that the model wants to know.
+    User,
+    /// Tokens.
+    Tokens,
+    /// Something else.
+    Other,
+}

@@ -1,0 +1,263 @@
+//! What the host says: requests, and answers to questions.
+
+use super::ledger::{About, Thread, Told};
+use super::reply::{self, Tool};
+use super::scene::{Scene, newest};
+use super::step::{Answering, Say};
+use super::table::{Policy, Sandbox};
+use crate::auth::tokens::{Tokens, Wanted};
+use crate::world::Cut;
+
+/// What the host has said.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// For a thread with these rights.
+    Start(Policy, Sandbox),
+    /// For a stored thread.
+    Resume(String),
+    /// For a copy of a thread that has at least these turns.
+    Fork(String, Policy, Sandbox, Vec<String>),
+    /// To put a thread away.
+    Archive(String),
+    /// To have it back.
+    Unarchive(String),
+    /// To take the last turns back, so many; those that it is about are known when it arrives.
+    RollBack(String, usize, Vec<String>),
+    /// To see a thread that has at least these turns.
+    Read(Vec<Told>),
+    /// An answer to a question: whether it agrees.
+    Answer(i64, bool),
+    /// Anything else.
+    Other,
+}
+
+/// A line of the host.
+#[derive(Clone, Debug)]
+pub struct SaidLine {
+    /// Its id and method, if it is a request.
+    pub request: Option<(String, &'static str)>,
+    /// What it is for.
+    pub asked: Asked,
+}
+/// Requests that have no part of their own, with `@` for a thread's id.
+pub const ANY: &[(&str, &str)] = &[
+    ("initialize", r#"{"clientInfo":{"name":"d","version":"1"}}"#),
+    ("thread/name/set", r#"{"threadId":"@","name":"a name"}"#),
+    ("thread/list", r#"{}"#),
+    ("thread/list", r#"{"archived":true,"limit":1}"#),
+    ("thread/loaded/list", r#"{}"#),
+    ("skills/list", r#"{}"#),
+    ("app/list", r#"{}"#),
+    ("skills/config/write", r#"{"path":"/home/user/.codex/skills/x/SKILL.md","enabled":false}"#),
+    ("model/list", r#"{}"#),
+    ("collaborationMode/list", r#"{}"#),
+    ("mcpServer/oauth/login", r#"{"name":"none"}"#),
+    ("config/mcpServer/reload", "null"),
+    ("mcpServerStatus/list", r#"{}"#),
+    ("account/login/cancel", r#"{"loginId":"01234567-89ab-7def-8123-456789abcdef"}"#),
+    ("account/rateLimits/read", "null"),
+    ("feedback/upload", r#"{"classification":"bug","includeLogs":false}"#),
+    ("config/read", r#"{}"#),
+    (
+        "config/value/write",
+        r#"{"keyPath":"history.max_bytes","value":5,"mergeStrategy":"replace"}"#,
+    ),
+    ("config/batchWrite", r#"{"edits":[]}"#),
+    ("configRequirements/read", "null"),
+    ("account/read", r#"{}"#),
+    ("getConversationSummary", r#"{"conversationId":"@"}"#),
+    ("listConversations", r#"{}"#),
+    ("interruptConversation", r#"{"conversationId":"@"}"#),
+    ("gitDiffToRemote", r#"{"cwd":"/work"}"#),
+    ("cancelLoginChatGpt", r#"{"loginId":"01234567-89ab-7def-8123-456789abcdef"}"#),
+    ("getAuthStatus", r#"{"includeToken":false}"#),
+    ("getUserSavedConfig", "null"),
+    ("setDefaultModel", r#"{"model":"gpt-5"}"#),
+    ("getUserAgent", "null"),
+    ("userInfo", "null"),
+    ("fuzzyFileSearch", r#"{"query":"a","roots":["/work"]}"#),
+    ("execOneOffCommand", r#"{"command":["ls","x1"]}"#),
+    ("addConversationListener", r#"{"conversationId":"@"}"#),
+    ("removeConversationListener", r#"{"subscriptionId":"01234567-89ab-7def-8123-456789abcdef"}"#),
+    (
+        "archiveConversation",
+        r#"{"conversationId":"01234567-89ab-7def-8123-456789abcdef","rolloutPath":"/nowhere"}"#,
+    ),
+    ("resumeConversation", r#"{"path":"/nowhere"}"#),
+    ("forkConversation", r#"{"path":"/nowhere"}"#),
+    ("newConversation", r#"{}"#),
+    ("sendUserMessage", r#"{"conversationId":"01234567-89ab-7def-8123-456789abcdef","items":[]}"#),
+    (
+        "sendUserTurn",
+        r#"{"conversationId":"01234567-89ab-7def-8123-456789abcdef","items":[],"cwd":"/work","approvalPolicy":"never","sandboxPolicy":{"mode":"read-only"},"model":"gpt-5","summary":"auto"}"#,
+    ),
+];
+impl Scene {
+    fn slot(&self, number: usize, slot: usize) -> Option<&Thread> {
+        let own: Vec<_> =
+            self.ledger.threads.iter().filter(|thread| thread.desk == number).collect();
+        own.get(own.len().checked_sub(1 + slot.min(own.len().saturating_sub(1)))?).copied()
+    }
+
+    pub(super) fn say(&mut self, number: usize, what: Say, cut: Cut) {
+        let rights = |policy: Policy, sandbox: Sandbox| {
+            format!(r#""approvalPolicy":"{}","sandbox":"{}""#, policy.name(), sandbox.name())
+        };
+        let of = |slot| self.slot(number, slot).cloned();
+        let (method, params, asked) = match what {
+            Say::StartThread(policy, sandbox) => {
+                let params = format!("{{{}}}", rights(policy, sandbox));
+                ("thread/start", params, Asked::Start(policy, sandbox))
+            }
+            Say::ResumeThread(slot) => {
+                let Some(thread) = of(slot) else { return };
+                let rights = rights(thread.policy, thread.sandbox);
+                let params = format!(r#"{{"threadId":"{}",{rights}}}"#, thread.id);
+                ("thread/resume", params, Asked::Resume(thread.id))
+            }
+            Say::ForkThread(slot) => {
+                let all = &self.ledger.threads;
+                let Some(thread) = all.get(slot % all.len().max(1)).cloned() else { return };
+                let rights = rights(thread.policy, thread.sandbox);
+                let params = format!(r#"{{"threadId":"{}",{rights}}}"#, thread.id);
+                let stored = thread.announced.iter().filter(|turn| !turn.is_unstored);
+                let turns = match thread.is_unsettled() {
+                    true => Vec::new(),
+                    false => stored.map(|turn| turn.id.clone()).collect(),
+                };
+                let asked = Asked::Fork(thread.id, thread.policy, thread.sandbox, turns);
+                ("thread/fork", params, asked)
+            }
+            Say::ArchiveThread(slot) => {
+                let Some(thread) = of(slot) else { return };
+                let params = format!(r#"{{"threadId":"{}"}}"#, thread.id);
+                ("thread/archive", params, Asked::Archive(thread.id))
+            }
+            Say::UnarchiveThread(slot) => {
+                let Some(thread) = of(slot) else { return };
+                let params = format!(r#"{{"threadId":"{}"}}"#, thread.id);
+                ("thread/unarchive", params, Asked::Unarchive(thread.id))
+            }
+            Say::RollBack(slot, turns) => {
+                let Some(thread) = of(slot) else { return };
+                let params = format!(r#"{{"threadId":"{}","numTurns":{turns}}}"#, thread.id);
+                ("thread/rollback", params, Asked::RollBack(thread.id, turns as usize, Vec::new()))
+            }
+            Say::ReadThread(slot) => {
+                let Some(thread) = of(slot) else { return };
+                return self.read(number, &thread, cut);
+            }
+            Say::StartTurn(slot) => {
+                let Some(thread) = of(slot) else { return };
+                let input = r#"[{"type":"text","text":"go"}]"#;
+                let params = format!(r#"{{"threadId":"{}","input":{input}}}"#, thread.id);
+                ("turn/start", params, Asked::Other)
+            }
+            Say::Interrupt(slot) => {
+                let Some(thread) = of(slot) else { return };
+                let turn = self.desks[number].running.get(&thread.id);
+                let turn = turn.map_or("", String::as_str);
+                let params = format!(r#"{{"threadId":"{}","turnId":"{turn}"}}"#, thread.id);
+                ("turn/interrupt", params, Asked::Other)
+            }
+            Say::Review(slot) => {
+                let Some(thread) = of(slot) else { return };
+                let target = r#"{"type":"uncommittedChanges"}"#;
+                let params = format!(r#"{{"threadId":"{}","target":{target}}}"#, thread.id);
+                ("review/start", params, Asked::Other)
+            }
+            Say::Exec => {
+                ("command/exec", r#"{"command":["client","x1"]}"#.to_owned(), Asked::Other)
+            }
+            Say::Login => {
+                self.tokens += 1;
+                let tokens = Tokens::make(self.tokens, Wanted::GOOD).members();
+                let params = format!(r#"{{"type":"chatgptAuthTokens",{tokens}}}"#);
+                ("account/login/start", params, Asked::Other)
+            }
+            Say::Any(which) => {
+                let (method, params) = ANY[which % ANY.len()];
+                let thread = of(which / ANY.len()).map(|thread| thread.id).unwrap_or_default();
+                (method, params.replace('@', &thread), Asked::Other)
+            }
+        };
+        self.request(number, method, &params, asked, cut);
+    }
+
+    /// Asks for a thread with its turns.
+    pub(super) fn read(&mut self, number: usize, thread: &Thread, cut: Cut) {
+        let params = format!(r#"{{"threadId":"{}","includeTurns":true}}"#, thread.id);
+        let stored = thread.announced.iter().filter(|turn| !turn.is_unstored);
+        let turns = match thread.is_unsettled() {
+            true => Vec::new(),
+            false => stored.cloned().collect(),
+        };
+        self.request(number, "thread/read", &params, Asked::Read(turns), cut);
+    }
+
+    pub(super) fn request(
+        &mut self,
+        number: usize,
+        method: &'static str,
+        params: &str,
+        asked: Asked,
+        cut: Cut,
+    ) {
+        if let Asked::Archive(id) | Asked::Unarchive(id) | Asked::RollBack(id, ..) = &asked
+            && let Some(thread) = self.ledger.thread(id)
+        {
+            thread.moves += 1;
+        }
+        let desk = &mut self.desks[number];
+        desk.requests += 1;
+        let id = desk.requests.to_string();
+        let line = format!(r#"{{"id":{id},"method":"{method}","params":{params}}}"#);
+        desk.said.push(SaidLine { request: Some((id, method)), asked });
+        desk.world.say(desk.said.len() - 1, &line, false, cut);
+    }
+
+    pub(super) fn answer(&mut self, number: usize, nth: usize, answering: Answering) {
+        let asks = &self.desks[number].asks;
+        let open = asks.iter().filter(|ask| ask.is_open || nth > 0);
+        let Some(ask) = newest(open, nth).cloned() else { return };
+        let agrees = matches!(
+            answering,
+            Answering::Accept | Answering::AcceptForSession | Answering::AcceptWithRule
+        );
+        let result = match (ask.about, answering) {
+            (_, Answering::Error) => r#""error":{"code":-1,"message":"no"}"#.to_owned(),
+            (_, Answering::Nonsense) => r#""result":[5]"#.to_owned(),
+            (About::Tokens, _) if agrees => {
+                self.tokens += 1;
+                let tokens = Tokens::make(self.tokens, Wanted::GOOD).members();
+                format!(r#""result":{{{tokens}}}"#)
+            }
+            (About::Tokens, _) => r#""error":{"code":-32001,"message":"not today"}"#.to_owned(),
+            (About::User | About::Other, _) => r#""result":{"answers":{}}"#.to_owned(),
+            (About::Plan(plan, _), Answering::AcceptWithRule) if self.is_command(plan) => {
+                let rule = format!(r#"["make","{}"]"#, reply::mark(plan));
+                format!(
+                    r#""result":{{"decision":{{"acceptWithExecpolicyAmendment":{{"execpolicy_amendment":{rule}}}}}}}"#
+                )
+            }
+            (About::Plan(..), answering) => {
+                let decision = match answering {
+                    Answering::AcceptForSession => "acceptForSession",
+                    Answering::Decline => "decline",
+                    Answering::Cancel => "cancel",
+                    _ => "accept",
+                };
+                format!(r#""result":{{"decision":"{decision}"}}"#)
+            }
+        };
+        let line = format!(r#"{{"id":{},{result}}}"#, ask.id);
+        let desk = &mut self.desks[number];
+        desk.said.push(SaidLine { request: None, asked: Asked::Answer(ask.id, agrees) });
+        desk.world.say(desk.said.len() - 1, &line, false, Cut::Whole);
+    }
+
+    fn is_command(&self, plan: usize) -> bool {
+        let plan = self.ledger.plans.get(&plan);
+        plan.is_some_and(|plan| matches!(plan.tool, Tool::Command { .. }))
+    }
+}
