@@ -104,6 +104,7 @@ pub enum Say {
     LoginKey { legacy: bool, is_empty: bool },
     LoginTokens(Wanted),
     LoginChatGpt { legacy: bool },
+    LoginDevice,
     CancelLogin { legacy: bool, which: Which },
     Logout { legacy: bool },
     ReadAccount { refresh: bool },
@@ -204,7 +205,7 @@ pub struct Swarm {
     stale: u32,
     reading: u32,
     endings: u32,
-    /// Logins in a browser.
+    /// Logins in a browser, and with a device code.
     browsers: u32,
     /// The token authority's answers, and the locks.
     grants: u32,
@@ -381,8 +382,9 @@ fn is_open_request(http: &HttpCall) -> bool {
 
 fn browser_request(c: &mut impl Choose) -> Option<Say> {
     let which = c.pick(&[Which::Open, Which::Open, Which::Ended, Which::Unknown])?;
-    Some(match c.below(3)? {
+    Some(match c.below(4)? {
         0 => Say::CancelLogin { legacy: c.one_in(3)?, which },
+        1 => Say::LoginDevice,
         _ => Say::LoginChatGpt { legacy: c.one_in(3)? },
     })
 }
@@ -418,7 +420,9 @@ fn grant(c: &mut impl Choose, swarm: &Swarm) -> Option<Grant> {
     if c.below(8)? < swarm.goodness {
         return c.pick(&[Grant::Good, Grant::Good, Grant::OtherPlan, Grant::NoIdToken]);
     }
-    Some(match c.below(11)? {
+    Some(match c.below(14)? {
+        11 | 12 => Grant::Pending,
+        13 => Grant::Unheard,
         0 => Grant::Elsewhere,
         1 => Grant::Unnamed,
         2 => Grant::Expired,
@@ -502,6 +506,7 @@ fn login(c: &mut impl Choose, swarm: &Swarm) -> Option<Say> {
         0 if c.below(4)? > 0 => Say::LoginTokens(Wanted::GOOD),
         0 => Say::LoginTokens(wanted(c, swarm)?),
         1 => Say::LoginKey { legacy: c.one_in(3)?, is_empty: c.one_in(12)? },
+        2 if c.one_in(3)? => Say::LoginDevice,
         2 => Say::LoginChatGpt { legacy: c.one_in(2)? },
         _ => Say::CancelLogin { legacy: c.one_in(2)?, which: Which::Unknown },
     })
