@@ -44,6 +44,16 @@ fn a_refresh_whose_save_is_lost_ends() {
     );
 }
 
+/// A pause that no clock can count is cut to the time that the login has.
+#[test]
+fn a_device_code_that_is_to_be_asked_about_in_the_end_of_days() {
+    let not_here = || [say(Say::LoginDevice), Step::Grant(0, Grant::Unheard)];
+    let mut steps: Vec<_> = (0..3).flat_map(|_| not_here()).collect();
+    // The fourth answer of the authority has such a pause.
+    steps.extend([say(Say::LoginDevice), Step::Grant(0, Grant::Good)]);
+    check(Setting::default(), &steps);
+}
+
 /// A browser login up to the moment when the store has its tokens in hand.
 fn saving() -> Vec<Step> {
     vec![

@@ -7,7 +7,7 @@ use understudy_core::HttpFailureKind;
 use understudy_core::files::FileOp;
 
 use super::grant::Grant;
-use super::model::login::{Proof, Visit};
+use super::model::login::{Attempt, Proof, Visit};
 use super::said::{JUNK, MALFORMED};
 use super::scene::Scene;
 use super::setting::{Setting, Stored};
@@ -326,6 +326,7 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
         has(scene.world.holds().iter().any(|hold| !hold.is_answered), 2 * swarm.grants),
         has(scene.world.http().iter().any(is_open_request), 2 * swarm.grants),
         swarm.others,
+        has(scene.model.attempt.as_ref().is_some_and(Attempt::is_pausing), 2 + 4 * swarm.browsers),
     ];
     Some(match c.weighted(&weights)? {
         0 => say(login(c, swarm)?, c, swarm)?,
@@ -367,6 +368,7 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
             Change::Removed,
             Change::Garbage,
         ])?),
+        19 => Step::Wait(Wait::ToNext),
         _ => {
             let junk =
                 [Say::Initialize, Say::Junk(c.below(u32::try_from(JUNK.len()).ok()?)? as usize)];
@@ -382,9 +384,9 @@ fn is_open_request(http: &HttpCall) -> bool {
 
 fn browser_request(c: &mut impl Choose) -> Option<Say> {
     let which = c.pick(&[Which::Open, Which::Open, Which::Ended, Which::Unknown])?;
-    Some(match c.below(4)? {
+    Some(match c.below(6)? {
         0 => Say::CancelLogin { legacy: c.one_in(3)?, which },
-        1 => Say::LoginDevice,
+        1 | 2 => Say::LoginDevice,
         _ => Say::LoginChatGpt { legacy: c.one_in(3)? },
     })
 }

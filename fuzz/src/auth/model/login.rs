@@ -147,6 +147,11 @@ impl Attempt {
         !self.is_unanswered() && !matches!(self.stage, LoginStage::Waiting)
     }
 
+    /// It waits until its code is asked about again.
+    pub fn is_pausing(&self) -> bool {
+        matches!(&self.stage, LoginStage::Typing(code) if !code.has_call())
+    }
+
     /// A request to the authority, or to whoever has the port, is out for it.
     pub fn has_call(&self) -> bool {
         match &self.stage {
