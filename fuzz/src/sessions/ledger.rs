@@ -11,12 +11,9 @@ use super::table::{Policy, Sandbox};
 pub struct Thread {
     /// Its id.
     pub id: String,
-    /// Whose it is: no other machine writes its file.
-    pub desk: usize,
-    /// When its user wants to be asked.
-    pub policy: Policy,
-    /// What holds its commands back.
-    pub sandbox: Sandbox,
+    /// Where it is or may be open, and what its commands may do there: the last is what was said last,
+    /// and the others may still hold.
+    pub rights: BTreeMap<usize, Vec<Rights>>,
     /// It was put away.
     pub is_archived: bool,
     /// Something happened to it whose outcome nobody was told.
@@ -29,15 +26,54 @@ pub struct Thread {
 
 impl Thread {
     /// A thread that has just been opened.
-    pub fn new(id: &str, desk: usize, policy: Policy, sandbox: Sandbox) -> Self {
+    pub fn new(id: &str, desk: usize, rights: Rights) -> Self {
         let (is_archived, is_uncertain, moves) = (false, false, 0);
         let (id, announced) = (id.to_owned(), Vec::new());
-        Self { id, desk, policy, sandbox, is_archived, is_uncertain, moves, announced }
+        let rights = BTreeMap::from([(desk, vec![rights])]);
+        Self { id, rights, is_archived, is_uncertain, moves, announced }
+    }
+
+    /// Whether it is or may be open at a desk.
+    pub fn is_at(&self, desk: usize) -> bool {
+        self.rights.contains_key(&desk)
+    }
+
+    /// What may hold at a desk.
+    pub fn rights_at(&self, desk: usize) -> &[Rights] {
+        self.rights.get(&desk).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// What was said last of its rights, there or elsewhere.
+    pub fn last_rights(&self, desk: usize) -> Rights {
+        let own = self.rights_at(desk).last();
+        own.or_else(|| self.rights.values().find_map(|all| all.last())).copied().unwrap_or_default()
+    }
+
+    /// A turn begins at a desk: what was said of its rights before holds from now on.
+    pub fn settle_rights(&mut self, desk: usize) {
+        if let Some(rights) = self.rights.get_mut(&desk) {
+            rights.drain(..rights.len().saturating_sub(1));
+        }
     }
 
     /// Nobody can say what is in its file, or where that is.
     pub fn is_unsettled(&self) -> bool {
         self.is_uncertain || self.is_archived || self.moves > 0
+    }
+}
+
+/// What commands of a thread may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// When its user wants to be asked.
+    pub policy: Policy,
+    /// What holds its commands back.
+    pub sandbox: Sandbox,
+}
+
+impl Default for Rights {
+    fn default() -> Self {
+        Self { policy: Policy::Untrusted, sandbox: Sandbox::ReadOnly }
     }
 }
 
@@ -57,10 +93,10 @@ pub struct Told {
 pub struct Plan {
     /// What it asks for.
     pub tool: Tool,
-    /// When the user of its thread wants to be asked.
-    pub policy: Policy,
-    /// What holds commands of its thread back.
-    pub sandbox: Sandbox,
+    /// Its thread, and where it runs.
+    pub place: (String, usize),
+    /// What commands of its thread may do; more than one while that is being changed.
+    pub rights: Vec<Rights>,
     /// Its turn, once its item was shown.
     pub turn: Option<String>,
     /// Its item is completed.
@@ -100,6 +136,8 @@ pub struct Ask {
     pub id: i64,
     /// What it is about.
     pub about: About,
+    /// It is put in the older dialect, and so are its answers.
+    pub is_legacy: bool,
     /// It has no answer, and what it is about is not over.
     pub is_open: bool,
 }

@@ -1,10 +1,9 @@
 //! What the host says: requests, and answers to questions.
 
-use super::ledger::{About, Thread, Told};
+use super::ledger::{About, Ask, Rights, Thread, Told};
 use super::reply::{self, Tool};
 use super::scene::{Scene, newest};
 use super::step::{Answering, Say};
-use super::table::{Policy, Sandbox};
 use crate::auth::tokens::{Tokens, Wanted};
 use crate::world::Cut;
 
@@ -12,11 +11,17 @@ use crate::world::Cut;
 #[derive(Clone, Debug)]
 pub enum Asked {
     /// For a thread with these rights.
-    Start(Policy, Sandbox),
+    Start(Rights),
+    /// For one by the older method, to which nobody listens.
+    Converse(Rights),
+    /// To hear of a thread by the older method.
+    Listen,
+    /// For a turn by the older methods, perhaps with other rights from then on.
+    Send(String, Option<Rights>),
     /// For a stored thread.
     Resume(String),
     /// For a copy of a thread that has at least these turns.
-    Fork(String, Policy, Sandbox, Vec<String>),
+    Fork(String, Rights, Vec<String>),
     /// To put a thread away.
     Archive(String),
     /// To have it back.
@@ -92,80 +97,117 @@ pub const ANY: &[(&str, &str)] = &[
         r#"{"conversationId":"01234567-89ab-7def-8123-456789abcdef","items":[],"cwd":"/work","approvalPolicy":"never","sandboxPolicy":{"mode":"read-only"},"model":"gpt-5","summary":"auto"}"#,
     ),
 ];
+
+/// What a request says: its method and its params, and what it is for.
+type Request = (&'static str, String, Asked);
+
 impl Scene {
     fn slot(&self, number: usize, slot: usize) -> Option<&Thread> {
         let own: Vec<_> =
-            self.ledger.threads.iter().filter(|thread| thread.desk == number).collect();
+            self.ledger.threads.iter().filter(|thread| thread.is_at(number)).collect();
         own.get(own.len().checked_sub(1 + slot.min(own.len().saturating_sub(1)))?).copied()
     }
 
+    /// The host asks for something, if there is anything to ask it of.
     pub(super) fn say(&mut self, number: usize, what: Say, cut: Cut) {
-        let rights = |policy: Policy, sandbox: Sandbox| {
-            format!(r#""approvalPolicy":"{}","sandbox":"{}""#, policy.name(), sandbox.name())
+        let request = match what {
+            Say::StartThread(..)
+            | Say::ResumeThread(_)
+            | Say::ForkThread(_)
+            | Say::ArchiveThread(_)
+            | Say::UnarchiveThread(_)
+            | Say::RollBack(..)
+            | Say::ReadThread(_) => self.about_a_thread(number, what),
+            Say::StartTurn(_) | Say::Interrupt(_) | Say::Review(_) => {
+                self.about_a_turn(number, what)
+            }
+            Say::Converse(..)
+            | Say::ResumeConversation(_)
+            | Say::Listen(_)
+            | Say::StopListening
+            | Say::SendMessage(_)
+            | Say::SendTurn(..) => self.in_the_older_dialect(number, what),
+            Say::Exec | Say::Login | Say::Any(_) => self.about_anything(number, what),
         };
+        if let Some((method, params, asked)) = request {
+            self.request(number, method, &params, asked, cut);
+        }
+    }
+
+    fn about_a_thread(&self, number: usize, what: Say) -> Option<Request> {
         let of = |slot| self.slot(number, slot).cloned();
-        let (method, params, asked) = match what {
+        Some(match what {
             Say::StartThread(policy, sandbox) => {
-                let params = format!("{{{}}}", rights(policy, sandbox));
-                ("thread/start", params, Asked::Start(policy, sandbox))
+                let rights = Rights { policy, sandbox };
+                let params = format!("{{{}}}", members(rights));
+                ("thread/start", params, Asked::Start(rights))
             }
             Say::ResumeThread(slot) => {
-                let Some(thread) = of(slot) else { return };
-                let rights = rights(thread.policy, thread.sandbox);
+                let thread = of(slot)?;
+                let rights = members(thread.last_rights(number));
                 let params = format!(r#"{{"threadId":"{}",{rights}}}"#, thread.id);
                 ("thread/resume", params, Asked::Resume(thread.id))
             }
             Say::ForkThread(slot) => {
                 let all = &self.ledger.threads;
-                let Some(thread) = all.get(slot % all.len().max(1)).cloned() else { return };
-                let rights = rights(thread.policy, thread.sandbox);
-                let params = format!(r#"{{"threadId":"{}",{rights}}}"#, thread.id);
+                let thread = all.get(slot % all.len().max(1)).cloned()?;
+                let rights = thread.last_rights(number);
+                let params = format!(r#"{{"threadId":"{}",{}}}"#, thread.id, members(rights));
                 let stored = thread.announced.iter().filter(|turn| !turn.is_unstored);
                 let turns = match thread.is_unsettled() {
                     true => Vec::new(),
                     false => stored.map(|turn| turn.id.clone()).collect(),
                 };
-                let asked = Asked::Fork(thread.id, thread.policy, thread.sandbox, turns);
-                ("thread/fork", params, asked)
+                ("thread/fork", params, Asked::Fork(thread.id, rights, turns))
             }
             Say::ArchiveThread(slot) => {
-                let Some(thread) = of(slot) else { return };
+                let thread = of(slot)?;
                 let params = format!(r#"{{"threadId":"{}"}}"#, thread.id);
                 ("thread/archive", params, Asked::Archive(thread.id))
             }
             Say::UnarchiveThread(slot) => {
-                let Some(thread) = of(slot) else { return };
+                let thread = of(slot)?;
                 let params = format!(r#"{{"threadId":"{}"}}"#, thread.id);
                 ("thread/unarchive", params, Asked::Unarchive(thread.id))
             }
             Say::RollBack(slot, turns) => {
-                let Some(thread) = of(slot) else { return };
+                let thread = of(slot)?;
                 let params = format!(r#"{{"threadId":"{}","numTurns":{turns}}}"#, thread.id);
                 ("thread/rollback", params, Asked::RollBack(thread.id, turns as usize, Vec::new()))
             }
-            Say::ReadThread(slot) => {
-                let Some(thread) = of(slot) else { return };
-                return self.read(number, &thread, cut);
-            }
+            Say::ReadThread(slot) => to_read(&of(slot)?),
+            _ => return None,
+        })
+    }
+
+    fn about_a_turn(&self, number: usize, what: Say) -> Option<Request> {
+        let of = |slot| self.slot(number, slot);
+        Some(match what {
             Say::StartTurn(slot) => {
-                let Some(thread) = of(slot) else { return };
+                let thread = of(slot)?;
                 let input = r#"[{"type":"text","text":"go"}]"#;
                 let params = format!(r#"{{"threadId":"{}","input":{input}}}"#, thread.id);
                 ("turn/start", params, Asked::Other)
             }
             Say::Interrupt(slot) => {
-                let Some(thread) = of(slot) else { return };
+                let thread = of(slot)?;
                 let turn = self.desks[number].running.get(&thread.id);
                 let turn = turn.map_or("", String::as_str);
                 let params = format!(r#"{{"threadId":"{}","turnId":"{turn}"}}"#, thread.id);
                 ("turn/interrupt", params, Asked::Other)
             }
             Say::Review(slot) => {
-                let Some(thread) = of(slot) else { return };
+                let thread = of(slot)?;
                 let target = r#"{"type":"uncommittedChanges"}"#;
                 let params = format!(r#"{{"threadId":"{}","target":{target}}}"#, thread.id);
                 ("review/start", params, Asked::Other)
             }
+            _ => return None,
+        })
+    }
+
+    fn about_anything(&mut self, number: usize, what: Say) -> Option<Request> {
+        Some(match what {
             Say::Exec => {
                 ("command/exec", r#"{"command":["client","x1"]}"#.to_owned(), Asked::Other)
             }
@@ -177,22 +219,60 @@ impl Scene {
             }
             Say::Any(which) => {
                 let (method, params) = ANY[which % ANY.len()];
-                let thread = of(which / ANY.len()).map(|thread| thread.id).unwrap_or_default();
-                (method, params.replace('@', &thread), Asked::Other)
+                let thread = self.slot(number, which / ANY.len());
+                let thread = thread.map_or("", |thread| &thread.id);
+                (method, params.replace('@', thread), Asked::Other)
             }
-        };
-        self.request(number, method, &params, asked, cut);
+            _ => return None,
+        })
+    }
+
+    fn in_the_older_dialect(&mut self, number: usize, what: Say) -> Option<Request> {
+        let of = |slot| self.slot(number, slot);
+        let items = r#"[{"type":"text","data":{"text":"go"}}]"#;
+        Some(match what {
+            Say::Converse(policy, sandbox) => {
+                let rights = Rights { policy, sandbox };
+                ("newConversation", format!("{{{}}}", members(rights)), Asked::Converse(rights))
+            }
+            Say::ResumeConversation(slot) => {
+                let thread = of(slot)?;
+                let (id, rights) = (&thread.id, members(thread.last_rights(number)));
+                let params = format!(r#"{{"conversationId":"{id}","overrides":{{{rights}}}}}"#);
+                ("resumeConversation", params, Asked::Other)
+            }
+            Say::Listen(slot) => {
+                let params = format!(r#"{{"conversationId":"{}"}}"#, of(slot)?.id);
+                ("addConversationListener", params, Asked::Listen)
+            }
+            Say::StopListening => {
+                let listener = self.desks[number].listeners.pop()?;
+                let params = format!(r#"{{"subscriptionId":"{listener}"}}"#);
+                ("removeConversationListener", params, Asked::Other)
+            }
+            Say::SendMessage(slot) => {
+                let id = of(slot)?.id.clone();
+                let params = format!(r#"{{"conversationId":"{id}","items":{items}}}"#);
+                ("sendUserMessage", params, Asked::Send(id, None))
+            }
+            Say::SendTurn(slot, policy, sandbox) => {
+                let id = of(slot)?.id.clone();
+                let rest = format!(
+                    r#""cwd":"/work","approvalPolicy":"{}","sandboxPolicy":{{"type":"{}"}},"model":"gpt-5","summary":"auto""#,
+                    policy.name(),
+                    sandbox.name()
+                );
+                let params = format!(r#"{{"conversationId":"{id}","items":{items},{rest}}}"#);
+                ("sendUserTurn", params, Asked::Send(id, Some(Rights { policy, sandbox })))
+            }
+            _ => return None,
+        })
     }
 
     /// Asks for a thread with its turns.
     pub(super) fn read(&mut self, number: usize, thread: &Thread, cut: Cut) {
-        let params = format!(r#"{{"threadId":"{}","includeTurns":true}}"#, thread.id);
-        let stored = thread.announced.iter().filter(|turn| !turn.is_unstored);
-        let turns = match thread.is_unsettled() {
-            true => Vec::new(),
-            false => stored.cloned().collect(),
-        };
-        self.request(number, "thread/read", &params, Asked::Read(turns), cut);
+        let (method, params, asked) = to_read(thread);
+        self.request(number, method, &params, asked, cut);
     }
 
     pub(super) fn request(
@@ -236,18 +316,18 @@ impl Scene {
             (About::User | About::Other, _) => r#""result":{"answers":{}}"#.to_owned(),
             (About::Plan(plan, _), Answering::AcceptWithRule) if self.is_command(plan) => {
                 let rule = format!(r#"["make","{}"]"#, reply::mark(plan));
-                format!(
-                    r#""result":{{"decision":{{"acceptWithExecpolicyAmendment":{{"execpolicy_amendment":{rule}}}}}}}"#
-                )
+                let decision = match ask.is_legacy {
+                    true => format!(
+                        r#"{{"approved_execpolicy_amendment":{{"proposed_execpolicy_amendment":{rule}}}}}"#
+                    ),
+                    false => format!(
+                        r#"{{"acceptWithExecpolicyAmendment":{{"execpolicy_amendment":{rule}}}}}"#
+                    ),
+                };
+                format!(r#""result":{{"decision":{decision}}}"#)
             }
             (About::Plan(..), answering) => {
-                let decision = match answering {
-                    Answering::AcceptForSession => "acceptForSession",
-                    Answering::Decline => "decline",
-                    Answering::Cancel => "cancel",
-                    _ => "accept",
-                };
-                format!(r#""result":{{"decision":"{decision}"}}"#)
+                format!(r#""result":{{"decision":"{}"}}"#, decision(&ask, answering))
             }
         };
         let line = format!(r#"{{"id":{},{result}}}"#, ask.id);
@@ -260,4 +340,33 @@ impl Scene {
         let plan = self.ledger.plans.get(&plan);
         plan.is_some_and(|plan| matches!(plan.tool, Tool::Command { .. }))
     }
+}
+
+/// Asks for a thread with its turns.
+fn to_read(thread: &Thread) -> Request {
+    let params = format!(r#"{{"threadId":"{}","includeTurns":true}}"#, thread.id);
+    let stored = thread.announced.iter().filter(|turn| !turn.is_unstored);
+    let turns = match thread.is_unsettled() {
+        true => Vec::new(),
+        false => stored.cloned().collect(),
+    };
+    ("thread/read", params, Asked::Read(turns))
+}
+
+/// Rights as members of a request.
+fn members(rights: Rights) -> String {
+    let (policy, sandbox) = (rights.policy.name(), rights.sandbox.name());
+    format!(r#""approvalPolicy":"{policy}","sandbox":"{sandbox}""#)
+}
+
+/// A decision in the dialect of the question; or in the other one, where it means nothing.
+fn decision(ask: &Ask, answering: Answering) -> &'static str {
+    let is_other = answering == Answering::OtherDialect;
+    let [today, older] = match answering {
+        Answering::AcceptForSession => ["acceptForSession", "approved_for_session"],
+        Answering::Decline => ["decline", "denied"],
+        Answering::Cancel => ["cancel", "abort"],
+        _ => ["accept", "approved"],
+    };
+    if ask.is_legacy == is_other { today } else { older }
 }

@@ -40,6 +40,8 @@ pub struct Desk {
     pub over: BTreeMap<String, String>,
     /// Turns that run, by thread.
     pub running: BTreeMap<String, String>,
+    /// Listeners by the older method.
+    pub listeners: Vec<String>,
     /// The program that was left running last.
     pub session: Option<i64>,
     /// Since when it should be ending.
@@ -129,6 +131,7 @@ impl Scene {
             owners: BTreeMap::new(),
             over: BTreeMap::new(),
             running: BTreeMap::new(),
+            listeners: Vec::new(),
             session: None,
             ending_since: None,
             requests: 0,
@@ -305,20 +308,20 @@ impl Scene {
 
     /// The calls of a response are noted with the rights of their thread.
     fn plan(&mut self, number: usize, first: usize, tools: &[Tool], thread: &str) {
-        let _ = number;
         let Some(thread) = self.ledger.thread(thread) else { return };
-        let (policy, sandbox) = (thread.policy, thread.sandbox);
-        for (place, tool) in tools.iter().enumerate() {
+        let place = (thread.id.clone(), number);
+        let rights = thread.rights_at(number).to_vec();
+        for (nth, tool) in tools.iter().enumerate() {
             let plan = Plan {
                 tool: *tool,
-                policy,
-                sandbox,
+                place: place.clone(),
+                rights: rights.clone(),
                 turn: None,
                 is_over: false,
                 agreed: [0; 2],
                 started: 0,
             };
-            self.ledger.plans.insert(first + place, plan);
+            self.ledger.plans.insert(first + nth, plan);
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use understudy_core::{CallId, ExitStatus};
 
-use super::ledger::{About, Ask, Plan, Thread, Told};
+use super::ledger::{About, Ask, Plan, Rights, Thread, Told};
 use super::reply::{self, Tool};
 use super::said::Asked;
 use super::scene::Scene;
@@ -115,10 +115,23 @@ impl Scene {
         let shown: Vec<Told> = turns.iter().filter_map(told).collect();
         let id = result.pointer("/thread/id").and_then(Value::as_str).unwrap_or_default();
         match asked {
-            Asked::Start(policy, sandbox) => {
-                self.ledger.threads.push(Thread::new(id, number, policy, sandbox));
+            Asked::Start(rights) => self.ledger.threads.push(Thread::new(id, number, rights)),
+            Asked::Converse(rights) => {
+                let id = result["conversationId"].as_str().unwrap_or_default();
+                self.ledger.threads.push(Thread::new(id, number, rights));
             }
-            Asked::Fork(from, policy, sandbox, turns) => {
+            Asked::Listen => {
+                self.marks.insert("somebody listens in the older dialect");
+                let listener = result["subscriptionId"].as_str().unwrap_or_default();
+                self.desks[number].listeners.push(listener.to_owned());
+            }
+            Asked::Send(thread, rights) => {
+                self.marks.insert("a turn was begun in the older dialect");
+                if let Some(rights) = rights {
+                    self.set_rights(number, &thread, rights);
+                }
+            }
+            Asked::Fork(from, rights, turns) => {
                 let is_certain = self.ledger.thread(&from).is_some_and(|from| {
                     let is_there = |id: &String| from.announced.iter().any(|turn| turn.id == *id);
                     !from.is_unsettled() && turns.iter().all(is_there)
@@ -131,7 +144,7 @@ impl Scene {
                 // What ran in the other thread is not over in this one.
                 let over = shown.into_iter().filter(|turn| turn.status != "inProgress");
                 let announced = over.collect();
-                let thread = Thread::new(id, number, policy, sandbox);
+                let thread = Thread::new(id, number, rights);
                 self.ledger.threads.push(Thread { announced, ..thread });
             }
             Asked::Resume(id) => {
@@ -160,6 +173,25 @@ impl Scene {
         }
     }
 
+    /// A turn was asked for with these rights. They hold at once, but for what is in hand or waits
+    /// before it.
+    fn set_rights(&mut self, number: usize, id: &str, rights: Rights) {
+        let Some(thread) = self.ledger.thread(id) else { return };
+        thread.rights.entry(number).or_default().push(rights);
+        let plans = self.ledger.plans.values_mut();
+        for plan in plans.filter(|plan| plan.place == (id.to_owned(), number) && !plan.is_over) {
+            plan.rights.push(rights);
+        }
+    }
+
+    /// A turn is heard of for the first time, in whichever dialect.
+    fn on_begun(&mut self, number: usize, thread: &str, turn: &str) {
+        self.desks[number].running.insert(thread.to_owned(), turn.to_owned());
+        if let Some(thread) = self.ledger.thread(thread) {
+            thread.settle_rights(number);
+        }
+    }
+
     fn set_archived(&mut self, id: &str, is_archived: bool) {
         self.marks.insert(if is_archived { "a thread was put away" } else { "a thread is back" });
         if let Some(thread) = self.ledger.thread(id) {
@@ -182,11 +214,16 @@ impl Scene {
     }
 
     fn on_ask(&mut self, number: usize, id: i64, method: &str, params: &Value) {
-        let plan = params["itemId"].as_str().and_then(number_of);
+        let is_legacy = matches!(method, "execCommandApproval" | "applyPatchApproval");
+        let item = if is_legacy { &params["callId"] } else { &params["itemId"] };
+        let plan = item.as_str().and_then(number_of);
         let again = params["reason"] == understudy_core::approval::RETRY_REASON;
         let about = match (method, plan) {
             (
-                "item/commandExecution/requestApproval" | "item/fileChange/requestApproval",
+                "item/commandExecution/requestApproval"
+                | "item/fileChange/requestApproval"
+                | "execCommandApproval"
+                | "applyPatchApproval",
                 Some(plan),
             ) => About::Plan(plan, again),
             ("item/tool/requestUserInput", _) => About::User,
@@ -196,7 +233,10 @@ impl Scene {
         if again {
             self.marks.insert("the user is asked again, for no sandbox");
         }
-        self.desks[number].asks.push(Ask { id, about, is_open: true });
+        if is_legacy {
+            self.marks.insert("the user is asked in the older dialect");
+        }
+        self.desks[number].asks.push(Ask { id, about, is_legacy, is_open: true });
     }
 
     fn on_notice(&mut self, number: usize, method: &str, params: &Value) {
@@ -205,7 +245,14 @@ impl Scene {
         match method {
             "turn/started" => {
                 let turn = params["turn"]["id"].as_str().unwrap_or_default();
-                desk.running.insert(thread.to_owned(), turn.to_owned());
+                self.on_begun(number, thread, turn);
+            }
+            "codex/event/task_started" => {
+                let thread = params["conversationId"].as_str().unwrap_or_default();
+                let turn = params["id"].as_str().unwrap_or_default();
+                if desk.running.get(thread).is_none_or(|running| running != turn) {
+                    self.on_begun(number, thread, turn);
+                }
             }
             "item/started" => {
                 let item = &params["item"];
@@ -284,21 +331,31 @@ fn may_start(plan: &Plan, is_confined: bool) -> Result<(), String> {
     let Tool::Command { finding, escalated, .. } = plan.tool else {
         return Err(format!("it is no command: {:?}", plan.tool));
     };
-    let leave = table::command(plan.policy, plan.sandbox, finding, escalated);
     let [first, again] = plan.agreed;
     if plan.started > 1 {
         let has_leave = again + 1 >= plan.started && !is_confined;
         let text = format!("started {} times, agreed to again {again} times", plan.started);
         return if has_leave { Ok(()) } else { Err(text) };
     }
-    let confined = match leave {
-        Leave::No => return Err(format!("it is refused: {plan:?}")),
-        Leave::IfAsked { .. } if first == 0 => {
-            return Err(format!("nobody has agreed: {plan:?}"));
-        }
-        Leave::IfAsked { confined } | Leave::Free { confined } => confined,
+    let may_start = |rights: &Rights| {
+        let confined = match table::command(rights.policy, rights.sandbox, finding, escalated) {
+            Leave::No => return Err(format!("it is refused: {plan:?}")),
+            Leave::IfAsked { .. } if first == 0 => {
+                return Err(format!("nobody has agreed: {plan:?}"));
+            }
+            Leave::IfAsked { confined } | Leave::Free { confined } => confined,
+        };
+        let text = || format!("confined {is_confined}: {plan:?}");
+        if confined == is_confined { Ok(()) } else { Err(text()) }
     };
-    if confined == is_confined { Ok(()) } else { Err(format!("confined {is_confined}: {plan:?}")) }
+    let mut last = Err(format!("its thread is not open there: {plan:?}"));
+    for rights in &plan.rights {
+        last = may_start(rights);
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
 }
 
 /// A turn as a message shows it.
