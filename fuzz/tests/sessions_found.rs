@@ -6,7 +6,7 @@ use understudy_fuzz::sessions::run::Script;
 use understudy_fuzz::sessions::scene::Scene;
 use understudy_fuzz::sessions::setting::{Setting, SignedIn};
 use understudy_fuzz::sessions::step::{Deed, Say, Step, Wait};
-use understudy_fuzz::sessions::table::{Finding, Policy, Sandbox};
+use understudy_fuzz::sessions::table::{Finding, Policy, Reach, Sandbox};
 use understudy_fuzz::sim::play::{play, play_again, play_in_bytes, play_seed};
 use understudy_fuzz::world::Cut;
 use understudy_fuzz::world::backend::Response;
@@ -58,6 +58,20 @@ fn a_failed_turn_that_is_not_stored_is_said_to_be() {
             Deed::Job(Harm::Torn(3494)),
             Deed::Eof,
             Deed::Wait(Wait::For(std::time::Duration::from_secs(2))),
+        ],
+    );
+}
+
+/// Rights that are changed while a patch is looked at are not mixed: never to ask, and to be held
+/// back, is not to be let go in a sandbox that there is no more.
+#[test]
+fn a_patch_has_all_of_its_rights_from_one_moment() {
+    check(
+        Setting::default(),
+        &[
+            say(Say::SendTurn(0, Policy::Untrusted, Sandbox::Full)),
+            Deed::Respond(0, Reply::Calls(vec![Tool::Patch(Reach::Outside)]), 1 << 20),
+            say(Say::SendTurn(0, Policy::Never, Sandbox::Workspace)),
         ],
     );
 }
