@@ -62,6 +62,25 @@ fn a_failed_turn_that_is_not_stored_is_said_to_be() {
     );
 }
 
+/// What a turn has shown is stored, also when an append has failed of which the last line was noted
+/// something: a later note is not put beside the older one.
+#[test]
+fn a_note_after_a_torn_append_takes_none_away() {
+    for at in [0, 700, 3267, 3999] {
+        check(
+            Setting::default(),
+            &[
+                Deed::Job(Harm::None),
+                say(Say::StartTurn(0)),
+                say(Say::Review(0)),
+                Deed::Job(Harm::None),
+                Deed::Job(Harm::Torn(at)),
+                say(Say::StartTurn(0)),
+            ],
+        );
+    }
+}
+
 /// Rights that are changed while a patch is looked at are not mixed: never to ask, and to be held
 /// back, is not to be let go in a sandbox that there is no more.
 #[test]
