@@ -95,6 +95,31 @@ fn a_patch_has_all_of_its_rights_from_one_moment() {
     );
 }
 
+/// A machine that is stopped while it writes leaves the lines of another one alone, and what is
+/// written twice is there once.
+#[test]
+fn two_machines_in_one_thread_do_not_hurt_each_other() {
+    let setting = Setting { machines: 2, ..Setting::default() };
+    let job = || Deed::Job(Harm::None);
+    for at in [0, 1, 700, 1259, 2000, 3298, 3999] {
+        for harm in [Deed::Job(Harm::Torn(at)), Deed::Crash(Harm::Torn(at))] {
+            let mut steps = vec![Step(0, job()), Step(1, job())];
+            let start = Say::StartThread(Policy::Untrusted, Sandbox::Workspace);
+            steps.extend([say(start), job(), job()].map(|deed| Step(0, deed)));
+            steps.extend([say(Say::JoinThread(0)), job(), job()].map(|deed| Step(1, deed)));
+            for desk in [0, 1] {
+                steps.extend([say(Say::StartTurn(0)), job()].map(|deed| Step(desk, deed)));
+                let said = Deed::Respond(0, Reply::Plain(Response::Say), 1 << 20);
+                steps.push(Step(desk, said));
+            }
+            steps.push(Step(0, harm));
+            let script = Script { seed: 0, setting: setting.clone(), steps };
+            let played = play(&script).unwrap_or_else(|broken| panic!("{broken:?}\n{script:#?}"));
+            assert!(played.marks.contains("a thread was joined by another machine"));
+        }
+    }
+}
+
 /// A thread that is put away while its file is written takes its last lines along.
 #[test]
 fn a_thread_that_is_put_away_is_whole() {

@@ -20,6 +20,8 @@ pub struct Thread {
     pub is_uncertain: bool,
     /// Requests that may move or cut it, and that have no reply.
     pub moves: u32,
+    /// Machines have it open, or may, that do not know of each other.
+    pub is_shared: bool,
     /// Its turns that were announced as completed, in order.
     pub announced: Vec<Told>,
 }
@@ -27,10 +29,15 @@ pub struct Thread {
 impl Thread {
     /// A thread that has just been opened.
     pub fn new(id: &str, desk: usize, rights: Rights) -> Self {
-        let (is_archived, is_uncertain, moves) = (false, false, 0);
-        let (id, announced) = (id.to_owned(), Vec::new());
-        let rights = BTreeMap::from([(desk, vec![rights])]);
-        Self { id, rights, is_archived, is_uncertain, moves, announced }
+        Self {
+            id: id.to_owned(),
+            rights: BTreeMap::from([(desk, vec![rights])]),
+            is_archived: false,
+            is_uncertain: false,
+            moves: 0,
+            is_shared: false,
+            announced: Vec::new(),
+        }
     }
 
     /// Whether it is or may be open at a desk.
@@ -53,6 +60,29 @@ impl Thread {
     pub fn settle_rights(&mut self, desk: usize) {
         if let Some(rights) = self.rights.get_mut(&desk) {
             rights.drain(..rights.len().saturating_sub(1));
+        }
+    }
+
+    /// It is to be opened at another desk. No machine knows what the other does with its file: while
+    /// it is moved or cut there is nothing to be said of it.
+    pub fn share(&mut self, desk: usize) {
+        let rights = self.last_rights(desk);
+        self.rights.entry(desk).or_insert_with(|| vec![rights]);
+        self.is_shared = true;
+        self.is_uncertain |= self.is_unsettled();
+    }
+
+    /// It is to be moved or cut.
+    pub fn begin_move(&mut self) {
+        self.moves += 1;
+        self.is_uncertain |= self.is_shared;
+    }
+
+    /// Turns of which it was said that they ended, and not that they could not be stored.
+    pub fn promised(&self) -> Vec<Told> {
+        match self.is_unsettled() {
+            true => Vec::new(),
+            false => self.announced.iter().filter(|turn| !turn.is_unstored).cloned().collect(),
         }
     }
 
@@ -84,6 +114,10 @@ pub struct Told {
     pub id: String,
     /// How it ended.
     pub status: String,
+    /// Its items: the kind and id of each.
+    pub items: Vec<(String, String)>,
+    /// Where it ran.
+    pub desk: usize,
     /// It was said that it could not be stored.
     pub is_unstored: bool,
 }
@@ -118,6 +152,8 @@ pub struct Ledger {
     pub good_token: usize,
     /// Those that it has taken.
     pub spent_tokens: BTreeSet<usize>,
+    /// Writes that were torn: each leaves at most one line that is none.
+    pub tears: usize,
     /// Tokens may have been lost on their way to the disk, and nobody is to blame.
     pub may_reuse: bool,
 }
@@ -136,6 +172,8 @@ pub struct Ask {
     pub id: i64,
     /// What it is about.
     pub about: About,
+    /// The turn that it is of, if it names one; in the older dialect none does.
+    pub turn: String,
     /// It is put in the older dialect, and so are its answers.
     pub is_legacy: bool,
     /// It has no answer, and what it is about is not over.

@@ -1,8 +1,9 @@
 //! Coming to rest: everything is healed, and then nothing may be left and every promise was kept.
 
+use super::ledger::Thread;
 use super::reply::Reply;
 use super::scene::{Desk, Scene};
-use super::step::{Act, Answering, Deed, Step, Wait};
+use super::step::{Act, Answering, Deed, Say, Step, Wait};
 use crate::sim::Violation;
 use crate::sim::play::LIVENESS;
 use crate::world::Cut;
@@ -14,6 +15,7 @@ impl Scene {
     pub fn heal(&mut self) -> Result<(), Violation> {
         for number in 0..self.desks.len() {
             self.step(&Step(number, Deed::ResumeReading))?;
+            self.listen_to_all(number)?;
         }
         self.settle()?;
         for number in 0..self.desks.len() {
@@ -27,6 +29,16 @@ impl Scene {
             return fail(format!("machine {number} does not end after its input"));
         }
         self.check_promises()
+    }
+
+    /// What nobody has listened to is heard now.
+    fn listen_to_all(&mut self, number: usize) -> Result<(), Violation> {
+        if !self.desks[number].may_be_unheard {
+            return Ok(());
+        }
+        let own = self.ledger.threads.iter().filter(|thread| thread.is_at(number)).count();
+        (0..own)
+            .try_for_each(|slot| self.step(&Step(number, Deed::Say(Say::Listen(slot), Cut::Whole))))
     }
 
     /// Lets everything happen that can.
@@ -89,7 +101,13 @@ impl Scene {
         if let Some(id) = desk.grammar.unanswered().first() {
             return fail(format!("machine {number}: request {id} has no reply"));
         }
-        if let Some((thread, turn)) = desk.grammar.running().next() {
+        // Of a thread that was put away while nobody listened, nothing more is heard.
+        let is_forgotten = |id: &str| {
+            let thread = self.ledger.threads.iter().find(|thread| thread.id == id);
+            desk.may_be_unheard && thread.is_some_and(Thread::is_unsettled)
+        };
+        let mut running = desk.grammar.running();
+        if let Some((thread, turn)) = running.find(|(thread, _)| !is_forgotten(thread)) {
             return fail(format!("machine {number}: turn {turn} of {thread} is not completed"));
         }
         let open = desk.world.machine().open_work();
@@ -101,6 +119,7 @@ impl Scene {
 
     /// A new machine finds every turn that was announced as completed.
     fn check_promises(&mut self) -> Result<(), Violation> {
+        self.check_lines()?;
         self.replace(0);
         self.settle()?;
         for at in 0..self.ledger.threads.len() {
@@ -114,6 +133,35 @@ impl Scene {
         }
         self.check_rest(0)
     }
+}
+
+impl Scene {
+    /// Lines of threads are whole, but for those that a write was torn in: no machine goes on with
+    /// another's.
+    fn check_lines(&self) -> Result<(), Violation> {
+        let (mut broken, paths) = (0, self.files.paths());
+        for path in paths.iter().filter(|path| path.to_string_lossy().contains("/rollout-")) {
+            let content = self.files.content(path).unwrap_or_default();
+            let lines = content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            broken += lines.filter(|line| serde_json::from_slice::<Line>(line).is_err()).count();
+        }
+        if broken <= self.ledger.tears {
+            return Ok(());
+        }
+        let text = format!("{broken} lines are none, after {} torn writes", self.ledger.tears);
+        Err(Violation { rule: "s_lines_are_whole", text })
+    }
+}
+
+/// A line of a thread's file. No member is there twice.
+#[derive(serde::Deserialize)]
+struct Line {
+    #[serde(rename = "type")]
+    _kind: String,
+    #[serde(rename = "payload")]
+    _payload: serde_json::Value,
+    #[serde(default, rename = "understudy")]
+    _notes: serde_json::Value,
 }
 
 fn fail(text: String) -> Result<(), Violation> {

@@ -18,10 +18,10 @@ pub enum Asked {
     Listen,
     /// For a turn by the older methods, perhaps with other rights from then on.
     Send(String, Option<Rights>),
-    /// For a stored thread.
-    Resume(String),
+    /// For a stored thread that has at least these turns.
+    Resume(String, Vec<Told>),
     /// For a copy of a thread that has at least these turns.
-    Fork(String, Rights, Vec<String>),
+    Fork(String, Rights, Vec<Told>),
     /// To put a thread away.
     Archive(String),
     /// To have it back.
@@ -113,6 +113,7 @@ impl Scene {
         let request = match what {
             Say::StartThread(..)
             | Say::ResumeThread(_)
+            | Say::JoinThread(_)
             | Say::ForkThread(_)
             | Say::ArchiveThread(_)
             | Say::UnarchiveThread(_)
@@ -134,7 +135,7 @@ impl Scene {
         }
     }
 
-    fn about_a_thread(&self, number: usize, what: Say) -> Option<Request> {
+    fn about_a_thread(&mut self, number: usize, what: Say) -> Option<Request> {
         let of = |slot| self.slot(number, slot).cloned();
         Some(match what {
             Say::StartThread(policy, sandbox) => {
@@ -142,22 +143,21 @@ impl Scene {
                 let params = format!("{{{}}}", members(rights));
                 ("thread/start", params, Asked::Start(rights))
             }
-            Say::ResumeThread(slot) => {
-                let thread = of(slot)?;
-                let rights = members(thread.last_rights(number));
-                let params = format!(r#"{{"threadId":"{}",{rights}}}"#, thread.id);
-                ("thread/resume", params, Asked::Resume(thread.id))
+            Say::ResumeThread(slot) => to_resume(&of(slot)?, number),
+            Say::JoinThread(slot) => {
+                let all = self.ledger.threads.iter_mut();
+                let others: Vec<_> = all.filter(|thread| !thread.is_at(number)).collect();
+                let count = others.len();
+                let thread = others.into_iter().rev().nth(slot.min(count.checked_sub(1)?))?;
+                thread.share(number);
+                to_resume(thread, number)
             }
             Say::ForkThread(slot) => {
                 let all = &self.ledger.threads;
                 let thread = all.get(slot % all.len().max(1)).cloned()?;
                 let rights = thread.last_rights(number);
                 let params = format!(r#"{{"threadId":"{}",{}}}"#, thread.id, members(rights));
-                let stored = thread.announced.iter().filter(|turn| !turn.is_unstored);
-                let turns = match thread.is_unsettled() {
-                    true => Vec::new(),
-                    false => stored.map(|turn| turn.id.clone()).collect(),
-                };
+                let turns = thread.promised();
                 ("thread/fork", params, Asked::Fork(thread.id, rights, turns))
             }
             Say::ArchiveThread(slot) => {
@@ -228,6 +228,7 @@ impl Scene {
     }
 
     fn in_the_older_dialect(&mut self, number: usize, what: Say) -> Option<Request> {
+        self.desks[number].may_be_unheard = true;
         let of = |slot| self.slot(number, slot);
         let items = r#"[{"type":"text","data":{"text":"go"}}]"#;
         Some(match what {
@@ -286,7 +287,7 @@ impl Scene {
         if let Asked::Archive(id) | Asked::Unarchive(id) | Asked::RollBack(id, ..) = &asked
             && let Some(thread) = self.ledger.thread(id)
         {
-            thread.moves += 1;
+            thread.begin_move();
         }
         let desk = &mut self.desks[number];
         desk.requests += 1;
@@ -345,12 +346,14 @@ impl Scene {
 /// Asks for a thread with its turns.
 fn to_read(thread: &Thread) -> Request {
     let params = format!(r#"{{"threadId":"{}","includeTurns":true}}"#, thread.id);
-    let stored = thread.announced.iter().filter(|turn| !turn.is_unstored);
-    let turns = match thread.is_unsettled() {
-        true => Vec::new(),
-        false => stored.cloned().collect(),
-    };
-    ("thread/read", params, Asked::Read(turns))
+    ("thread/read", params, Asked::Read(thread.promised()))
+}
+
+/// Asks for a stored thread, with the rights that were said of it last.
+fn to_resume(thread: &Thread, desk: usize) -> Request {
+    let rights = members(thread.last_rights(desk));
+    let params = format!(r#"{{"threadId":"{}",{rights}}}"#, thread.id);
+    ("thread/resume", params, Asked::Resume(thread.id.clone(), thread.promised()))
 }
 
 /// Rights as members of a request.

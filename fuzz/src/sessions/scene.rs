@@ -42,6 +42,8 @@ pub struct Desk {
     pub running: BTreeMap<String, String>,
     /// Listeners by the older method.
     pub listeners: Vec<String>,
+    /// There may be threads to which nobody listens: the older methods were used.
+    pub may_be_unheard: bool,
     /// The program that was left running last.
     pub session: Option<i64>,
     /// Since when it should be ending.
@@ -132,6 +134,7 @@ impl Scene {
             over: BTreeMap::new(),
             running: BTreeMap::new(),
             listeners: Vec::new(),
+            may_be_unheard: false,
             session: None,
             ending_since: None,
             requests: 0,
@@ -235,6 +238,7 @@ impl Scene {
                     self.ledger.may_reuse = true;
                     self.doubt(number);
                 }
+                self.ledger.tears += usize::from(matches!(harm, Harm::Torn(_)));
                 self.desks[number].world.run_next_job(*harm);
             }
             Deed::Program(nth, act) => self.act(number, *nth, *act),
@@ -252,6 +256,7 @@ impl Scene {
             }
             Deed::Crash(harm) => {
                 self.ledger.may_reuse = true;
+                self.ledger.tears += usize::from(matches!(harm, Harm::Torn(_)));
                 self.desks[number].world.die(*harm);
                 // What it had said before was said.
                 for fact in self.desks[number].world.take_facts() {

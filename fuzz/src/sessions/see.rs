@@ -1,5 +1,7 @@
 //! What was seen is entered in the ledger, and held against what is written there.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 use understudy_core::{CallId, ExitStatus};
 
@@ -112,7 +114,7 @@ impl Scene {
     fn on_reply(&mut self, number: usize, asked: Asked, result: &Value) {
         let turns = result.pointer("/thread/turns").and_then(Value::as_array);
         let turns = turns.map(Vec::as_slice).unwrap_or_default();
-        let shown: Vec<Told> = turns.iter().filter_map(told).collect();
+        let shown: Vec<Told> = turns.iter().filter_map(|turn| told(number, turn)).collect();
         let id = result.pointer("/thread/id").and_then(Value::as_str).unwrap_or_default();
         match asked {
             Asked::Start(rights) => self.ledger.threads.push(Thread::new(id, number, rights)),
@@ -133,12 +135,11 @@ impl Scene {
             }
             Asked::Fork(from, rights, turns) => {
                 let is_certain = self.ledger.thread(&from).is_some_and(|from| {
-                    let is_there = |id: &String| from.announced.iter().any(|turn| turn.id == *id);
+                    let is_there = |turn: &Told| from.announced.iter().any(|t| t.id == turn.id);
                     !from.is_unsettled() && turns.iter().all(is_there)
                 });
-                let missing = turns.iter().find(|turn| shown.iter().all(|s| s.id != **turn));
-                if let (true, Some(turn)) = (is_certain, missing) {
-                    self.break_rule("s_a_copy_has_all_turns", format!("not {turn}"));
+                if is_certain {
+                    self.compare("s_a_copy_has_all_turns", &turns, &shown);
                 }
                 self.marks.insert("a thread was copied");
                 // What ran in the other thread is not over in this one.
@@ -147,11 +148,14 @@ impl Scene {
                 let thread = Thread::new(id, number, rights);
                 self.ledger.threads.push(Thread { announced, ..thread });
             }
-            Asked::Resume(id) => {
+            Asked::Resume(id, promised) => {
                 self.marks.insert("a thread was resumed");
                 let Some(thread) = self.ledger.thread(&id) else { return };
-                if !thread.is_unsettled() {
-                    let promised = stored(thread);
+                if thread.is_shared {
+                    self.marks.insert("a thread was joined by another machine");
+                }
+                let thread = self.ledger.thread(&id);
+                if thread.is_some_and(|thread| !thread.is_unsettled()) {
                     self.compare("s_what_was_announced_is_stored", &promised, &shown);
                 }
             }
@@ -162,8 +166,8 @@ impl Scene {
                 self.marks.insert("turns were taken back");
                 let Some(thread) = self.ledger.thread(&id) else { return };
                 thread.announced.retain(|turn| !gone.contains(&turn.id));
-                let promised = stored(thread);
-                if !thread.is_unsettled() {
+                let promised = thread.promised();
+                if !promised.is_empty() {
                     self.compare("s_what_was_announced_is_stored", &promised, &shown);
                 }
             }
@@ -199,17 +203,29 @@ impl Scene {
         }
     }
 
-    /// Every turn that was promised is there, in order, and has ended as it was said.
+    /// Every turn that was promised is there, has ended as it was said, and has the items that it was
+    /// said to have. Those of one machine are in order; machines do not know of each other. No turn is
+    /// there twice, and none that no machine has begun.
     fn compare(&mut self, rule: &'static str, promised: &[Told], shown: &[Told]) {
-        let mut rest = shown.iter();
+        let mut reached = BTreeMap::new();
         for turn in promised {
-            match rest.find(|shown| shown.id == turn.id) {
-                None => return self.break_rule(rule, format!("{turn:?} is not in {shown:?}")),
-                Some(found) if found.status != turn.status => {
-                    return self.break_rule(rule, format!("{turn:?} is shown as {found:?}"));
-                }
-                Some(_) => {}
+            let place = shown.iter().position(|shown| shown.id == turn.id);
+            let Some(place) = place.filter(|at| reached.get(&turn.desk).is_none_or(|was| was < at))
+            else {
+                return self.break_rule(rule, format!("{turn:?} is not in {shown:?}"));
+            };
+            reached.insert(turn.desk, place);
+            let found = &shown[place];
+            if (&found.status, &found.items) != (&turn.status, &turn.items) {
+                return self.break_rule(rule, format!("{turn:?} is shown as {found:?}"));
             }
+        }
+        let ids: BTreeSet<&str> = shown.iter().map(|turn| turn.id.as_str()).collect();
+        if ids.len() < shown.len() {
+            return self.break_rule("s_no_turn_is_there_twice", format!("{shown:?}"));
+        }
+        if let Some(turn) = ids.iter().find(|id| id.starts_with("turn-")) {
+            self.break_rule("s_no_turn_of_nobody", format!("{turn} in {shown:?}"));
         }
     }
 
@@ -233,10 +249,11 @@ impl Scene {
         if again {
             self.marks.insert("the user is asked again, for no sandbox");
         }
+        let turn = params["turnId"].as_str().unwrap_or_default().to_owned();
         if is_legacy {
             self.marks.insert("the user is asked in the older dialect");
         }
-        self.desks[number].asks.push(Ask { id, about, is_legacy, is_open: true });
+        self.desks[number].asks.push(Ask { id, about, turn, is_legacy, is_open: true });
     }
 
     fn on_notice(&mut self, number: usize, method: &str, params: &Value) {
@@ -276,14 +293,12 @@ impl Scene {
                 }
             }
             "turn/completed" => {
-                let Some(turn) = told(&params["turn"]) else { return };
+                let Some(turn) = told(number, &params["turn"]) else { return };
                 desk.running.remove(thread);
                 desk.over.insert(turn.id.clone(), turn.status.clone());
                 // Nobody waits for what the model wanted to know.
-                if desk.running.is_empty() {
-                    for ask in &mut desk.asks {
-                        ask.is_open &= ask.about == About::Tokens;
-                    }
+                for ask in desk.asks.iter_mut().filter(|ask| ask.turn == turn.id) {
+                    ask.is_open = false;
                 }
                 self.mark_end(&turn);
                 if let Some(thread) = self.ledger.thread(thread) {
@@ -359,19 +374,20 @@ fn may_start(plan: &Plan, is_confined: bool) -> Result<(), String> {
 }
 
 /// A turn as a message shows it.
-fn told(turn: &Value) -> Option<Told> {
+fn told(desk: usize, turn: &Value) -> Option<Told> {
     let says = |part: &str| {
         turn["error"][part].as_str().is_some_and(|text| text.starts_with("failed to write"))
     };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let items = turn["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let items = items.iter().filter_map(|item| Some((text(&item["type"])?, text(&item["id"])?)));
     Some(Told {
+        items: items.collect(),
+        desk,
         id: turn["id"].as_str()?.to_owned(),
         status: turn["status"].as_str()?.to_owned(),
         is_unstored: says("message") || says("additionalDetails"),
     })
-}
-
-fn stored(thread: &Thread) -> Vec<Told> {
-    thread.announced.iter().filter(|turn| !turn.is_unstored).cloned().collect()
 }
 
 /// The number of the model's call that an item is of.

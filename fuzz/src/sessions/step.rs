@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use understudy_core::HttpFailureKind;
 
+use super::ledger::Thread;
 use super::reply::{Reply, Shell, Tool};
 use super::scene::{Desk, Scene};
 use super::setting::{Setting, SignedIn};
@@ -60,6 +61,8 @@ pub enum Deed {
 pub enum Say {
     StartThread(Policy, Sandbox),
     ResumeThread(usize),
+    /// A thread that is another desk's.
+    JoinThread(usize),
     ForkThread(usize),
     ArchiveThread(usize),
     UnarchiveThread(usize),
@@ -186,6 +189,8 @@ pub struct Swarm {
     crashes: u32,
     endings: u32,
     cuts: u32,
+    /// Chances in 8 that what is asked of threads is for another desk's.
+    joins: u32,
     /// Models that do not stop, and hosts that do not read.
     babbles: bool,
     policy: Option<Policy>,
@@ -219,6 +224,7 @@ impl Swarm {
             crashes: c.pick(&[0, 0, 0, 1])?,
             endings: c.pick(&[0, 0, 0, 0, 1])?,
             cuts: c.pick(&[0, 0, 1, 3])?,
+            joins: c.pick(&[0, 1, 4])?,
             policy: if c.one_in(2)? { Some(c.pick(&policies)?) } else { None },
             finding: if c.one_in(3)? { Some(finding(c)?) } else { None },
         })
@@ -276,7 +282,7 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
         swarm.endings,
     ];
     let deed = match c.weighted(&weights)? {
-        0 => say(thread_request(c, swarm)?, c, swarm)?,
+        0 => say(thread_request(c, swarm, scene, number)?, c, swarm)?,
         1 => say(turn_request(c, swarm)?, c, swarm)?,
         2 => say(Say::Interrupt(c.below(4)? as usize), c, swarm)?,
         3 => say(other_request(c)?, c, swarm)?,
@@ -332,8 +338,12 @@ fn finding(c: &mut impl Choose) -> Option<Finding> {
     ])
 }
 
-fn thread_request(c: &mut impl Choose, swarm: &Swarm) -> Option<Say> {
+fn thread_request(c: &mut impl Choose, swarm: &Swarm, scene: &Scene, number: usize) -> Option<Say> {
     let slot = c.below(4)? as usize;
+    let is_others = |thread: &Thread| !thread.is_at(number);
+    if scene.ledger.threads.iter().any(is_others) && c.below(8)? < swarm.joins {
+        return Some(Say::JoinThread(slot));
+    }
     if c.below(8)? < swarm.legacy {
         return Some(match c.below(8)? {
             0 | 1 => Say::Converse(policy(c, swarm.policy)?, sandbox(c)?),

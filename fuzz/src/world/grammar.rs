@@ -76,7 +76,9 @@ impl Grammar {
                         self.named_threads.insert(thread);
                     }
                     "newConversation" | "resumeConversation" | "forkConversation" => {
-                        self.threads.entry(text(result, "/conversationId")?).or_default();
+                        // It may be open anew, and then nobody listens in today's dialect.
+                        let thread = text(result, "/conversationId")?;
+                        self.threads.entry(thread).or_default().is_todays = false;
                     }
                     "sendUserMessage" | "sendUserTurn" => self.sends += 1,
                     "turn/start" | "review/start" => {
