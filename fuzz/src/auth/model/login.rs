@@ -446,9 +446,6 @@ impl Model {
 
     /// A request of the login went out; whether it had to.
     pub(super) fn on_login_sent(&mut self, sent: &Sent) -> bool {
-        if sent.purpose == Purpose::UserCode && self.take_overtaken(Work::AskCode) {
-            return true;
-        }
         let Some(attempt) = &mut self.attempt else { return false };
         if matches!(sent.purpose, Purpose::UserCode | Purpose::Poll) {
             return attempt.stage.on_device_sent(sent);

@@ -485,6 +485,8 @@ impl Model {
                 let (sent, why) = (Rc::clone(sent), "an errand");
                 self.seen.push(Seen::Sent { sent, login, expected, is_due, why });
             }
+            // Asked for, and given up, before somebody else has signed in.
+            Purpose::UserCode if self.take_overtaken(Work::AskCode) => {}
             _ => {
                 let is_due = match sent.purpose {
                     Purpose::Refresh => self.on_refresh_sent(sent),
