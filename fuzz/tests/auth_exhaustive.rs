@@ -97,6 +97,21 @@ fn from_a_login_that_is_saved() {
     check_own(stored(), Start::Saving);
 }
 
+#[test]
+fn from_a_device_code_that_is_asked_for() {
+    check_own(plain(), Start::AskingCode);
+}
+
+#[test]
+fn from_a_device_code_that_is_shown() {
+    check_own(stored(), Start::Typing);
+}
+
+#[test]
+fn from_a_device_code_that_was_typed() {
+    check_own(Setting { forced_workspace: true, ..plain() }, Start::Typed);
+}
+
 /// Not one state is left out that is not like another: from states that look the same the same steps
 /// are possible, and lead to states that look the same.
 #[test]
@@ -108,6 +123,8 @@ fn states_that_look_the_same_are() {
         (stored(), Start::Renewing, 2),
         (stored(), Start::Saving, 2),
         (forced, Start::Browser, 2),
+        (stored(), Start::Typing, 2),
+        (plain(), Start::Typed, 2),
     ] {
         match compare(&setting, start, depth) {
             Err(difference) => panic!("{start:?}: {difference}"),

@@ -5,6 +5,7 @@ use understudy_fuzz::auth::model::login::{Proof, Visit};
 use understudy_fuzz::auth::run::{Script, play};
 use understudy_fuzz::auth::setting::{Keeping, Setting, Stored};
 use understudy_fuzz::auth::step::{Say, Step};
+use understudy_fuzz::auth::tokens::Wanted;
 use understudy_fuzz::world::backend::Response;
 use understudy_fuzz::world::fact::Port;
 use understudy_fuzz::world::{Cut, Fault};
@@ -42,6 +43,30 @@ fn a_refresh_whose_save_is_lost_ends() {
             Step::Job(0, Fault::Lost),
         ],
     );
+}
+
+/// A pause that no clock can count is cut to the time that the login has.
+#[test]
+fn a_device_code_that_is_to_be_asked_about_in_the_end_of_days() {
+    let not_here = || [say(Say::LoginDevice), Step::Grant(0, Grant::Unheard)];
+    let mut steps: Vec<_> = (0..3).flat_map(|_| not_here()).collect();
+    // The fourth answer of the authority has such a pause.
+    steps.extend([say(Say::LoginDevice), Step::Grant(0, Grant::Good)]);
+    check(Setting::default(), &steps);
+}
+
+/// A device code that is asked for and overtaken in one breath is asked for before the tokens come.
+#[test]
+fn a_device_code_is_overtaken_by_tokens_before_the_start_is_over() {
+    let steps = [say(Say::LoginDevice), say(Say::LoginTokens(Wanted::GOOD))];
+    let setting = managed();
+    let mut all = vec![say(Say::Initialize)];
+    all.extend(steps);
+    all.push(Step::Job(0, Fault::None));
+    let script = Script { seed: 0, setting, steps: all };
+    if let Err(violation) = play(&script) {
+        panic!("{}: {}", violation.rule, violation.text);
+    }
 }
 
 /// A browser login up to the moment when the store has its tokens in hand.

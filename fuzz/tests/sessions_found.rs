@@ -6,7 +6,7 @@ use understudy_fuzz::sessions::run::Script;
 use understudy_fuzz::sessions::scene::Scene;
 use understudy_fuzz::sessions::setting::{Setting, SignedIn};
 use understudy_fuzz::sessions::step::{Deed, Say, Step, Wait};
-use understudy_fuzz::sessions::table::{Finding, Policy, Sandbox};
+use understudy_fuzz::sessions::table::{Finding, Policy, Reach, Sandbox};
 use understudy_fuzz::sim::play::{play, play_again, play_in_bytes, play_seed};
 use understudy_fuzz::world::Cut;
 use understudy_fuzz::world::backend::Response;
@@ -60,6 +60,64 @@ fn a_failed_turn_that_is_not_stored_is_said_to_be() {
             Deed::Wait(Wait::For(std::time::Duration::from_secs(2))),
         ],
     );
+}
+
+/// What a turn has shown is stored, also when an append has failed of which the last line was noted
+/// something: a later note is not put beside the older one.
+#[test]
+fn a_note_after_a_torn_append_takes_none_away() {
+    for at in [0, 700, 3267, 3999] {
+        check(
+            Setting::default(),
+            &[
+                Deed::Job(Harm::None),
+                say(Say::StartTurn(0)),
+                say(Say::Review(0)),
+                Deed::Job(Harm::None),
+                Deed::Job(Harm::Torn(at)),
+                say(Say::StartTurn(0)),
+            ],
+        );
+    }
+}
+
+/// Rights that are changed while a patch is looked at are not mixed: never to ask, and to be held
+/// back, is not to be let go in a sandbox that there is no more.
+#[test]
+fn a_patch_has_all_of_its_rights_from_one_moment() {
+    check(
+        Setting::default(),
+        &[
+            say(Say::SendTurn(0, Policy::Untrusted, Sandbox::Full)),
+            Deed::Respond(0, Reply::Calls(vec![Tool::Patch(Reach::Outside)]), 1 << 20),
+            say(Say::SendTurn(0, Policy::Never, Sandbox::Workspace)),
+        ],
+    );
+}
+
+/// A machine that is stopped while it writes leaves the lines of another one alone, and what is
+/// written twice is there once.
+#[test]
+fn two_machines_in_one_thread_do_not_hurt_each_other() {
+    let setting = Setting { machines: 2, ..Setting::default() };
+    let job = || Deed::Job(Harm::None);
+    for at in [0, 1, 700, 1259, 2000, 3298, 3999] {
+        for harm in [Deed::Job(Harm::Torn(at)), Deed::Crash(Harm::Torn(at))] {
+            let mut steps = vec![Step(0, job()), Step(1, job())];
+            let start = Say::StartThread(Policy::Untrusted, Sandbox::Workspace);
+            steps.extend([say(start), job(), job()].map(|deed| Step(0, deed)));
+            steps.extend([say(Say::JoinThread(0)), job(), job()].map(|deed| Step(1, deed)));
+            for desk in [0, 1] {
+                steps.extend([say(Say::StartTurn(0)), job()].map(|deed| Step(desk, deed)));
+                let said = Deed::Respond(0, Reply::Plain(Response::Say), 1 << 20);
+                steps.push(Step(desk, said));
+            }
+            steps.push(Step(0, harm));
+            let script = Script { seed: 0, setting: setting.clone(), steps };
+            let played = play(&script).unwrap_or_else(|broken| panic!("{broken:?}\n{script:#?}"));
+            assert!(played.marks.contains("a thread was joined by another machine"));
+        }
+    }
 }
 
 /// A thread that is put away while its file is written takes its last lines along.

@@ -437,7 +437,9 @@ impl Auth {
             return refuse(self, out, ticket, &fault("the answer does not parse".to_owned()));
         };
         let seconds = code.interval.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        let interval = Duration::from_secs(seconds).max(limits::DEVICE_POLL_MIN);
+        // No clock can be asked to wait for ever, and the login does not either.
+        let longest = limits::DEVICE_LOGIN_LIMIT;
+        let interval = Duration::from_secs(seconds).clamp(limits::DEVICE_POLL_MIN, longest);
         let (id, user_code) = (code.device_auth_id, code.user_code);
         let Some(login) = &mut self.login else { return };
         login.limit = Some(out.start_timer(limits::DEVICE_LOGIN_LIMIT, TimerOwner::LoginLimit));

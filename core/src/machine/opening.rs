@@ -172,7 +172,9 @@ impl Machine {
         match copy {
             None => {
                 let last_model = rebuilt.last_model.take();
-                self.warn_of_other_model(&thread, last_model.as_deref());
+                if !self.threads.contains_key(&thread.conversation.id) {
+                    self.warn_of_other_model(&thread, last_model.as_deref());
+                }
                 self.opened(opening, thread, rebuilt.turns, rebuilt.events);
             }
             Some(copy) => {
@@ -246,9 +248,17 @@ impl Machine {
         if let Some((_, other)) = self.threads.last_key_value() {
             thread.conversation.share(&other.conversation);
         }
-        // Somebody else may have opened it meanwhile: then both have the one that is there.
-        if self.threads.contains_key(&id) {
-            return self.attach(opening.ticket, id);
+        // It may be open already, or since: then both have the one that is there.
+        if let Some(open) = self.threads.remove(&id) {
+            let joins = match opening.dialect {
+                OpenDialect::V2 { .. } => Some(opening.ticket),
+                OpenDialect::Legacy => {
+                    self.reply_conversation(opening, &open, events);
+                    None
+                }
+            };
+            self.threads.insert(id, open);
+            return joins.map_or((), |ticket| self.attach(ticket, id));
         }
         thread_opened(&mut self.out, &thread.conversation);
         let voice = Voice::new(&thread.conversation, "".into());

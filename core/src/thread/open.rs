@@ -403,7 +403,7 @@ impl Opening {
         let stored = &rebuilt.stored;
         let preview = stored.preview.clone();
         if kind == OpenKind::Resume {
-            conversation.recorder = Some(Recorder::found(from));
+            conversation.recorder = Some(Recorder::new(from));
             let mut thread =
                 Thread::new(conversation, stored.created_at, stored.git.clone(), preview);
             thread.updated = stored.updated_at;

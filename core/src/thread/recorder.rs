@@ -24,26 +24,15 @@ use crate::owner::CallOwner;
 pub struct AppendJob {
     path: PathBuf,
     lines: Arc<[u8]>,
-    mends: Mends,
-}
-
-/// What may be wrong with the end of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mends {
-    /// Nothing.
-    Nothing,
-    /// It was found, and may end within a line.
-    Line,
-    /// An append has failed, after some of its bytes were written.
-    Append,
+    /// An append of these lines has failed, after some of its bytes were written.
+    is_again: bool,
 }
 
 impl AppendJob {
     pub(crate) fn run(self, files: &dyn Files) -> Result<(), FileError> {
-        match self.mends {
-            Mends::Nothing => files.append(&self.path, &self.lines),
-            Mends::Line => read::append(files, &self.path, &self.lines),
-            Mends::Append => read::append_again(files, &self.path, &self.lines),
+        match self.is_again {
+            false => read::append(files, &self.path, &self.lines),
+            true => read::append_again(files, &self.path, &self.lines),
         }
     }
 }
@@ -57,11 +46,14 @@ pub(crate) struct Recorder {
     waiting: Vec<u8>,
     /// Whether the last of them carries notes already.
     last_has_notes: bool,
+    /// An append that failed has taken the last of them, so it may stand in the file as it is.
+    last_was_taken: bool,
     /// Notes for the line that comes next.
     before_next: Vec<String>,
     /// Lines in the append that runs.
     writing: Option<Arc<[u8]>>,
-    mends: Mends,
+    /// The last append has failed, after some of its bytes were written.
+    has_failed: bool,
     /// Why the last append failed, until one succeeds.
     trouble: Option<FileError>,
     /// Lines were dropped because too many waited.
@@ -73,26 +65,22 @@ impl Recorder {
     #[cfg(feature = "sim")]
     pub(crate) fn state(&self) -> impl std::fmt::Debug + '_ {
         let waits = !self.waiting.is_empty();
-        (waits, self.writing.is_some(), self.mends, &self.trouble, self.is_lossy)
+        (waits, self.writing.is_some(), self.has_failed, &self.trouble, self.is_lossy)
     }
 
-    /// For a new file.
+    /// For a file that is new, or was found.
     pub(crate) fn new(path: PathBuf) -> Self {
         Self {
             path,
             waiting: Vec::new(),
             last_has_notes: false,
+            last_was_taken: false,
             before_next: Vec::new(),
             writing: None,
-            mends: Mends::Nothing,
+            has_failed: false,
             trouble: None,
             is_lossy: false,
         }
-    }
-
-    /// For a file that was found.
-    pub(crate) fn found(path: PathBuf) -> Self {
-        Self { mends: Mends::Line, ..Self::new(path) }
     }
 
     pub(crate) fn path(&self) -> &PathBuf {
@@ -106,7 +94,7 @@ impl Recorder {
             return;
         }
         line.write(at, &mut self.waiting);
-        self.last_has_notes = false;
+        (self.last_has_notes, self.last_was_taken) = (false, false);
         let before = std::mem::take(&mut self.before_next);
         if !before.is_empty() {
             let notes = before.join(",");
@@ -123,7 +111,7 @@ impl Recorder {
     /// Notes something after the last line. Once that one is written, it takes a line of its own.
     pub(crate) fn note(&mut self, at: Timestamp, note: &Note<'_>) {
         let Ok(json) = serde_json::to_string(note) else { return };
-        if self.waiting.is_empty() {
+        if self.waiting.is_empty() || self.last_was_taken {
             return self.line(at, &NewLine::Note(note));
         }
         if self.last_has_notes {
@@ -150,8 +138,9 @@ impl Recorder {
             return;
         }
         let lines: Arc<[u8]> = std::mem::take(&mut self.waiting).into();
-        self.last_has_notes = false;
-        let job = AppendJob { path: self.path.clone(), lines: lines.clone(), mends: self.mends };
+        (self.last_has_notes, self.last_was_taken) = (false, false);
+        let (path, is_again) = (self.path.clone(), self.has_failed);
+        let job = AppendJob { path, lines: lines.clone(), is_again };
         self.writing = Some(lines);
         out.start(Call::Files(FileJob::Append(job)), CallOwner::Rollout(thread));
     }
@@ -161,7 +150,7 @@ impl Recorder {
     pub(crate) fn flush_all(&mut self, out: &mut Outside, thread: ThreadId) {
         let Some(writing) = self.writing.take() else { return self.flush(out, thread) };
         self.waiting.splice(0..0, writing.iter().copied());
-        self.mends = Mends::Append;
+        self.has_failed = true;
         self.flush(out, thread);
     }
 
@@ -171,16 +160,17 @@ impl Recorder {
         match done {
             Ok(()) => {
                 self.trouble = None;
-                self.mends = Mends::Nothing;
+                self.has_failed = false;
             }
             Err(error) => {
                 tracing::error!(%error, path = %self.path.display(), "a thread cannot be stored");
                 // They go before whatever came meanwhile. Some of them may stand in the file
                 // already, in part: the next append goes on from there.
                 if let Some(lines) = lines {
+                    self.last_was_taken |= self.waiting.is_empty();
                     self.waiting.splice(0..0, lines.iter().copied());
                 }
-                self.mends = Mends::Append;
+                self.has_failed = true;
                 self.trouble = Some(error);
             }
         }
@@ -209,25 +199,53 @@ impl Recorder {
 mod tests {
     use jiff::Timestamp;
 
-    use super::Recorder;
+    use super::{FileError, Recorder};
     use crate::thread::rollout::line::{NewLine, Note, StoredLine};
+
+    fn note(num_turns: u32) -> Note<'static> {
+        Note::TurnsRolledBack { num_turns }
+    }
+
+    /// How many notes each line that waits has before and after it.
+    fn counts(recorder: &Recorder) -> Vec<(usize, usize)> {
+        let lines = recorder.waiting.split_inclusive(|byte| *byte == b'\n');
+        let lines = lines.filter_map(StoredLine::read);
+        lines.map(|line| (line.notes.before.len(), line.notes.after.len())).collect()
+    }
 
     #[test]
     fn notes_ride_on_lines() {
         let at = Timestamp::UNIX_EPOCH;
         let mut recorder = Recorder::new("/f".into());
-        let note = |num_turns| Note::TurnsRolledBack { num_turns };
         recorder.note_before(&note(1));
         recorder.line(at, &NewLine::RawItem("{}"));
         recorder.note(at, &note(2));
         recorder.note(at, &note(3));
         recorder.line(at, &NewLine::RawItem("{}"));
         recorder.note(at, &note(4));
-        let text = String::from_utf8(recorder.waiting.clone()).expect("UTF-8");
-        let lines: Vec<StoredLine<'_>> =
-            text.lines().filter_map(|line| StoredLine::read(line.as_bytes())).collect();
-        let counts: Vec<(usize, usize)> =
-            lines.iter().map(|l| (l.notes.before.len(), l.notes.after.len())).collect();
-        assert_eq!(counts, [(1, 2), (0, 1)], "{text}");
+        assert_eq!(counts(&recorder), [(1, 2), (0, 1)], "{recorder:?}");
+    }
+
+    /// A line that an append has taken stands in the file already, or in part: what is noted after the
+    /// append has failed has a line of its own, and takes nothing of the older notes.
+    #[test]
+    fn notes_do_not_ride_on_lines_that_may_be_written() {
+        let at = Timestamp::UNIX_EPOCH;
+        let mut recorder = Recorder::new("/f".into());
+        let take = |recorder: &mut Recorder| {
+            recorder.writing = Some(std::mem::take(&mut recorder.waiting).into());
+        };
+        recorder.line(at, &NewLine::RawItem("{}"));
+        recorder.note(at, &note(1));
+        take(&mut recorder);
+        recorder.appended(Err(FileError::lost()));
+        recorder.note(at, &note(2));
+        recorder.note(at, &note(3));
+        assert_eq!(counts(&recorder), [(0, 1), (0, 1)], "{recorder:?}");
+        take(&mut recorder);
+        recorder.line(at, &NewLine::RawItem("{}"));
+        recorder.appended(Err(FileError::lost()));
+        recorder.note(at, &note(4));
+        assert_eq!(counts(&recorder).last(), Some(&(0, 1)), "{recorder:?}");
     }
 }

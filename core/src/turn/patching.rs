@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::Turn;
 use super::calls::{Begun, Dialect, Doing, Progress};
 use crate::approval::{PATCH_DECLINED, PatchReach, Ruling, decide_patch, rows};
+use crate::config::kinds::AskForApproval;
 use crate::effect::{AskId, Call, CallId};
 use crate::files::{FileAnswer, FileJob};
 use crate::input::Outcome;
@@ -34,8 +35,9 @@ const LOST: &str = "the file backend failed; the files may have been changed";
 #[derive(Debug)]
 #[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) enum Patching {
-    /// What it would do is being worked out. No item is shown yet.
-    Checking(CallId),
+    /// What it would do is being worked out, in the sandbox of now: the policy of now goes with it,
+    /// because the user may change both meanwhile. No item is shown yet.
+    Checking(CallId, AskForApproval),
     /// The user is asked.
     Asking(AskId, Dialect, Arc<Plan>),
     /// Files are being changed.
@@ -56,7 +58,7 @@ impl Patching {
 
     pub(super) fn waits_for_call(&self, id: CallId) -> bool {
         match self {
-            Self::Checking(call) | Self::Writing(call, _) => *call == id,
+            Self::Checking(call, _) | Self::Writing(call, _) => *call == id,
             Self::Asking(..) => false,
         }
     }
@@ -77,7 +79,8 @@ impl Turn {
     ) -> Progress {
         let job = FileJob::CheckPatch(Box::new(conversation.patch_check(text, cwd)));
         let call = out.start(Call::Files(job), CallOwner::Patch(conversation.id));
-        Progress::Open(Doing::Patch(Patching::Checking(call)))
+        let policy = conversation.settings.approval_policy;
+        Progress::Open(Doing::Patch(Patching::Checking(call, policy)))
     }
 
     /// A job on files has ended.
@@ -94,8 +97,8 @@ impl Turn {
             _ => None,
         };
         match (patch, answer) {
-            (Patching::Checking(_), Some(FileAnswer::PatchChecked(checked))) => {
-                self.on_checked(out, conversation, begun, *checked)
+            (Patching::Checking(_, policy), Some(FileAnswer::PatchChecked(checked))) => {
+                self.on_checked(out, conversation, begun, policy, *checked)
             }
             (Patching::Writing(_, plan), Some(FileAnswer::PatchCommitted(done))) => {
                 self.on_committed(out, conversation, begun, &plan, *done)
@@ -106,7 +109,7 @@ impl Turn {
                 self.end_patch(out, conversation, begun, &plan, &ending);
                 Progress::Ended(LOST.to_owned())
             }
-            (Patching::Checking(_), _) => Progress::Ended("the file backend failed".to_owned()),
+            (Patching::Checking(..), _) => Progress::Ended("the file backend failed".to_owned()),
             (patch @ Patching::Asking(..), _) => Progress::Open(Doing::Patch(patch)),
         }
     }
@@ -117,13 +120,15 @@ impl Turn {
         out: &mut Outside,
         conversation: &Conversation,
         begun: &mut Begun,
+        policy: AskForApproval,
         checked: CheckedPatch,
     ) -> Progress {
         if let Ok((_, reach)) = &checked.0 {
-            out.reached(|| rows::patch(conversation.settings.approval_policy, *reach));
+            out.reached(|| rows::patch(policy, *reach));
         }
-        let ruled =
-            checked.0.and_then(|(plan, reach)| Ok((may_run(conversation, &plan, reach)?, plan)));
+        let ruled = checked
+            .0
+            .and_then(|(plan, reach)| Ok((may_run(conversation, policy, &plan, reach)?, plan)));
         let (may_run, plan) = match ruled {
             Err(text) => {
                 self.decided(out, conversation, begun, telemetry::Decision::Denied, false);
@@ -297,7 +302,7 @@ impl Turn {
     ) -> String {
         let text = begun.aborted_text(out.now.mono);
         let plan = match patch {
-            Patching::Checking(call) => {
+            Patching::Checking(call, _) => {
                 out.cancel(call);
                 None
             }
@@ -316,8 +321,13 @@ impl Turn {
 }
 
 /// Whether a patch runs unasked; if it does not run at all, what the model is told.
-fn may_run(conversation: &Conversation, plan: &Plan, reach: PatchReach) -> Result<bool, String> {
-    match decide_patch(conversation.settings.approval_policy, reach) {
+fn may_run(
+    conversation: &Conversation,
+    policy: AskForApproval,
+    plan: &Plan,
+    reach: PatchReach,
+) -> Result<bool, String> {
+    match decide_patch(policy, reach) {
         Ruling::Run(_) => Ok(true),
         Ruling::Ask(_) => {
             let named = plan.named();

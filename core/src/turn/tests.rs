@@ -470,6 +470,32 @@ fn a_host_of_the_older_dialect_is_asked_in_it() {
     assert_eq!(bench.notes("codex/event/turn_diff").len(), 1);
 }
 
+/// Who resumes a thread by the older method gets its reply, also of one that is open, and does not
+/// become a listener of today's dialect by it (protocol.md §3.3).
+#[test]
+fn an_open_thread_is_resumed_in_the_older_dialect() {
+    let mut bench = Bench::new("untrusted", "workspace-write");
+    bench.finish();
+    bench.said.clear();
+    bench.request("newConversation", json!({ "cwd": "/w" }));
+    let made = bench.said.iter().find(|line| line["result"]["conversationId"].is_string());
+    let made = made.expect("a conversation")["result"].clone();
+    let id = &made["conversationId"];
+    bench.request("addConversationListener", json!({ "conversationId": id }));
+    bench.said.clear();
+    bench.request("resumeConversation", json!({ "conversationId": id }));
+    assert_eq!(bench.notes("sessionConfigured")[0]["sessionId"], *id);
+    let reply = &bench.said.last().expect("a reply")["result"];
+    for member in ["conversationId", "model", "rolloutPath"] {
+        assert_eq!(reply[member], made[member], "{reply}");
+    }
+    assert!(reply["initialMessages"].is_array() && reply["thread"].is_null(), "{reply}");
+    let items = json!([{ "type": "text", "data": { "text": "go" } }]);
+    bench.request("sendUserMessage", json!({ "conversationId": id, "items": items }));
+    assert!(bench.notes("turn/started").is_empty());
+    assert_eq!(bench.notes("codex/event/task_started").len(), 1);
+}
+
 /// Lets the next turns be in a mode.
 fn start_turn_in(bench: &mut Bench, mode: &str) {
     let input = json!([{ "type": "text", "text": "go" }]);

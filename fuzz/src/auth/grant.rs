@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::setting::{OTHER_WORKSPACE, WORKSPACE};
-use super::tokens::{Login, Own, claims, jwt};
+use super::tokens::{DEVICE_MARK, Login, Own, claims, jwt};
+use crate::world::fact::Purpose;
 
 /// What the authority is told to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Grant {
     Invalid,
     /// 403, as for a device code that was not typed yet.
     Pending,
+    /// 404, as of a server that knows nothing of device codes.
+    Unheard,
     /// 500
     Broken,
 }
@@ -53,9 +56,37 @@ pub struct Issued {
     pub body: String,
     /// The tokens in it; none of a body that does not parse.
     pub tokens: Option<Fresh>,
+    /// What it says of a device code, if that was asked for.
+    pub device: Option<DeviceAnswer>,
     /// Words of a refusal for good.
     pub words: &'static str,
 }
+
+/// What the authority says of a device code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceAnswer {
+    /// There is one.
+    Shown {
+        /// The secret by which it is asked for later.
+        id: String,
+        /// What the user types.
+        user: String,
+        /// The pause between two questions, in seconds.
+        pause: u64,
+    },
+    /// It was typed; the code that is exchanged for tokens.
+    Typed(String),
+}
+
+/// Pauses between two questions whether a device code was typed: as the authority spells them, and in
+/// seconds. None is shorter than a second, none longer than the login may take.
+const INTERVALS: [(&str, u64); 5] = [
+    (r#","interval":"5""#, 5),
+    ("", 1),
+    (r#","interval":"0""#, 1),
+    (r#","interval":" 7 ""#, 7),
+    (r#","interval":"18446744073709551615""#, 15 * 60),
+];
 
 /// Tokens in an answer: those that are new.
 #[derive(Clone, Debug, Default)]
@@ -75,12 +106,54 @@ struct Claimed {
 }
 
 impl Issued {
-    /// Makes the `n`th answer.
+    /// Makes the `n`th answer to a request for this.
+    pub fn to(purpose: Purpose, n: usize, grant: Grant) -> Self {
+        let is_plain = |grant| {
+            matches!(
+                grant,
+                Grant::Nothing
+                    | Grant::Malformed
+                    | Grant::Refused(_)
+                    | Grant::Invalid
+                    | Grant::Pending
+                    | Grant::Unheard
+                    | Grant::Broken
+            )
+        };
+        match purpose {
+            Purpose::UserCode if !is_plain(grant) => Self::code(n),
+            Purpose::Poll if !is_plain(grant) => Self::typed(n),
+            _ => Self::make(n, grant),
+        }
+    }
+
+    /// A code to be typed.
+    fn code(n: usize) -> Self {
+        let (interval, pause) = INTERVALS[n % INTERVALS.len()];
+        let id = format!("{DEVICE_MARK}{n}-device");
+        let name = if n.is_multiple_of(2) { "user_code" } else { "usercode" };
+        let user = format!("user-{n}-code");
+        let body = format!(r#"{{"device_auth_id":"{id}","{name}":"{user}"{interval}}}"#);
+        let device = Some(DeviceAnswer::Shown { id, user, pause });
+        Self { status: 200, body, tokens: None, device, words: "" }
+    }
+
+    /// The code was typed.
+    fn typed(n: usize) -> Self {
+        let code = format!("{DEVICE_MARK}{n}-code");
+        let verifier = format!("{DEVICE_MARK}{n}-verifier");
+        let body = format!(r#"{{"authorization_code":"{code}","code_verifier":"{verifier}"}}"#);
+        let device = Some(DeviceAnswer::Typed(code));
+        Self { status: 200, body, tokens: None, device, words: "" }
+    }
+
+    /// Makes the `n`th answer with tokens, or without.
     pub fn make(n: usize, grant: Grant) -> Self {
         let plain = |status: u16, body: &str| Self {
             status,
             body: body.to_owned(),
             tokens: None,
+            device: None,
             words: "could not be refreshed. Please log out",
         };
         match grant {
@@ -93,6 +166,7 @@ impl Issued {
             }
             Grant::Invalid => plain(400, r#"{"error":"invalid_grant"}"#),
             Grant::Pending => plain(403, "{}"),
+            Grant::Unheard => plain(404, "not here"),
             Grant::Broken => plain(500, "broken"),
             _ => Self::tokens(n, grant),
         }
@@ -103,7 +177,7 @@ impl Issued {
     pub fn plain(status: u16) -> Self {
         let tokens = (200..300).contains(&status).then(Fresh::default);
         let words = "could not be refreshed. Please log out";
-        Self { status, body: String::new(), tokens, words }
+        Self { status, body: String::new(), tokens, device: None, words }
     }
 
     fn tokens(n: usize, grant: Grant) -> Self {
@@ -135,7 +209,8 @@ impl Issued {
             }
         };
         let tokens = Fresh { access: Some(access), refresh: Some(refresh), id, expiry };
-        Self { status: 200, body: format!("{{{body}}}"), tokens: Some(tokens), words: "" }
+        let body = format!("{{{body}}}");
+        Self { status: 200, body, tokens: Some(tokens), device: None, words: "" }
     }
 
     /// Whether the status says that it was done.

@@ -37,6 +37,11 @@ pub const MARKS: &[&str] = &[
     "browser: the listener is lost",
     "browser: whoever has the port is asked to go",
     "cancel: a login that is not open",
+    "device: accepted",
+    "device: no code",
+    "device: not typed yet",
+    "device: signed in",
+    "device: typed",
     "end of input",
     "errand: 401 is final",
     "errand: 401 waits for tokens",
@@ -99,6 +104,11 @@ pub const MARKS: &[&str] = &[
 /// What a thousand sessions must reach besides.
 pub const RARE: &[&str] = &[
     "cancel: while the browser is out",
+    "cancel: while the code is typed",
+    "device: ends before it has its code",
+    "device: no codes",
+    "device: nobody types in time",
+    "device: refused",
     "exchange: fails",
     "refresh: new tokens and nobody waits",
     "refresh: the wrong workspace",

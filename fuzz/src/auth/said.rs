@@ -32,6 +32,8 @@ pub enum Line {
         /// By `loginChatGpt`.
         legacy: bool,
     },
+    /// A login with a code that is typed elsewhere.
+    LoginDevice,
     /// Cancelling a login.
     CancelLogin {
         /// By `cancelLoginChatGpt`.
@@ -256,9 +258,10 @@ impl Line {
         match self {
             Line::Initialize => "initialize",
             Line::LoginKey { legacy: true, .. } => "loginApiKey",
-            Line::LoginKey { .. } | Line::LoginTokens(_) | Line::LoginChatGpt { legacy: false } => {
-                "account/login/start"
-            }
+            Line::LoginKey { .. }
+            | Line::LoginTokens(_)
+            | Line::LoginDevice
+            | Line::LoginChatGpt { legacy: false } => "account/login/start",
             Line::LoginChatGpt { .. } => "loginChatGpt",
             Line::CancelLogin { legacy: false, .. } => "account/login/cancel",
             Line::CancelLogin { .. } => "cancelLoginChatGpt",
@@ -321,6 +324,7 @@ impl Line {
                 request(id, name, &format!(r#"{{"type":"chatgptAuthTokens",{members}}}"#))
             }
             Line::LoginChatGpt { legacy: false } => request(id, name, r#"{"type":"chatgpt"}"#),
+            Line::LoginDevice => request(id, name, r#"{"type":"chatgptDeviceCode"}"#),
             Line::CancelLogin { id: login, .. } => {
                 request(id, name, &format!(r#"{{"loginId":"{login}"}}"#))
             }

@@ -21,7 +21,7 @@ pub use crate::sim::Violation;
 pub use crate::sim::play::LIVENESS;
 use crate::sim::tally::Tally;
 use crate::world::backend::Response;
-use crate::world::fact::Port;
+use crate::world::fact::{Port, Purpose};
 use crate::world::grammar::Grammar;
 use crate::world::{Cut, Fault, Firing, World, log, wall};
 
@@ -232,16 +232,16 @@ impl Scene {
     }
 
     /// The `nth` request to the token authority that has no answer.
-    fn authority_call(&self, nth: usize) -> Option<CallId> {
+    fn authority_call(&self, nth: usize) -> Option<(CallId, Purpose)> {
         let waiting = self.world.http().iter().filter(|http| http.answer.is_none());
         let asked = waiting.filter(|http| http.sent.purpose.is_authority());
-        newest(asked.map(|http| http.call), nth)
+        newest(asked.map(|http| (http.call, http.sent.purpose)), nth)
     }
 
     fn grant(&mut self, nth: usize, grant: Grant) {
-        let Some(call) = self.authority_call(nth) else { return };
+        let Some((call, purpose)) = self.authority_call(nth) else { return };
         self.tokens_made += 1;
-        let issued = Issued::make(self.tokens_made, grant);
+        let issued = Issued::to(purpose, self.tokens_made, grant);
         if self.world.answer(call, issued.status, issued.body.clone()) {
             self.model.issued.insert(call, issued);
         }
@@ -368,6 +368,7 @@ impl Scene {
             }
             Say::LoginTokens(wanted) => Line::LoginTokens(self.make_tokens(wanted)),
             Say::LoginChatGpt { legacy } => Line::LoginChatGpt { legacy },
+            Say::LoginDevice => Line::LoginDevice,
             Say::CancelLogin { legacy, which } => {
                 let open = self.model.attempt.as_ref().and_then(|attempt| attempt.id.clone());
                 let id = match which {
@@ -476,16 +477,22 @@ impl Scene {
         if self.open_hold().is_some() {
             return Some(Step::Hold(true));
         }
-        if self.authority_call(0).is_some() {
-            return Some(Step::Grant(0, Grant::Good));
+        // Whether somebody comes in a browser, or types the code, is as it happens.
+        let has_user = self.requests.is_multiple_of(2);
+        let open = self.world.http().iter().rev().filter(|http| http.answer.is_none());
+        let mut open = open.map(|http| http.sent.purpose);
+        let is_answered = |purpose| has_user || purpose != Purpose::Poll;
+        let mut asked = open.clone().filter(|purpose| purpose.is_authority());
+        if let Some(nth) = asked.position(is_answered) {
+            return Some(Step::Grant(nth, Grant::Good));
         }
         let attempt = self.model.attempt.as_ref();
         let is_open = attempt.is_some_and(|attempt| matches!(attempt.stage, LoginStage::Waiting));
-        if is_open && self.requests.is_multiple_of(2) && self.world.listener().is_some() {
+        if is_open && has_user && self.world.listener().is_some() {
             return Some(Step::Visit(Visit::Code, Proof::Right));
         }
-        if self.unanswered_call(0).is_some() {
-            return Some(Step::Respond(0, Response::Say, 1 << 16));
+        if let Some(nth) = open.position(is_answered) {
+            return Some(Step::Respond(nth, Response::Say, 1 << 16));
         }
         if self.answered_call(0).is_some() {
             return Some(Step::Finish(0, 1 << 16));

@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use understudy_core::HttpFailureKind;
 use understudy_core::files::FileOp;
 
 use super::grant::Grant;
@@ -93,6 +94,30 @@ pub const OWN: &[Symbol] = &[
     ("the next timer", Step::Wait(Wait::ToNext)),
 ];
 
+/// What may happen around a login with a code that is typed elsewhere.
+pub const DEVICE: &[Symbol] = &[
+    ("login with a device code", plain(Say::LoginDevice)),
+    ("browser login", plain(Say::LoginChatGpt { legacy: false })),
+    ("cancel it", plain(Say::CancelLogin { legacy: false, which: Which::Open })),
+    ("login with a key", plain(Say::LoginKey { legacy: false, is_empty: false })),
+    ("login with tokens", plain(Say::LoginTokens(Wanted::GOOD))),
+    ("logout", plain(Say::Logout { legacy: false })),
+    ("turn 1", plain(Say::StartTurn { slot: 0, is_empty: false })),
+    ("200", Step::Respond(OLDEST, Response::Say, 1 << 16)),
+    ("granted", Step::Grant(0, Grant::Good)),
+    ("not typed yet", Step::Grant(0, Grant::Pending)),
+    ("no device codes", Step::Grant(0, Grant::Unheard)),
+    ("refused for good", Step::Grant(0, Grant::Refused(1))),
+    ("granted for elsewhere", Step::Grant(0, Grant::Elsewhere)),
+    ("nothing granted", Step::Grant(0, Grant::Nothing)),
+    ("no answer", Step::Fail(0, HttpFailureKind::Timeout)),
+    ("store done", Step::Job(0, Fault::None)),
+    ("store failed", Step::Job(0, Fault::Op(FileOp::Lock))),
+    ("store lost", Step::Job(0, Fault::Lost)),
+    ("others have signed in", Step::Elsewhere(Change::OtherAccount)),
+    ("the next timer", Step::Wait(Wait::ToNext)),
+];
+
 /// What was explored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explored {
@@ -125,6 +150,12 @@ pub enum Start {
     Exchanging,
     /// The store has the new login in hand.
     Saving,
+    /// A device code is asked for.
+    AskingCode,
+    /// It is shown, and the authority is asked for the first time whether it was typed.
+    Typing,
+    /// It was typed, and what came of it is exchanged.
+    Typed,
 }
 
 impl Start {
@@ -132,6 +163,7 @@ impl Start {
     pub fn alphabet(self) -> &'static [Symbol] {
         match self {
             Start::SignedOut | Start::TwoTurns => HOSTS,
+            Start::AskingCode | Start::Typing | Start::Typed => DEVICE,
             _ => OWN,
         }
     }
@@ -437,6 +469,7 @@ fn prologue(start: Start) -> Vec<Step> {
         granted.clone(),
         granted.clone(),
     ];
+    let asked = [plain(Say::LoginDevice), granted.clone(), Step::Wait(Wait::ToNext)];
     if !matches!(start, Start::SignedOut | Start::TwoTurns) {
         steps.extend(list);
     }
@@ -455,6 +488,12 @@ fn prologue(start: Start) -> Vec<Step> {
         Start::Browser => steps.extend_from_slice(&browser[..2]),
         Start::Exchanging => steps.extend_from_slice(&browser[..3]),
         Start::Saving => steps.extend(browser),
+        Start::AskingCode => steps.extend_from_slice(&asked[..1]),
+        Start::Typing => steps.extend(asked),
+        Start::Typed => {
+            steps.extend(asked);
+            steps.push(granted);
+        }
     }
     steps
 }
@@ -466,6 +505,7 @@ fn is_enabled(scene: &Scene, step: &Step) -> bool {
     match step {
         Step::Respond(..) => world.http().iter().any(|http| !http.sent.purpose.is_authority()),
         Step::Grant(..) => world.http().iter().any(is_asked),
+        Step::Fail(..) => !world.http().is_empty(),
         Step::Answer(..) => !scene.model.asks.is_empty(),
         Step::Job(..) => world.jobs().len() > 0,
         Step::Say(Say::StartTurn { slot, .. }, ..) => *slot < scene.model.threads.len(),

@@ -237,7 +237,7 @@ fn is_made_up(word: &str) -> bool {
     match word.as_bytes() {
         bytes if RANDOM.contains(&bytes.len()) => true,
         [b'e', b'y', b'J', ..] => true,
-        [b'x' | b's' | b'm' | b'p' | b'c' | b'u' | b'r', _, _, _, ..] => {
+        [b'x' | b's' | b'm' | b'p' | b'd' | b'c' | b'u' | b'r', _, _, _, ..] => {
             MARKS.into_iter().chain(MADE_UP).any(is_counted)
         }
         _ => false,

@@ -7,7 +7,7 @@ use understudy_core::HttpFailureKind;
 use understudy_core::files::FileOp;
 
 use super::grant::Grant;
-use super::model::login::{Proof, Visit};
+use super::model::login::{Attempt, Proof, Visit};
 use super::said::{JUNK, MALFORMED};
 use super::scene::Scene;
 use super::setting::{Setting, Stored};
@@ -104,6 +104,7 @@ pub enum Say {
     LoginKey { legacy: bool, is_empty: bool },
     LoginTokens(Wanted),
     LoginChatGpt { legacy: bool },
+    LoginDevice,
     CancelLogin { legacy: bool, which: Which },
     Logout { legacy: bool },
     ReadAccount { refresh: bool },
@@ -204,7 +205,7 @@ pub struct Swarm {
     stale: u32,
     reading: u32,
     endings: u32,
-    /// Logins in a browser.
+    /// Logins in a browser, and with a device code.
     browsers: u32,
     /// The token authority's answers, and the locks.
     grants: u32,
@@ -325,6 +326,7 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
         has(scene.world.holds().iter().any(|hold| !hold.is_answered), 2 * swarm.grants),
         has(scene.world.http().iter().any(is_open_request), 2 * swarm.grants),
         swarm.others,
+        has(scene.model.attempt.as_ref().is_some_and(Attempt::is_pausing), 2 + 4 * swarm.browsers),
     ];
     Some(match c.weighted(&weights)? {
         0 => say(login(c, swarm)?, c, swarm)?,
@@ -366,6 +368,7 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
             Change::Removed,
             Change::Garbage,
         ])?),
+        19 => Step::Wait(Wait::ToNext),
         _ => {
             let junk =
                 [Say::Initialize, Say::Junk(c.below(u32::try_from(JUNK.len()).ok()?)? as usize)];
@@ -381,8 +384,9 @@ fn is_open_request(http: &HttpCall) -> bool {
 
 fn browser_request(c: &mut impl Choose) -> Option<Say> {
     let which = c.pick(&[Which::Open, Which::Open, Which::Ended, Which::Unknown])?;
-    Some(match c.below(3)? {
+    Some(match c.below(6)? {
         0 => Say::CancelLogin { legacy: c.one_in(3)?, which },
+        1 | 2 => Say::LoginDevice,
         _ => Say::LoginChatGpt { legacy: c.one_in(3)? },
     })
 }
@@ -418,7 +422,9 @@ fn grant(c: &mut impl Choose, swarm: &Swarm) -> Option<Grant> {
     if c.below(8)? < swarm.goodness {
         return c.pick(&[Grant::Good, Grant::Good, Grant::OtherPlan, Grant::NoIdToken]);
     }
-    Some(match c.below(11)? {
+    Some(match c.below(14)? {
+        11 | 12 => Grant::Pending,
+        13 => Grant::Unheard,
         0 => Grant::Elsewhere,
         1 => Grant::Unnamed,
         2 => Grant::Expired,
@@ -502,6 +508,7 @@ fn login(c: &mut impl Choose, swarm: &Swarm) -> Option<Say> {
         0 if c.below(4)? > 0 => Say::LoginTokens(Wanted::GOOD),
         0 => Say::LoginTokens(wanted(c, swarm)?),
         1 => Say::LoginKey { legacy: c.one_in(3)?, is_empty: c.one_in(12)? },
+        2 if c.one_in(3)? => Say::LoginDevice,
         2 => Say::LoginChatGpt { legacy: c.one_in(2)? },
         _ => Say::CancelLogin { legacy: c.one_in(2)?, which: Which::Unknown },
     })

@@ -12,8 +12,10 @@ use super::setting::{OTHER_WORKSPACE, WORKSPACE};
 pub const EXTERNAL_MARK: &str = "xtok";
 /// In every token of a login of the server's own.
 pub const MANAGED_MARK: &str = "mtok";
+/// In every secret of a login with a device code.
+pub const DEVICE_MARK: &str = "dtok";
 /// In every credential of any kind.
-pub const MARKS: [&str; 4] = [EXTERNAL_MARK, "skey", MANAGED_MARK, "pkey"];
+pub const MARKS: [&str; 5] = [EXTERNAL_MARK, "skey", MANAGED_MARK, "pkey", DEVICE_MARK];
 
 /// How somebody is signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,14 +1,15 @@
-//! Every script of two small alphabets around credentials, up to some depth, with every invariant
+//! Every script of three small alphabets around credentials, up to some depth, with every invariant
 //! checked in every state: see `understudy_fuzz::auth::small_scope`.
 //!
-//! `exhaust [--depth N] [--alphabet hosts|own] [--start NAME] [--threads N]`, or with `--compare N` every
-//! script of `N` symbols without leaving any out, to see that states that look the same are.
+//! `exhaust [--depth N] [--alphabet hosts|own|device] [--start NAME] [--threads N]`, or with
+//! `--compare N` every script of `N` symbols without leaving any out, to see that states that look the
+//! same are.
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use understudy_fuzz::auth::setting::{Keeping, Setting, Stored};
-use understudy_fuzz::auth::small_scope::{HOSTS, Start, compare, explore};
+use understudy_fuzz::auth::small_scope::{DEVICE, HOSTS, Start, compare, explore};
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -24,7 +25,7 @@ struct Wish {
 }
 
 const USAGE: &str =
-    "exhaust [--depth N | --compare N] [--alphabet hosts|own] [--start NAME] [--threads N]";
+    "exhaust [--depth N | --compare N] [--alphabet hosts|own|device] [--start NAME] [--threads N]";
 
 fn main() -> ExitCode {
     let wish = match wish(std::env::args().skip(1)) {
@@ -35,7 +36,11 @@ fn main() -> ExitCode {
         }
     };
     for (name, start, setting) in beginnings() {
-        let alphabet = if start.alphabet() == HOSTS { "hosts" } else { "own" };
+        let alphabet = match start.alphabet() {
+            symbols if symbols == HOSTS => "hosts",
+            symbols if symbols == DEVICE => "device",
+            _ => "own",
+        };
         let is_wanted = wish.alphabet.as_ref().is_none_or(|wanted| wanted == alphabet)
             && wish.start.as_ref().is_none_or(|wanted| wanted == name);
         if is_wanted && !search(name, alphabet, start, &setting, &wish) {
@@ -54,7 +59,7 @@ fn wish(mut args: impl Iterator<Item = String>) -> Result<Wish, String> {
             "--depth" => wish.depth = number()?,
             "--compare" => wish.compare = Some(number()?),
             "--threads" => wish.threads = number()?,
-            "--alphabet" if ["hosts", "own"].contains(&value.as_str()) => {
+            "--alphabet" if ["hosts", "own", "device"].contains(&value.as_str()) => {
                 wish.alphabet = Some(value);
             }
             "--start" if beginnings().iter().any(|(name, ..)| *name == value) => {
@@ -83,10 +88,13 @@ fn beginnings() -> Vec<(&'static str, Start, Setting)> {
         ("renewing", Start::Renewing, stored.clone()),
         ("renewed", Start::Renewed, stored.clone()),
         ("renewed-keyring", Start::Renewed, keyring),
-        ("browser", Start::Browser, forced),
-        ("exchanging", Start::Exchanging, plain),
+        ("browser", Start::Browser, forced.clone()),
+        ("exchanging", Start::Exchanging, plain.clone()),
         ("exchanging-stored", Start::Exchanging, stored.clone()),
-        ("saving", Start::Saving, stored),
+        ("saving", Start::Saving, stored.clone()),
+        ("asking-code", Start::AskingCode, plain),
+        ("typing", Start::Typing, stored),
+        ("typed", Start::Typed, forced),
     ]
 }
 

@@ -81,11 +81,13 @@ fn may_be_left_running(tool: Tool) -> bool {
 fn no_patch_without_leave(scene: &Scene) -> Result<(), String> {
     for (number, plan) in &scene.ledger.plans {
         let Tool::Patch(reach) = plan.tool else { continue };
-        let may_be = match table::patch(plan.policy, plan.sandbox, reach) {
-            Leave::Free { .. } => true,
-            Leave::IfAsked { .. } => plan.agreed[0] > 0,
-            Leave::No => false,
-        };
+        let may_be = plan.rights.iter().any(|rights| {
+            match table::patch(rights.policy, rights.sandbox, reach) {
+                Leave::Free { .. } => true,
+                Leave::IfAsked { .. } => plan.agreed[0] > 0,
+                Leave::No => false,
+            }
+        });
         if !may_be && scene.files.content(patched(*number, reach)).is_some() {
             return Err(format!("c{number} was made: {plan:?}"));
         }

@@ -1,10 +1,14 @@
 //! What was seen is entered in the ledger, and held against what is written there.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 use understudy_core::{CallId, ExitStatus};
 
+use super::ledger::{About, Ask, Plan, Rights, Thread, Told};
 use super::reply::{self, Tool};
-use super::scene::{About, Ask, Asked, Plan, Scene, Thread, Told};
+use super::said::Asked;
+use super::scene::Scene;
 use super::table::{self, Leave};
 use crate::sim::Violation;
 use crate::world::fact::{Fact, Heard};
@@ -110,33 +114,48 @@ impl Scene {
     fn on_reply(&mut self, number: usize, asked: Asked, result: &Value) {
         let turns = result.pointer("/thread/turns").and_then(Value::as_array);
         let turns = turns.map(Vec::as_slice).unwrap_or_default();
-        let shown: Vec<Told> = turns.iter().filter_map(told).collect();
+        let shown: Vec<Told> = turns.iter().filter_map(|turn| told(number, turn)).collect();
         let id = result.pointer("/thread/id").and_then(Value::as_str).unwrap_or_default();
         match asked {
-            Asked::Start(policy, sandbox) => {
-                self.ledger.threads.push(Thread::new(id, number, policy, sandbox));
+            Asked::Start(rights) => self.ledger.threads.push(Thread::new(id, number, rights)),
+            Asked::Converse(rights) => {
+                let id = result["conversationId"].as_str().unwrap_or_default();
+                self.ledger.threads.push(Thread::new(id, number, rights));
             }
-            Asked::Fork(from, policy, sandbox, turns) => {
+            Asked::Listen => {
+                self.marks.insert("somebody listens in the older dialect");
+                let listener = result["subscriptionId"].as_str().unwrap_or_default();
+                self.desks[number].listeners.push(listener.to_owned());
+            }
+            Asked::Send(thread, rights) => {
+                self.marks.insert("a turn was begun in the older dialect");
+                if let Some(rights) = rights {
+                    self.set_rights(number, &thread, rights);
+                }
+            }
+            Asked::Fork(from, rights, turns) => {
                 let is_certain = self.ledger.thread(&from).is_some_and(|from| {
-                    let is_there = |id: &String| from.announced.iter().any(|turn| turn.id == *id);
+                    let is_there = |turn: &Told| from.announced.iter().any(|t| t.id == turn.id);
                     !from.is_unsettled() && turns.iter().all(is_there)
                 });
-                let missing = turns.iter().find(|turn| shown.iter().all(|s| s.id != **turn));
-                if let (true, Some(turn)) = (is_certain, missing) {
-                    self.break_rule("s_a_copy_has_all_turns", format!("not {turn}"));
+                if is_certain {
+                    self.compare("s_a_copy_has_all_turns", &turns, &shown);
                 }
                 self.marks.insert("a thread was copied");
                 // What ran in the other thread is not over in this one.
                 let over = shown.into_iter().filter(|turn| turn.status != "inProgress");
                 let announced = over.collect();
-                let thread = Thread::new(id, number, policy, sandbox);
+                let thread = Thread::new(id, number, rights);
                 self.ledger.threads.push(Thread { announced, ..thread });
             }
-            Asked::Resume(id) => {
+            Asked::Resume(id, promised) => {
                 self.marks.insert("a thread was resumed");
                 let Some(thread) = self.ledger.thread(&id) else { return };
-                if !thread.is_unsettled() {
-                    let promised = stored(thread);
+                if thread.is_shared {
+                    self.marks.insert("a thread was joined by another machine");
+                }
+                let thread = self.ledger.thread(&id);
+                if thread.is_some_and(|thread| !thread.is_unsettled()) {
                     self.compare("s_what_was_announced_is_stored", &promised, &shown);
                 }
             }
@@ -147,14 +166,33 @@ impl Scene {
                 self.marks.insert("turns were taken back");
                 let Some(thread) = self.ledger.thread(&id) else { return };
                 thread.announced.retain(|turn| !gone.contains(&turn.id));
-                let promised = stored(thread);
-                if !thread.is_unsettled() {
+                let promised = thread.promised();
+                if !promised.is_empty() {
                     self.compare("s_what_was_announced_is_stored", &promised, &shown);
                 }
             }
             Asked::Archive(id) => self.set_archived(&id, true),
             Asked::Unarchive(id) => self.set_archived(&id, false),
             Asked::Answer(..) | Asked::Other => {}
+        }
+    }
+
+    /// A turn was asked for with these rights. They hold at once, but for what is in hand or waits
+    /// before it.
+    fn set_rights(&mut self, number: usize, id: &str, rights: Rights) {
+        let Some(thread) = self.ledger.thread(id) else { return };
+        thread.rights.entry(number).or_default().push(rights);
+        let plans = self.ledger.plans.values_mut();
+        for plan in plans.filter(|plan| plan.place == (id.to_owned(), number) && !plan.is_over) {
+            plan.rights.push(rights);
+        }
+    }
+
+    /// A turn is heard of for the first time, in whichever dialect.
+    fn on_begun(&mut self, number: usize, thread: &str, turn: &str) {
+        self.desks[number].running.insert(thread.to_owned(), turn.to_owned());
+        if let Some(thread) = self.ledger.thread(thread) {
+            thread.settle_rights(number);
         }
     }
 
@@ -165,26 +203,43 @@ impl Scene {
         }
     }
 
-    /// Every turn that was promised is there, in order, and has ended as it was said.
+    /// Every turn that was promised is there, has ended as it was said, and has the items that it was
+    /// said to have. Those of one machine are in order; machines do not know of each other. No turn is
+    /// there twice, and none that no machine has begun.
     fn compare(&mut self, rule: &'static str, promised: &[Told], shown: &[Told]) {
-        let mut rest = shown.iter();
+        let mut reached = BTreeMap::new();
         for turn in promised {
-            match rest.find(|shown| shown.id == turn.id) {
-                None => return self.break_rule(rule, format!("{turn:?} is not in {shown:?}")),
-                Some(found) if found.status != turn.status => {
-                    return self.break_rule(rule, format!("{turn:?} is shown as {found:?}"));
-                }
-                Some(_) => {}
+            let place = shown.iter().position(|shown| shown.id == turn.id);
+            let Some(place) = place.filter(|at| reached.get(&turn.desk).is_none_or(|was| was < at))
+            else {
+                return self.break_rule(rule, format!("{turn:?} is not in {shown:?}"));
+            };
+            reached.insert(turn.desk, place);
+            let found = &shown[place];
+            if (&found.status, &found.items) != (&turn.status, &turn.items) {
+                return self.break_rule(rule, format!("{turn:?} is shown as {found:?}"));
             }
+        }
+        let ids: BTreeSet<&str> = shown.iter().map(|turn| turn.id.as_str()).collect();
+        if ids.len() < shown.len() {
+            return self.break_rule("s_no_turn_is_there_twice", format!("{shown:?}"));
+        }
+        if let Some(turn) = ids.iter().find(|id| id.starts_with("turn-")) {
+            self.break_rule("s_no_turn_of_nobody", format!("{turn} in {shown:?}"));
         }
     }
 
     fn on_ask(&mut self, number: usize, id: i64, method: &str, params: &Value) {
-        let plan = params["itemId"].as_str().and_then(number_of);
+        let is_legacy = matches!(method, "execCommandApproval" | "applyPatchApproval");
+        let item = if is_legacy { &params["callId"] } else { &params["itemId"] };
+        let plan = item.as_str().and_then(number_of);
         let again = params["reason"] == understudy_core::approval::RETRY_REASON;
         let about = match (method, plan) {
             (
-                "item/commandExecution/requestApproval" | "item/fileChange/requestApproval",
+                "item/commandExecution/requestApproval"
+                | "item/fileChange/requestApproval"
+                | "execCommandApproval"
+                | "applyPatchApproval",
                 Some(plan),
             ) => About::Plan(plan, again),
             ("item/tool/requestUserInput", _) => About::User,
@@ -194,7 +249,11 @@ impl Scene {
         if again {
             self.marks.insert("the user is asked again, for no sandbox");
         }
-        self.desks[number].asks.push(Ask { id, about, is_open: true });
+        let turn = params["turnId"].as_str().unwrap_or_default().to_owned();
+        if is_legacy {
+            self.marks.insert("the user is asked in the older dialect");
+        }
+        self.desks[number].asks.push(Ask { id, about, turn, is_legacy, is_open: true });
     }
 
     fn on_notice(&mut self, number: usize, method: &str, params: &Value) {
@@ -203,7 +262,14 @@ impl Scene {
         match method {
             "turn/started" => {
                 let turn = params["turn"]["id"].as_str().unwrap_or_default();
-                desk.running.insert(thread.to_owned(), turn.to_owned());
+                self.on_begun(number, thread, turn);
+            }
+            "codex/event/task_started" => {
+                let thread = params["conversationId"].as_str().unwrap_or_default();
+                let turn = params["id"].as_str().unwrap_or_default();
+                if desk.running.get(thread).is_none_or(|running| running != turn) {
+                    self.on_begun(number, thread, turn);
+                }
             }
             "item/started" => {
                 let item = &params["item"];
@@ -227,14 +293,12 @@ impl Scene {
                 }
             }
             "turn/completed" => {
-                let Some(turn) = told(&params["turn"]) else { return };
+                let Some(turn) = told(number, &params["turn"]) else { return };
                 desk.running.remove(thread);
                 desk.over.insert(turn.id.clone(), turn.status.clone());
                 // Nobody waits for what the model wanted to know.
-                if desk.running.is_empty() {
-                    for ask in &mut desk.asks {
-                        ask.is_open &= ask.about == About::Tokens;
-                    }
+                for ask in desk.asks.iter_mut().filter(|ask| ask.turn == turn.id) {
+                    ask.is_open = false;
                 }
                 self.mark_end(&turn);
                 if let Some(thread) = self.ledger.thread(thread) {
@@ -282,37 +346,48 @@ fn may_start(plan: &Plan, is_confined: bool) -> Result<(), String> {
     let Tool::Command { finding, escalated, .. } = plan.tool else {
         return Err(format!("it is no command: {:?}", plan.tool));
     };
-    let leave = table::command(plan.policy, plan.sandbox, finding, escalated);
     let [first, again] = plan.agreed;
     if plan.started > 1 {
         let has_leave = again + 1 >= plan.started && !is_confined;
         let text = format!("started {} times, agreed to again {again} times", plan.started);
         return if has_leave { Ok(()) } else { Err(text) };
     }
-    let confined = match leave {
-        Leave::No => return Err(format!("it is refused: {plan:?}")),
-        Leave::IfAsked { .. } if first == 0 => {
-            return Err(format!("nobody has agreed: {plan:?}"));
-        }
-        Leave::IfAsked { confined } | Leave::Free { confined } => confined,
+    let may_start = |rights: &Rights| {
+        let confined = match table::command(rights.policy, rights.sandbox, finding, escalated) {
+            Leave::No => return Err(format!("it is refused: {plan:?}")),
+            Leave::IfAsked { .. } if first == 0 => {
+                return Err(format!("nobody has agreed: {plan:?}"));
+            }
+            Leave::IfAsked { confined } | Leave::Free { confined } => confined,
+        };
+        let text = || format!("confined {is_confined}: {plan:?}");
+        if confined == is_confined { Ok(()) } else { Err(text()) }
     };
-    if confined == is_confined { Ok(()) } else { Err(format!("confined {is_confined}: {plan:?}")) }
+    let mut last = Err(format!("its thread is not open there: {plan:?}"));
+    for rights in &plan.rights {
+        last = may_start(rights);
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
 }
 
 /// A turn as a message shows it.
-fn told(turn: &Value) -> Option<Told> {
+fn told(desk: usize, turn: &Value) -> Option<Told> {
     let says = |part: &str| {
         turn["error"][part].as_str().is_some_and(|text| text.starts_with("failed to write"))
     };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let items = turn["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let items = items.iter().filter_map(|item| Some((text(&item["type"])?, text(&item["id"])?)));
     Some(Told {
+        items: items.collect(),
+        desk,
         id: turn["id"].as_str()?.to_owned(),
         status: turn["status"].as_str()?.to_owned(),
         is_unstored: says("message") || says("additionalDetails"),
     })
-}
-
-fn stored(thread: &Thread) -> Vec<Told> {
-    thread.announced.iter().filter(|turn| !turn.is_unstored).cloned().collect()
 }
 
 /// The number of the model's call that an item is of.

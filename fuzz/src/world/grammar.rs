@@ -16,12 +16,16 @@ pub struct Grammar {
     threads: BTreeMap<String, ThreadGrammar>,
     /// Turns that a reply has named, with their threads not yet known.
     named_turns: BTreeSet<String>,
+    /// Turns that were asked for by the older methods, whose replies name none.
+    sends: usize,
     /// Threads that a reply has named and `thread/started` has not.
     named_threads: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct ThreadGrammar {
+    /// Somebody listens in today's dialect.
+    is_todays: bool,
     turn: Option<TurnGrammar>,
     over: BTreeSet<String>,
 }
@@ -63,14 +67,20 @@ impl Grammar {
                 match method.as_str() {
                     "thread/start" => {
                         let thread = text(result, "/thread/id")?;
-                        self.threads.insert(thread.clone(), ThreadGrammar::default());
+                        self.threads.entry(thread.clone()).or_default().is_todays = true;
                         self.named_threads.insert(thread);
                     }
                     "thread/resume" | "thread/fork" => {
                         let thread = text(result, "/thread/id")?;
-                        self.threads.entry(thread.clone()).or_default();
+                        self.threads.entry(thread.clone()).or_default().is_todays = true;
                         self.named_threads.insert(thread);
                     }
+                    "newConversation" | "resumeConversation" | "forkConversation" => {
+                        // It may be open anew, and then nobody listens in today's dialect.
+                        let thread = text(result, "/conversationId")?;
+                        self.threads.entry(thread).or_default().is_todays = false;
+                    }
+                    "sendUserMessage" | "sendUserTurn" => self.sends += 1,
                     "turn/start" | "review/start" => {
                         self.named_turns.insert(text(result, "/turn/id")?);
                     }
@@ -106,6 +116,9 @@ impl Grammar {
             let was_named = self.named_threads.remove(&thread);
             return was_named.then_some(()).ok_or("thread/started before its reply".to_owned());
         }
+        if method == "codex/event/task_started" {
+            return self.task_started(params);
+        }
         let Some(thread) = params.get("threadId").and_then(Value::as_str) else { return Ok(()) };
         let Some(state) = self.threads.get_mut(thread) else {
             return Err(format!("{method} of a thread that was not started"));
@@ -113,19 +126,8 @@ impl Grammar {
         match method {
             "turn/started" => {
                 let id = text(params, "/turn/id")?;
-                if !self.named_turns.contains(&id) {
-                    return Err("turn/started before the reply to turn/start".to_owned());
-                }
-                if state.turn.is_some() || state.over.contains(&id) {
-                    return Err(format!("turn/started again, of {id}"));
-                }
-                state.turn = Some(TurnGrammar {
-                    id,
-                    open_items: BTreeSet::new(),
-                    items: Vec::new(),
-                    has_failed: false,
-                });
-                Ok(())
+                let is_named = self.sends > 0 || self.named_turns.contains(&id);
+                state.begin(id, is_named)
             }
             "turn/completed" => {
                 let id = text(params, "/turn/id")?;
@@ -136,6 +138,10 @@ impl Grammar {
             }
             _ => {
                 let Some(id) = params.get("turnId").and_then(Value::as_str) else { return Ok(()) };
+                // The older dialect says of a review what it is about before it says that it begins.
+                if method == "item/started" && !state.is_todays && self.named_turns.contains(id) {
+                    state.begin_unless_begun(id)?;
+                }
                 let turn = state.turn.as_mut().filter(|turn| turn.id == id);
                 // When turns are taken back, under an id that no turn has.
                 let is_taken_back = method == "thread/tokenUsage/updated";
@@ -146,6 +152,43 @@ impl Grammar {
                 turn.noticed(method, params)
             }
         }
+    }
+}
+
+impl Grammar {
+    /// Begins a turn for those who hear of it in the older dialect alone; for others it has begun.
+    fn task_started(&mut self, params: &Value) -> Result<(), String> {
+        let (thread, id) = (text(params, "/conversationId")?, text(params, "/id")?);
+        let Some(state) = self.threads.get_mut(&thread) else { return Ok(()) };
+        if state.turn.as_ref().is_some_and(|turn| turn.id == id) {
+            return Ok(());
+        }
+        if state.is_todays {
+            return Err(format!("task_started before turn/started, of {id}"));
+        }
+        let is_named = self.sends > 0 || self.named_turns.contains(&id);
+        state.begin(id, is_named)
+    }
+}
+
+impl ThreadGrammar {
+    /// A turn that a reply has named begins with its first item.
+    fn begin_unless_begun(&mut self, id: &str) -> Result<(), String> {
+        let has_begun = self.turn.as_ref().is_some_and(|turn| turn.id == id);
+        if has_begun { Ok(()) } else { self.begin(id.to_owned(), true) }
+    }
+
+    /// A turn begins, which a reply has named if that is its way.
+    fn begin(&mut self, id: String, is_named: bool) -> Result<(), String> {
+        if !is_named {
+            return Err("turn/started before the reply to turn/start".to_owned());
+        }
+        if self.turn.is_some() || self.over.contains(&id) {
+            return Err(format!("turn/started again, of {id}"));
+        }
+        let (open_items, items, has_failed) = (BTreeSet::new(), Vec::new(), false);
+        self.turn = Some(TurnGrammar { id, open_items, items, has_failed });
+        Ok(())
     }
 }
 

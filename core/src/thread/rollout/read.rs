@@ -111,7 +111,7 @@ impl<'f> LineReader<'f> {
 }
 
 /// Appends whole lines so that they stay whole: if the file ends within a line, that one is ended
-/// first. For the first append to a file that was found, or after an append that failed.
+/// first. Another process may have been stopped within it, also since this one has opened the file.
 pub fn append(files: &dyn Files, path: &Path, lines: &[u8]) -> Result<(), FileError> {
     if ends_whole(files, path)? {
         return files.append(path, lines);

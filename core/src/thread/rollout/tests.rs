@@ -477,6 +477,38 @@ fn another_program_goes_on_after_a_turn_that_never_ended() {
     assert_eq!(shown, expected);
 }
 
+/// Two servers have a thread open: their turns come back each as it was, and what one of them wrote
+/// again after an append that failed is there once.
+#[test]
+fn turns_of_two_servers_stand_between_each_other() {
+    let begun = |id| written(NewLine::Note(&Note::TurnStarted { turn_id: id }));
+    let heard = |text: &str| written(NewLine::Event(&input(text)));
+    let answer = || written(NewLine::Event(&EventMsg::AgentMessage { message: "so".into() }));
+    let item =
+        |id: &str| ThreadItem::AgentMessage { id: id.into(), text: "so".into(), phase: None };
+    let done = |turn_id, id: &str| {
+        written(NewLine::Note(&Note::ItemCompleted { turn_id, item: &item(id) }))
+    };
+    let ended = |turn_id| {
+        let status = TurnStatus::Completed;
+        written(NewLine::Note(&Note::TurnCompleted { turn_id, status, error: None }))
+    };
+    let text = [
+        written(NewLine::SessionMeta(&meta())),
+        begun("a") + &begun("b") + &heard("b") + &heard("a"),
+        answer() + &done("b", "1") + &ended("b"),
+        answer() + &done("a", "1"),
+        // Again, and on.
+        begun("a") + &heard("a") + &answer() + &done("a", "1") + &done("a", "2") + &ended("a"),
+    ]
+    .concat();
+    let turns = rebuilt(&text).expect("a thread").turns;
+    let shown: Vec<_> =
+        turns.iter().map(|turn| (&*turn.id, turn.status, turn.items.len())).collect();
+    let expected = [("a", TurnStatus::Completed, 2), ("b", TurnStatus::Completed, 1)];
+    assert_eq!(shown, expected);
+}
+
 proptest! {
     /// Whatever the size of the pieces, the lines are those of the text.
     #[test]

@@ -1,7 +1,10 @@
 //! Turns as clients see them, rebuilt from lines (protocol.md §7).
 //!
-//! A turn that this server noted comes back as it was shown. One that only the reference's events
+//! A turn that this server noted comes back as it was shown, also when turns of other servers stand
+//! between its lines, and when some of them were written twice. One that only the reference's events
 //! tell of is put together from those, under made-up ids, as the reference does.
+
+use std::collections::BTreeSet;
 
 use super::line::StoredNote;
 use crate::wire::legacy::event::{EventMsg, UserMessageEvent};
@@ -13,6 +16,8 @@ use crate::wire::v2::turn::{Turn, TurnStatus};
 pub struct TurnsBuilder {
     turns: Vec<Turn>,
     open: Option<Open>,
+    /// Turns whose beginning was noted and whose end was not: their server runs, or has stopped there.
+    unended: Vec<Unended>,
     next_turn: usize,
     next_item: usize,
     /// Turns were taken back by a note, so the event that follows is none of ours.
@@ -26,18 +31,44 @@ struct Open {
 }
 
 /// Who tells of a turn.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TellsOf {
     Events,
-    /// Notes; and whether the event of the turn's input has passed.
-    Notes {
-        saw_input: bool,
-    },
+    Notes,
+}
+
+/// A turn whose end was not noted.
+#[derive(Debug)]
+struct Unended {
+    id: String,
+    /// The event of its input has passed.
+    saw_input: bool,
+    /// What was noted of it: the id of each item. Both ends of a review have the turn's own.
+    items: BTreeSet<(bool, String)>,
+}
+
+impl Unended {
+    /// A turn that begins, or begins again with what was noted of it.
+    fn new(id: &str, items: &[ThreadItem]) -> Self {
+        let (id, saw_input) = (id.to_owned(), false);
+        Self { id, saw_input, items: items.iter().map(key).collect() }
+    }
+}
+
+fn key(item: &ThreadItem) -> (bool, String) {
+    (matches!(item, ThreadItem::ExitedReviewMode { .. }), item.id().to_owned())
 }
 
 impl Default for TurnsBuilder {
     fn default() -> Self {
-        Self { turns: Vec::new(), open: None, next_turn: 1, next_item: 1, is_rolled_back: false }
+        Self {
+            turns: Vec::new(),
+            open: None,
+            unended: Vec::new(),
+            next_turn: 1,
+            next_item: 1,
+            is_rolled_back: false,
+        }
     }
 }
 
@@ -63,12 +94,8 @@ impl TurnsBuilder {
             }
             return;
         }
-        if let Some(Open { told_by: TellsOf::Notes { saw_input }, .. }) = &mut self.open {
-            let is_input = matches!(event, EventMsg::UserMessage(_));
-            // A second input is another program's: this server stopped within the turn.
-            if !is_input || !std::mem::replace(saw_input, true) {
-                return;
-            }
+        if self.belongs_to_noted(matches!(event, EventMsg::UserMessage(_))) {
+            return;
         }
         match event {
             EventMsg::UserMessage(input) => self.begin_told_by_events(input),
@@ -89,22 +116,45 @@ impl TurnsBuilder {
         }
     }
 
+    /// Whether an event stands beside notes that tell the same.
+    fn belongs_to_noted(&mut self, is_input: bool) -> bool {
+        if !is_input {
+            let is_told = self.open.as_ref().is_some_and(|open| open.told_by == TellsOf::Events);
+            return !is_told && !self.unended.is_empty();
+        }
+        // An input that none of them waits for is another program's: this server has stopped.
+        let waits = self.unended.iter_mut().rev().find(|turn| !turn.saw_input);
+        waits.map(|turn| turn.saw_input = true).is_some()
+    }
+
     /// Takes a note.
     pub fn note(&mut self, note: StoredNote<'_>) {
         match note.kind.as_ref() {
             "turn_started" => {
+                self.unended.retain(|turn| turn.id != note.turn_id);
+                if let Some(turn) = self.turn(&note.turn_id) {
+                    // Written again, after an append that failed.
+                    let again = Unended::new(&turn.id, &turn.items);
+                    return self.unended.push(again);
+                }
                 self.close();
+                self.unended.push(Unended::new(&note.turn_id, &[]));
                 // Stands if the turn's end was never noted: this server stopped within it.
                 let turn = new_turn(note.turn_id.into_owned(), TurnStatus::Interrupted);
-                self.open = Some(Open { turn, told_by: TellsOf::Notes { saw_input: false } });
+                self.open = Some(Open { turn, told_by: TellsOf::Notes });
             }
             "item_completed" => {
                 let item = note.item.and_then(|item| serde_json::from_str(item.get()).ok());
-                if let (Some(turn), Some(item)) = (self.turn(&note.turn_id), item) {
+                let unended = self.unended.iter_mut().find(|turn| turn.id == note.turn_id);
+                if let (Some(unended), Some(item)) = (unended, item)
+                    && unended.items.insert(key(&item))
+                    && let Some(turn) = self.turn(&note.turn_id)
+                {
                     turn.items.push(item);
                 }
             }
             "turn_completed" => {
+                self.unended.retain(|turn| turn.id != note.turn_id);
                 if let Some(turn) = self.turn(&note.turn_id) {
                     turn.status = note.status.unwrap_or(TurnStatus::Completed);
                     turn.error = note.error;
@@ -134,7 +184,7 @@ impl TurnsBuilder {
 
     fn close(&mut self) {
         if let Some(Open { turn, told_by }) = self.open.take() {
-            let is_shown = !turn.items.is_empty() || matches!(told_by, TellsOf::Notes { .. });
+            let is_shown = !turn.items.is_empty() || told_by == TellsOf::Notes;
             self.turns.extend(is_shown.then_some(turn));
         }
     }

@@ -162,14 +162,18 @@ pub(super) fn i15_status_agrees_with_the_announcement(scene: &Scene) -> Result<(
 }
 
 pub(super) fn is_login(line: &Line) -> bool {
-    matches!(line, Line::LoginKey { .. } | Line::LoginChatGpt { .. } | Line::LoginTokens(_))
+    is_own(line) || matches!(line, Line::LoginTokens(_))
+}
+
+/// A login that is not the host's own affair.
+fn is_own(line: &Line) -> bool {
+    matches!(line, Line::LoginKey { .. } | Line::LoginChatGpt { .. } | Line::LoginDevice)
 }
 
 /// I17: E1 if and only if the host's tokens are in force, before E2 and E3; nothing else blocks.
 pub(super) fn i17_blocked_logins_are_blocked(scene: &Scene) -> Result<(), String> {
     for (expected, got) in replies(scene) {
-        let is_own = matches!(expected.line, Line::LoginKey { .. } | Line::LoginChatGpt { .. });
-        ensure(!is_own || expected.verdict.fits(got), || mismatch(expected, got))?;
+        ensure(!is_own(&expected.line) || expected.verdict.fits(got), || mismatch(expected, got))?;
     }
     Ok(())
 }

@@ -104,6 +104,13 @@ pub(super) fn d5_no_work_outlives_its_owner(scene: &Scene) -> Result<(), String>
         + usize::from(pausing)
         + login;
     ensure(world.timers() <= most, || format!("{} timers, at most {most}", world.timers()))?;
+    let is_logins = |purpose| {
+        use Purpose::{Exchange, Key, Oust, Poll, UserCode};
+        matches!(purpose, Exchange | Key | Oust | Poll | UserCode)
+    };
+    let calls = world.http().iter().filter(|http| is_logins(http.sent.purpose)).count();
+    let logins = usize::from(model.attempt.as_ref().is_some_and(Attempt::has_call));
+    ensure(calls == logins, || format!("{calls} requests of {logins} logins"))?;
     let (holds, renewals) = (world.holds().len(), usize::from(managed.is_some()));
     ensure(holds == renewals, || format!("{holds} locks for {renewals} refreshes"))
 }

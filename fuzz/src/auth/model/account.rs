@@ -50,7 +50,7 @@ impl Model {
                     return;
                 }
             },
-            Line::LoginChatGpt { .. } => match self.blocked_chatgpt() {
+            Line::LoginChatGpt { .. } | Line::LoginDevice => match self.blocked_chatgpt() {
                 Some(refusal) => refusal,
                 None => return self.start_login(id, line),
             },

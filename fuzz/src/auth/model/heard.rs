@@ -26,7 +26,9 @@ impl Model {
                         turn.id = Some(turn_id.to_owned());
                     }
                 }
-                if expected.as_ref().is_some_and(|e| matches!(e.line, Line::LoginChatGpt { .. })) {
+                if let Some(Line::LoginChatGpt { .. } | Line::LoginDevice) =
+                    expected.as_ref().map(|expected| &expected.line)
+                {
                     self.on_login_accepted(result);
                 }
                 if let Some(thread) = result["thread"]["id"].as_str() {
@@ -88,7 +90,7 @@ impl Model {
         self.seen.push(Seen::Announced { expected, got });
     }
 
-    /// The reply to a login in a browser names it, and where the browser goes.
+    /// The reply to a login of the server's own names it, and where the user goes.
     fn on_login_accepted(&mut self, result: &serde_json::Value) {
         let id = result["loginId"].as_str().map(str::to_owned);
         let url = result["authUrl"].as_str().unwrap_or_default();
@@ -97,11 +99,13 @@ impl Model {
         if let Some(id) = &id {
             self.accepted.insert(id.clone(), 0);
         }
-        self.states.push(state.clone());
-        if let Some(attempt) = &mut self.attempt {
-            attempt.id = id;
-            attempt.state = Some(state);
+        let Some(attempt) = &mut self.attempt else { return };
+        attempt.id = id;
+        if attempt.is_device {
+            return self.check_code(result);
         }
+        attempt.state = Some(state.clone());
+        self.states.push(state);
     }
 
     pub(super) fn on_settled(&mut self) {

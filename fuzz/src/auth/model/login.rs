@@ -1,10 +1,12 @@
-//! The reference model's login in a browser: the one that is open, what its visits do, and how it
-//! ends (auth.md §6, §12 G1, G13, G15).
+//! The reference model's login of the server's own: the one that is open, what visits of a browser do,
+//! and how it ends (auth.md §6, §12 G1, G13, G15). What is special about device codes is in `device`.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use understudy_core::{CallId, TimerId, limits};
 
+use super::device::{Asked, Code};
 use super::{Busy, Completion, Model, Notice, TimerFor, Work};
 use crate::auth::grant::Issued;
 use crate::auth::said::Line;
@@ -49,6 +51,8 @@ pub struct Attempt {
     /// What its visits must know, once the reply was heard.
     pub state: Option<String>,
     is_legacy: bool,
+    /// By a code that is typed elsewhere.
+    pub is_device: bool,
     /// How far it is.
     pub stage: LoginStage,
     listener: Option<CallId>,
@@ -68,6 +72,13 @@ pub enum LoginStage {
         bind: Bind,
     },
     Waiting,
+    /// A device code is wanted; the request is not answered yet.
+    AskingCode {
+        id: Option<String>,
+        line: Box<Line>,
+        asked: Asked,
+    },
+    Typing(Code),
     MustExchange(String),
     Exchanging(CallId, Option<u16>),
     MustAskKey(Rc<Login>),
@@ -93,22 +104,31 @@ pub(super) enum Ended {
     Replaced,
     TimedOut,
     Failed(&'static str),
+    /// Its code cannot be exchanged, for this reason.
+    NotExchanged(&'static str),
+    /// Its code will never be typed: the authority has said so with this status.
+    Refused(u16),
 }
 
 impl Ended {
-    fn words(self) -> &'static str {
+    fn words(self, is_device: bool) -> String {
         match self {
-            Ended::Canceled => "Login was not completed",
-            Ended::Replaced => "Login cancelled",
-            Ended::TimedOut => "Login timed out",
-            Ended::Failed(words) => words,
+            Ended::Canceled => "Login was not completed".to_owned(),
+            Ended::Replaced => "Login cancelled".to_owned(),
+            Ended::TimedOut => "Login timed out".to_owned(),
+            Ended::NotExchanged(words) if is_device => {
+                format!("device code exchange failed: {words}")
+            }
+            Ended::Failed(words) | Ended::NotExchanged(words) => words.to_owned(),
+            Ended::Refused(status) => format!("device auth failed with status {status}"),
         }
     }
 
-    /// What its completion says, whole or in part.
-    fn completion(self) -> String {
-        let prefix = if self == Ended::TimedOut { "" } else { "Login server error: " };
-        format!("{prefix}{}", self.words())
+    /// What its completion begins with.
+    fn completion(self, is_device: bool) -> String {
+        let is_bare = self == Ended::TimedOut || is_device;
+        let prefix = if is_bare { "" } else { "Login server error: " };
+        format!("{prefix}{}", self.words(is_device))
     }
 }
 
@@ -117,13 +137,33 @@ impl Attempt {
         matches!(self.stage, LoginStage::Saving(_))
     }
 
-    fn is_binding(&self) -> bool {
-        matches!(self.stage, LoginStage::Binding { .. })
+    /// The request for it has no reply yet.
+    fn is_unanswered(&self) -> bool {
+        matches!(self.stage, LoginStage::Binding { .. } | LoginStage::AskingCode { .. })
     }
 
     /// Somebody's browser waits for a page.
     fn has_visitor(&self) -> bool {
-        !self.is_binding() && !matches!(self.stage, LoginStage::Waiting)
+        !self.is_unanswered() && !matches!(self.stage, LoginStage::Waiting)
+    }
+
+    /// It waits until its code is asked about again.
+    pub fn is_pausing(&self) -> bool {
+        matches!(&self.stage, LoginStage::Typing(code) if !code.has_call())
+    }
+
+    /// A request to the authority, or to whoever has the port, is out for it.
+    pub fn has_call(&self) -> bool {
+        match &self.stage {
+            LoginStage::Binding { bind, .. } => matches!(bind, Bind::Ousting(_)),
+            LoginStage::AskingCode { asked, .. } => *asked != Asked::Must,
+            LoginStage::Typing(code) => code.has_call(),
+            LoginStage::Exchanging(..) | LoginStage::AskingKey(..) => true,
+            LoginStage::Waiting
+            | LoginStage::MustExchange(_)
+            | LoginStage::MustAskKey(_)
+            | LoginStage::Saving(_) => false,
+        }
     }
 
     /// Timers of it that are set.
@@ -140,6 +180,8 @@ impl Attempt {
                 Bind::Pausing => format!("pausing {failures}"),
             },
             LoginStage::Waiting => "waiting".to_owned(),
+            LoginStage::AskingCode { .. } => "asking a code".to_owned(),
+            LoginStage::Typing(code) => code.name(),
             LoginStage::MustExchange(_) | LoginStage::Exchanging(..) => "exchanging".to_owned(),
             LoginStage::MustAskKey(_) | LoginStage::AskingKey(..) => "asking a key".to_owned(),
             LoginStage::Saving(_) => "saving".to_owned(),
@@ -154,12 +196,17 @@ impl Model {
         }
         self.end_login(Ended::Replaced);
         let is_legacy = matches!(line, Line::LoginChatGpt { legacy: true });
-        let bind = Bind::MustListen;
+        let is_device = matches!(line, Line::LoginDevice);
+        let (line, bind) = (Box::new(line), Bind::MustListen);
         self.attempt = Some(Attempt {
             id: None,
             state: None,
             is_legacy,
-            stage: LoginStage::Binding { id, line: Box::new(line), failures: 0, bind },
+            is_device,
+            stage: match is_device {
+                true => LoginStage::AskingCode { id, line, asked: Asked::Must },
+                false => LoginStage::Binding { id, line, failures: 0, bind },
+            },
             listener: None,
             limit: None,
             retry: None,
@@ -169,6 +216,7 @@ impl Model {
     /// Ends the login under way without success; its completion, if it was accepted.
     pub(super) fn close_login(&mut self, ended: Ended) -> Option<Notice> {
         let attempt = self.attempt.take()?;
+        let is_device = attempt.is_device;
         if attempt.has_visitor() && attempt.listener.is_some() {
             self.pages.push_back(200);
         }
@@ -176,8 +224,15 @@ impl Model {
         if let LoginStage::Binding { id, line, bind, .. } = &attempt.stage {
             self.overtaken_work.extend((*bind == Bind::MustListen).then_some(Work::Listen));
             self.mark("browser: ends before it has its port");
-            let text = format!("failed to start login server: {}", ended.words());
+            let text = format!("failed to start login server: {}", ended.words(false));
             self.expect_reply(id.as_ref(), line, Verdict::RefusedWith(-32603, text));
+            return None;
+        }
+        if let LoginStage::AskingCode { id, line, asked } = &attempt.stage {
+            self.overtaken_work.extend((*asked == Asked::Must).then_some(Work::AskCode));
+            self.mark("device: ends before it has its code");
+            let text = format!("failed to request device code: {}", ended.words(true));
+            self.expect_reply(id.as_ref(), line, Verdict::refused(-32603, &text));
             return None;
         }
         self.ended_logins.extend(attempt.id.clone());
@@ -187,7 +242,8 @@ impl Model {
         {
             self.orphans.extend((!login.token.is_empty()).then(|| login.token.clone()));
         }
-        let completion = Completion { id: attempt.id.clone(), words: Some(ended.completion()) };
+        let words = Some(ended.completion(is_device));
+        let completion = Completion { id: attempt.id.clone(), words };
         Some(Notice::completion(attempt.is_legacy, completion))
     }
 
@@ -205,7 +261,7 @@ impl Model {
     }
 
     pub(super) fn cancel_login(&mut self, id: Option<String>, line: &Line, named: &str) {
-        let open = self.attempt.as_ref().filter(|attempt| !attempt.is_binding());
+        let open = self.attempt.as_ref().filter(|attempt| !attempt.is_unanswered());
         let is_it = open.is_some_and(|attempt| attempt.id.as_deref() == Some(named));
         let is_legacy = matches!(line, Line::CancelLogin { legacy: true, .. });
         let verdict = match (is_legacy, is_it) {
@@ -218,6 +274,7 @@ impl Model {
             let stage = open.map(|attempt| attempt.name()).unwrap_or_default();
             self.mark(match stage.as_str() {
                 "waiting" => "cancel: while the browser is out",
+                typing if typing.starts_with("typing") => "cancel: while the code is typed",
                 _ => "cancel: while tokens are exchanged",
             });
         } else {
@@ -284,7 +341,7 @@ impl Model {
             Port::InUse if *failures == 1 => *bind = Bind::MustOust,
             Port::InUse => {
                 *bind = Bind::Pausing;
-                self.expects_timer = Some(TimerFor::Port);
+                self.expects_timer = Some(TimerFor::Retry);
             }
             Port::Refused => {
                 self.mark("browser: no port");
@@ -297,11 +354,21 @@ impl Model {
         }
     }
 
-    pub(super) fn on_login_timer(&mut self, timer: TimerId, what: TimerFor) {
+    pub(super) fn on_login_timer(&mut self, timer: TimerId, what: TimerFor, after: Duration) {
         let Some(attempt) = &mut self.attempt else { return };
-        match what {
-            TimerFor::Login => attempt.limit = Some(timer),
-            _ => attempt.retry = Some(timer),
+        if what == TimerFor::Retry {
+            attempt.retry = Some(timer);
+            return self.check_pause(after);
+        }
+        attempt.limit = Some(timer);
+        let limit = match attempt.is_device {
+            true => limits::DEVICE_LOGIN_LIMIT,
+            false => limits::BROWSER_LOGIN_LIMIT,
+        };
+        // A code is asked about for the first time after a pause.
+        self.expects_timer = attempt.is_device.then_some(TimerFor::Retry);
+        if after != limit {
+            self.seen.push(Seen::WrongLimit(after));
         }
     }
 
@@ -310,12 +377,16 @@ impl Model {
         let Some(attempt) = &mut self.attempt else { return };
         if attempt.limit == Some(timer) {
             attempt.limit = None;
-            self.mark("browser: nobody comes in time");
+            let marks = ["browser: nobody comes in time", "device: nobody types in time"];
+            let mark = marks[usize::from(attempt.is_device)];
+            self.mark(mark);
             self.end_unsaved_login(Ended::TimedOut);
         } else if attempt.retry == Some(timer) {
             attempt.retry = None;
-            if let LoginStage::Binding { bind, .. } = &mut attempt.stage {
-                *bind = Bind::MustListen;
+            match &mut attempt.stage {
+                LoginStage::Binding { bind, .. } => *bind = Bind::MustListen,
+                LoginStage::Typing(code) => code.ask(),
+                _ => {}
             }
         }
     }
@@ -376,6 +447,9 @@ impl Model {
     /// A request of the login went out; whether it had to.
     pub(super) fn on_login_sent(&mut self, sent: &Sent) -> bool {
         let Some(attempt) = &mut self.attempt else { return false };
+        if matches!(sent.purpose, Purpose::UserCode | Purpose::Poll) {
+            return attempt.stage.on_device_sent(sent);
+        }
         attempt.stage = match (&mut attempt.stage, sent.purpose) {
             (LoginStage::Binding { bind, .. }, Purpose::Oust) if *bind == Bind::MustOust => {
                 *bind = Bind::Ousting(sent.call);
@@ -399,7 +473,7 @@ impl Model {
             LoginStage::Exchanging(call, status) | LoginStage::AskingKey(call, status, _) => {
                 Some((*call, Some(status)))
             }
-            _ => None,
+            stage => stage.device_call(),
         }
     }
 
@@ -410,9 +484,14 @@ impl Model {
         match &mut attempt.stage {
             LoginStage::Binding { bind, .. } => {
                 *bind = Bind::Pausing;
-                self.expects_timer = Some(TimerFor::Port);
+                self.expects_timer = Some(TimerFor::Retry);
                 self.mark("browser: whoever has the port is asked to go");
             }
+            LoginStage::AskingCode { id, line, .. } => {
+                let (id, line) = (id.clone(), line.clone());
+                self.on_code(id.as_ref(), &line, issued);
+            }
+            LoginStage::Typing(_) => self.on_polled(issued),
             LoginStage::Exchanging(..) => {
                 let tokens = match &issued {
                     None => Err(""),
@@ -424,15 +503,23 @@ impl Model {
                 };
                 let login = tokens.and_then(|fresh| fresh.login(now, forced));
                 match login {
+                    // There is no key for who has typed a code.
+                    Ok(login) if attempt.is_device => self.save_login(Rc::new(login)),
                     Ok(login) => attempt.stage = LoginStage::MustAskKey(Rc::new(login)),
                     // An id token that does not parse is noticed when it is to be saved.
-                    Err(words) if words.starts_with("Unable to persist") => {
+                    Err(words) if words.starts_with("Unable to persist") && !attempt.is_device => {
                         let unusable = Login { token: String::new(), ..Login::none() };
                         attempt.stage = LoginStage::MustAskKey(Rc::new(unusable));
                     }
                     Err(words) => {
                         self.mark("exchange: fails");
-                        self.end_login(Ended::Failed(words));
+                        let is_about_tokens = ["Unable to persist", "Login is restricted"];
+                        self.end_login(
+                            match is_about_tokens.iter().any(|w| words.starts_with(w)) {
+                                true => Ended::Failed(words),
+                                false => Ended::NotExchanged(words),
+                            },
+                        );
                     }
                 }
             }
@@ -442,15 +529,20 @@ impl Model {
                     self.mark("exchange: tokens that cannot be used");
                     return self.end_login(Ended::Failed("Unable to persist auth file: "));
                 }
-                attempt.stage = LoginStage::Saving(login);
-                if self.setting.keeping == Keeping::Memory {
-                    return self.login_saved(true);
-                }
-                self.must_store = true;
-                self.busy = Some(Busy::Login);
+                self.save_login(login);
             }
             _ => {}
         }
+    }
+
+    fn save_login(&mut self, login: Rc<Login>) {
+        let Some(attempt) = &mut self.attempt else { return };
+        attempt.stage = LoginStage::Saving(login);
+        if self.setting.keeping == Keeping::Memory {
+            return self.login_saved(true);
+        }
+        self.must_store = true;
+        self.busy = Some(Busy::Login);
     }
 
     /// What the store is to keep for the login.
@@ -471,7 +563,7 @@ impl Model {
         if attempt.listener.is_some() {
             self.pages.push_back(200);
         }
-        self.mark("browser: signed in");
+        self.mark(["browser: signed in", "device: signed in"][usize::from(attempt.is_device)]);
         self.ended_logins.extend(attempt.id.clone());
         self.sign_in_with(login);
         let completion = Completion { id: attempt.id, words: None };

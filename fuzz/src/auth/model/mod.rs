@@ -6,6 +6,7 @@
 //! turn does between a request and its response's status is left free.
 
 mod account;
+pub mod device;
 mod errands;
 mod heard;
 pub mod login;
@@ -30,6 +31,7 @@ use crate::auth::setting::Setting;
 use crate::auth::tokens::Login;
 use crate::world::fact::{Fact, Job, Part, Purpose, Sent};
 use crate::world::{Fault, wall};
+use device::Asked;
 pub use errands::{Errand, ErrandPhase};
 use login::{Attempt, Bind, Ended, LoginStage, Proof, Visit};
 use managed::ManagedRefresh;
@@ -117,6 +119,7 @@ enum Busy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
     Listen,
+    AskCode,
     Hold,
 }
 
@@ -129,8 +132,8 @@ enum TimerFor {
     Renewal,
     /// A login's end.
     Login,
-    /// Another try to have the port.
-    Port,
+    /// Another try to have the port, or another question whether a code was typed.
+    Retry,
 }
 
 /// A notification about the account that must come.
@@ -259,7 +262,7 @@ pub struct Model {
     pub stores: Stores,
     /// A job on a store has not done what it should have.
     pub store_trouble: Option<String>,
-    /// The login in a browser that is open.
+    /// The login in a browser, or with a device code, that is open.
     pub attempt: Option<Attempt>,
     /// Logins that are over.
     pub ended_logins: Vec<String>,
@@ -482,6 +485,8 @@ impl Model {
                 let (sent, why) = (Rc::clone(sent), "an errand");
                 self.seen.push(Seen::Sent { sent, login, expected, is_due, why });
             }
+            // Asked for, and given up, before somebody else has signed in.
+            Purpose::UserCode if self.take_overtaken(Work::AskCode) => {}
             _ => {
                 let is_due = match sent.purpose {
                     Purpose::Refresh => self.on_refresh_sent(sent),
@@ -676,6 +681,12 @@ impl Model {
             }
             LoginStage::Binding { bind: Bind::MustOust, .. } => {
                 Some("whoever has the port is asked to go".to_owned())
+            }
+            LoginStage::AskingCode { asked: Asked::Must, .. } => {
+                Some("a device code is asked for".to_owned())
+            }
+            LoginStage::Typing(code) if code.is_due() => {
+                Some("it is asked whether the code was typed".to_owned())
             }
             LoginStage::MustExchange(_) => Some("the code is exchanged".to_owned()),
             LoginStage::MustAskKey(_) => Some("a key is asked for".to_owned()),

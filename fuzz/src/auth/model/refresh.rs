@@ -201,7 +201,9 @@ impl Model {
                 }
             }
             Some(TimerFor::Renewal) => self.on_renewal_timer(timer),
-            Some(what @ (TimerFor::Login | TimerFor::Port)) => self.on_login_timer(timer, what),
+            Some(what @ (TimerFor::Login | TimerFor::Retry)) => {
+                self.on_login_timer(timer, what, after);
+            }
         }
     }
 
