@@ -50,8 +50,7 @@ impl Folder {
         let mut machine = Replay::new(&recording);
         let mut played = 0;
         while let Some(step) = machine.play() {
-            let line = || self.lines().lines().nth(step.step + 1).map(str::to_owned);
-            assert!(step.difference.is_none(), "{step:?}: {:?}", line());
+            assert!(step.difference.is_none(), "{step:?}");
             played += 1;
         }
         assert_eq!(played, recording.len());
