@@ -288,6 +288,9 @@ impl Scene {
             && let Some(thread) = self.ledger.thread(id)
         {
             thread.begin_move();
+            // A turn that is taken back may be heard of later, by whoever listens then.
+            let may_be_unheard = self.desks[number].may_be_unheard;
+            thread.is_uncertain |= may_be_unheard && matches!(asked, Asked::RollBack(..));
         }
         let desk = &mut self.desks[number];
         desk.requests += 1;
