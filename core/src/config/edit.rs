@@ -106,8 +106,12 @@ pub(super) fn edited(text: &str, edits: &[Edit]) -> Result<(String, Table), Edit
         return Err(EditError::Unfaithful);
     };
     for edit in edits {
+        let before = wanted.clone();
         edit.on_table(&mut wanted)?;
-        edit.on_document(&mut text.document)?;
+        // What is so already stays where and as it is written.
+        if wanted != before {
+            edit.on_document(&mut text.document)?;
+        }
     }
     let table = |text: &str| toml::from_str::<Table>(text).ok();
     let is_right = |text: &str| table(text).is_some_and(|found| same(&found, &wanted));
@@ -251,6 +255,13 @@ mod tests {
         check("a = {x = 1}\n", "a.b.c", json!(1), "a = {x = 1, b = { c = 1 } }\n");
         check("a.x = 1\n", "a.y", json!(2), "a.x = 1\na.y = 2\n");
         check("[a]\nx = 1\n", "a", json!({"y": {"z": 2}}), "[a]\nx = 1\n\n[a.y]\nz = 2\n");
+    }
+
+    #[test]
+    fn what_is_so_already_stays_as_it_is_written() {
+        let text = "[a.c]\n\n[b.a]\nb = 0x1 # one\n[a]\n";
+        check(text, "b", json!({"a": {"b": 1}}), text);
+        check(text, "b.a.b", json!(1), text);
     }
 
     #[test]
