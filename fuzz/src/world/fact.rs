@@ -186,8 +186,13 @@ pub enum Job {
     Other,
 }
 
-/// Begins the names of notifications that say once more, in the older dialect, what others say.
-const REPEATED: &str = "codex/event/";
+/// The older dialect's word for a turn that has begun, which is all that its hosts are told of it.
+pub const TASK_STARTED: &str = "codex/event/task_started";
+
+/// Whether a notification says once more, in the older dialect, what others say.
+fn is_repeated(method: &str) -> bool {
+    method.starts_with("codex/event/") && method != TASK_STARTED
+}
 
 /// An HTTP request as it left.
 #[derive(Clone, Debug)]
@@ -307,7 +312,7 @@ impl Heard {
             } => {
                 let method = method.into_owned();
                 match id {
-                    None if skips_repeated && method.starts_with(REPEATED) => {
+                    None if skips_repeated && is_repeated(&method) => {
                         Ok(Heard::Notice { method, params: Value::Null })
                     }
                     None => Ok(Heard::Notice { method, params: value(params)? }),

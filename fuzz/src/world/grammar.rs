@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::fact::Heard;
+use super::fact::{Heard, TASK_STARTED};
 
 /// What was said and heard so far, as far as the order of messages goes.
 #[derive(Clone, Debug, Default)]
@@ -116,7 +116,7 @@ impl Grammar {
             let was_named = self.named_threads.remove(&thread);
             return was_named.then_some(()).ok_or("thread/started before its reply".to_owned());
         }
-        if method == "codex/event/task_started" {
+        if method == TASK_STARTED {
             return self.task_started(params);
         }
         let Some(thread) = params.get("threadId").and_then(Value::as_str) else { return Ok(()) };
