@@ -1,6 +1,8 @@
 //! Whole sessions that broke a rule once, each made small; and a few by chance, so that the daily
 //! tests have some of everything. `simulate` plays many more.
 
+use std::time::Duration;
+
 use understudy_fuzz::sessions::reply::{Reply, Shell, Tool};
 use understudy_fuzz::sessions::run::Script;
 use understudy_fuzz::sessions::scene::Scene;
@@ -177,6 +179,15 @@ fn two_machines_renew_tokens_one_after_the_other() {
     let script = Script { seed: 0, setting, steps };
     let played = play(&script).unwrap_or_else(|broken| panic!("{broken:?}"));
     assert!(played.marks.contains("tokens were renewed"));
+}
+
+/// The input ends while the disk hangs that the configuration lies on.
+#[test]
+fn it_ends_while_its_start_hangs() {
+    let late = Deed::Wait(Wait::For(Duration::from_secs(11)));
+    let steps = vec![Step(0, Deed::Eof), Step(0, late)];
+    let script = Script { seed: 0, setting: Setting::default(), steps };
+    play(&script).unwrap_or_else(|broken| panic!("{broken:?}"));
 }
 
 #[test]

@@ -254,7 +254,13 @@ impl Machine {
 
     fn on_eof(&mut self) {
         match self.stage {
-            Stage::Loading => return self.held.eof = true,
+            Stage::Loading => {
+                // What was said before is still answered, unless the disk hangs.
+                if !std::mem::replace(&mut self.held.eof, true) {
+                    self.out.start_timer(limits::CLOSING_GRACE, TimerOwner::Closing);
+                }
+                return;
+            }
             Stage::Running => {}
             Stage::Closing | Stage::Gone => return,
         }
