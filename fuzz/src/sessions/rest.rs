@@ -1,5 +1,7 @@
 //! Coming to rest: everything is healed, and then nothing may be left and every promise was kept.
 
+use std::collections::BTreeSet;
+
 use super::ledger::Thread;
 use super::reply::Reply;
 use super::scene::{Desk, Scene};
@@ -139,16 +141,19 @@ impl Scene {
     /// Lines of threads are whole, but for those that a write was torn in: no machine goes on with
     /// another's.
     fn check_lines(&self) -> Result<(), Violation> {
-        let (mut broken, paths) = (0, self.files.paths());
+        // A copy of a thread has the same torn lines.
+        let (mut broken, paths) = (BTreeSet::new(), self.files.paths());
         for path in paths.iter().filter(|path| path.to_string_lossy().contains("/rollout-")) {
             let content = self.files.content(path).unwrap_or_default();
             let lines = content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-            broken += lines.filter(|line| serde_json::from_slice::<Line>(line).is_err()).count();
+            let torn = lines.filter(|line| serde_json::from_slice::<Line>(line).is_err());
+            broken.extend(torn.map(<[u8]>::to_vec));
         }
-        if broken <= self.ledger.tears {
+        if broken.len() <= self.ledger.tears {
             return Ok(());
         }
-        let text = format!("{broken} lines are none, after {} torn writes", self.ledger.tears);
+        let (lines, tears) = (broken.len(), self.ledger.tears);
+        let text = format!("{lines} lines are none, after {tears} torn writes");
         Err(Violation { rule: "s_lines_are_whole", text })
     }
 }

@@ -145,8 +145,11 @@ impl Scene {
                 // What ran in the other thread is not over in this one.
                 let over = shown.into_iter().filter(|turn| turn.status != "inProgress");
                 let announced = over.collect();
+                // It may have been moved by another machine while it was copied.
+                let from = self.ledger.thread(&from);
+                let is_uncertain = from.is_none_or(|from| from.is_shared || from.is_unsettled());
                 let thread = Thread::new(id, number, rights);
-                self.ledger.threads.push(Thread { announced, ..thread });
+                self.ledger.threads.push(Thread { announced, is_uncertain, ..thread });
             }
             Asked::Resume(id, promised) => {
                 self.marks.insert("a thread was resumed");
