@@ -275,7 +275,7 @@ fn folded(a: u64, b: u64) -> u64 {
 }
 
 fn upper_half(number: u64) -> u32 {
-    u32::try_from(number >> 32).unwrap_or_default()
+    (number >> 32) as u32
 }
 
 #[cfg(test)]

@@ -122,23 +122,22 @@ fn write_number(mut number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; DIGITS_MAX];
     let mut first = DIGITS_MAX;
     for digit in digits.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        *digit = b'0' + (number % 10) as u8;
         number /= 10;
         first -= 1;
         if number == 0 {
             break;
         }
     }
-    out.extend_from_slice(digits.get(first..).unwrap_or_default());
+    out.extend_from_slice(&digits[first..]);
 }
 
 /// Adds a digest of 24 bits, in four characters.
 fn write_digest(digest: u32, out: &mut Vec<u8>) {
     let [_, bytes @ ..] = digest.to_be_bytes();
     let mut text = [0; 4];
-    if URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).is_ok() {
-        out.extend_from_slice(&text);
-    }
+    URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).expect("three bytes are four characters");
+    out.extend_from_slice(&text);
 }
 
 /// The same as a text.
