@@ -142,9 +142,10 @@ fn is_secret_word(name: &[u8]) -> bool {
 /// is broken. It is quick, and says yes for some that do not.
 pub(super) fn may_name_secrets(text: &[u8]) -> bool {
     memchr_iter(b':', text).any(|colon| {
-        let before = text.get(..colon).unwrap_or_default();
+        // What cannot be looked at counts as one.
+        let Some(before) = text.get(..colon) else { return true };
         let Some(close) = before.iter().rposition(|byte| *byte > b' ') else { return false };
-        let inner = before.get(..close).unwrap_or_default();
+        let Some(inner) = before.get(..close) else { return true };
         if before.get(close) != Some(&b'"') {
             // It may be space of another kind.
             return before.get(close).is_some_and(|byte| !byte.is_ascii());

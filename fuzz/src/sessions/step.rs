@@ -368,8 +368,7 @@ fn answering(c: &mut impl Choose, swarm: &Swarm) -> Option<Answering> {
 fn backend(c: &mut impl Choose, swarm: &Swarm, desk: &Desk) -> Option<Deed> {
     let nth = c.below(3)? as usize;
     let piece = c.pick(&[1 << 20, 1 << 20, 100, 7])?;
-    // Where nobody listens, what comes after the bound is dropped, and a turn's end with it.
-    if swarm.babbles && !desk.may_be_unheard && c.one_in(4)? {
+    if swarm.babbles && c.one_in(4)? {
         return Some(Deed::Respond(nth, Reply::Plain(Response::Babble), 1000));
     }
     let begun = desk.world.http().iter().any(|http| http.answer.is_some());
