@@ -98,7 +98,11 @@ fn settings(
     strict: bool,
 ) -> Result<(Document, Table, Option<String>), ConfigError> {
     // The layers as they are, for their types and the profile's name.
-    let profile = active_profile(ask, stack, &stack.decode(stack.layers.effective())?)?;
+    let plain = stack.decode(stack.layers.effective())?;
+    let profile = active_profile(ask, stack, &plain)?;
+    if strict && profile.is_none() {
+        return Ok((plain, Table::new(), None));
+    }
     let mut merged = Table::new();
     let session = rank(&LayerSource::SessionFlags);
     for layer in stack.layers.enabled().filter(|layer| rank(&layer.source) < session) {

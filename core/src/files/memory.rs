@@ -3,7 +3,7 @@
 //! Deterministic: the clock counts changes, listings are sorted, and a lock that is taken is an
 //! error rather than a wait, because in a simulation nobody could release it.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -50,7 +50,7 @@ pub struct MemoryFiles(Arc<Mutex<State>>);
 
 #[derive(Default)]
 pub(super) struct State {
-    nodes: BTreeMap<OsString, Node>,
+    nodes: Nodes,
     has_links: bool,
     locked: BTreeSet<PathBuf>,
     changes: i128,
@@ -58,16 +58,103 @@ pub(super) struct State {
     pub(super) watches: Watches,
 }
 
-/// The one spelling of a path, which is sorted by its bytes: to compare paths part by part is a good
-/// part of the work of a simulation.
-fn key(path: &Path) -> Cow<'_, OsStr> {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    let has = |part: &[u8]| memchr::memmem::find(bytes, part).is_some();
-    let is_odd = has(b"//") || has(b"/./") || bytes.ends_with(b"/.") || bytes.ends_with(b"/");
-    if is_odd && bytes.len() > 1 {
-        return Cow::Owned(path.components().collect::<PathBuf>().into_os_string());
+/// What there is, by path.
+#[derive(Clone, Default)]
+struct Nodes(BTreeMap<Key, Node>);
+
+/// The one spelling of a path, sorted by its bytes: to take paths apart, and to compare them part by
+/// part, is a good part of the work of a simulation.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(OsString);
+
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        self.0.as_encoded_bytes()
     }
-    Cow::Borrowed(path.as_os_str())
+}
+
+/// How a path is written.
+struct Spelling {
+    /// The one way.
+    is_usual: bool,
+    /// It goes up somewhere.
+    climbs: bool,
+}
+
+impl Spelling {
+    fn of(path: &Path) -> Self {
+        let bytes = path.as_os_str().as_encoded_bytes();
+        let mut spelling = Self { is_usual: true, climbs: false };
+        for (at, pair) in bytes.windows(2).enumerate() {
+            // Only there can a part begin that is none, or leads nowhere, or up.
+            let ([b'/', b'/'] | [b'/', b'.']) = pair else { continue };
+            match bytes.get(at + 1..).unwrap_or_default() {
+                [b'/', ..] | [b'.'] | [b'.', b'/', ..] => spelling.is_usual = false,
+                [b'.', b'.'] | [b'.', b'.', b'/', ..] => spelling.climbs = true,
+                _ => {}
+            }
+        }
+        spelling.is_usual &= bytes.len() == 1 || bytes.last() != Some(&b'/');
+        spelling
+    }
+}
+
+fn key(path: &Path) -> Cow<'_, OsStr> {
+    match Spelling::of(path).is_usual {
+        true => Cow::Borrowed(path.as_os_str()),
+        false => Cow::Owned(path.components().collect::<PathBuf>().into_os_string()),
+    }
+}
+
+impl Nodes {
+    fn get(&self, path: &Path) -> Option<&Node> {
+        self.0.get(key(path).as_encoded_bytes())
+    }
+
+    fn get_mut(&mut self, path: &Path) -> Option<&mut Node> {
+        self.0.get_mut(key(path).as_encoded_bytes())
+    }
+
+    fn insert(&mut self, path: &Path, node: Node) {
+        self.0.insert(Key(key(path).into_owned()), node);
+    }
+
+    fn remove(&mut self, path: &Path) {
+        self.0.remove(key(path).as_encoded_bytes());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&Path, &Node)> {
+        self.0.iter().map(|(key, node)| (Path::new(&key.0), node))
+    }
+
+    /// The nearest of the folders above that there is, or what is in place of one.
+    fn above(&self, path: &Path) -> Option<&Node> {
+        let key = key(path);
+        let mut dir = key.as_encoded_bytes();
+        while let Some(at) = memchr::memrchr(b'/', dir) {
+            dir = dir.get(..at).unwrap_or_default();
+            if let Some(node) = self.0.get(dir) {
+                return Some(node);
+            }
+        }
+        None
+    }
+
+    /// What is in a folder, sorted by name, each with its path.
+    fn inside<'a>(&'a self, dir: &Path) -> impl Iterator<Item = (&'a OsStr, &'a Node)> {
+        let first = Path::new(&*key(dir)).join("").into_os_string().into_encoded_bytes();
+        // Whatever is below a folder stands together.
+        let from = (Bound::Included(first.as_slice()), Bound::Unbounded);
+        let below = self.0.range::<[u8], _>(from);
+        let len = first.len();
+        let below =
+            below.take_while(move |(Key(inner), _)| inner.as_encoded_bytes().starts_with(&first));
+        let inside = below.filter(move |(Key(inner), _)| {
+            let name = inner.as_encoded_bytes().get(len..).unwrap_or_default();
+            !name.is_empty() && memchr::memchr(b'/', name).is_none()
+        });
+        inside.map(|(Key(inner), node)| (inner.as_os_str(), node))
+    }
 }
 
 #[derive(Clone)]
@@ -102,7 +189,7 @@ impl MemoryFiles {
 
     /// Writes a file, in folders that are made as needed. No fault hinders it.
     pub fn put(&self, path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
-        self.state().write(path.as_ref().to_owned(), text.as_ref().to_owned(), Access::Shared);
+        self.state().write(path.as_ref(), text.as_ref().to_owned(), Access::Shared);
     }
 
     /// Makes a folder with those above it.
@@ -117,7 +204,7 @@ impl MemoryFiles {
             state.make_folders(parent);
         }
         state.has_links = true;
-        state.nodes.insert(key(path.as_ref()).into_owned(), Node::Link(target.as_ref().to_owned()));
+        state.nodes.insert(path.as_ref(), Node::Link(target.as_ref().to_owned()));
         state.watches.tell(path.as_ref());
     }
 
@@ -125,7 +212,7 @@ impl MemoryFiles {
     pub fn set_modified(&self, path: impl AsRef<Path>, to_ns: i128) {
         let mut state = self.state();
         let Ok(path) = state.resolve(path.as_ref()) else { return };
-        if let Some(Node::File { modified_ns, .. }) = state.nodes.get_mut(&*key(&path)) {
+        if let Some(Node::File { modified_ns, .. }) = state.nodes.get_mut(&path) {
             *modified_ns = to_ns;
             state.watches.tell(&path);
         }
@@ -135,13 +222,15 @@ impl MemoryFiles {
     pub fn remove_folder(&self, path: impl AsRef<Path>) {
         let mut state = self.state();
         let gone: Vec<_> = state
-            .paths()
+            .nodes
+            .iter()
+            .map(|(inner, _)| inner)
             .filter(|inner| inner.starts_with(path.as_ref()))
             .map(Path::to_owned)
             .collect();
         // What is inside goes first.
         for path in gone.iter().rev() {
-            state.nodes.remove(&*key(path));
+            state.nodes.remove(path);
             state.watches.end(path);
             state.watches.tell(path);
         }
@@ -166,7 +255,7 @@ impl MemoryFiles {
     pub fn content(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let state = self.state();
         let path = state.resolve(path.as_ref()).ok()?;
-        match state.nodes.get(&*key(&path))? {
+        match state.nodes.get(&path)? {
             Node::File { bytes, .. } => Some(bytes.clone()),
             Node::Folder | Node::Link(_) => None,
         }
@@ -174,17 +263,22 @@ impl MemoryFiles {
 
     /// Who may read a file.
     pub fn access(&self, path: impl AsRef<Path>) -> Option<Access> {
-        match self.state().nodes.get(&*key(path.as_ref()))? {
+        match self.state().nodes.get(path.as_ref())? {
             Node::File { access, .. } => Some(*access),
             Node::Folder | Node::Link(_) => None,
         }
+    }
+
+    /// How many times a file was written, in whatever way.
+    pub fn writes(&self) -> i128 {
+        self.state().changes
     }
 
     /// Every file's path, sorted.
     pub fn paths(&self) -> Vec<PathBuf> {
         let state = self.state();
         let files = state.nodes.iter().filter(|(_, node)| matches!(node, Node::File { .. }));
-        let mut paths: Vec<_> = files.map(|(path, _)| PathBuf::from(path)).collect();
+        let mut paths: Vec<_> = files.map(|(path, _)| path.to_owned()).collect();
         paths.sort();
         paths
     }
@@ -218,15 +312,10 @@ impl fmt::Debug for MemoryFiles {
 }
 
 impl State {
-    fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.nodes.keys().map(Path::new)
-    }
-
     /// The path with every link in it followed.
-    pub(super) fn resolve(&self, path: &Path) -> Result<PathBuf, FileError> {
-        let is_plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
-        if !self.has_links && path.has_root() && path.components().all(is_plain) {
-            return Ok(path.to_owned());
+    pub(super) fn resolve<'a>(&self, path: &'a Path) -> Result<Cow<'a, Path>, FileError> {
+        if !self.has_links && path.has_root() && !Spelling::of(path).climbs {
+            return Ok(Cow::Borrowed(path));
         }
         let mut rest: Vec<PathBuf> = vec![path.to_owned()];
         let mut done = PathBuf::from("/");
@@ -241,7 +330,7 @@ impl State {
                     done.pop();
                 }
                 Component::Prefix(_) | Component::CurDir => {}
-                Component::Normal(name) => match self.nodes.get(&*key(&done.join(name))) {
+                Component::Normal(name) => match self.nodes.get(&done.join(name)) {
                     Some(Node::Link(target)) => {
                         links += 1;
                         if links > LINKS_MAX {
@@ -253,19 +342,18 @@ impl State {
                 },
             }
         }
-        Ok(done)
+        Ok(Cow::Owned(done))
     }
 
-    fn node(&self, path: &Path) -> Result<(PathBuf, &Node), FileError> {
+    fn node<'a>(&self, path: &'a Path) -> Result<(Cow<'a, Path>, &Node), FileError> {
         let path = self.resolve(path)?;
-        if path == Path::new("/") {
+        if path.as_os_str() == "/" {
             return Ok((path, &Node::Folder));
         }
-        if let Some(node) = self.nodes.get(&*key(&path)) {
+        if let Some(node) = self.nodes.get(&path) {
             return Ok((path, node));
         }
-        let above = path.ancestors().skip(1).find_map(|dir| self.nodes.get(&*key(dir)));
-        match above {
+        match self.nodes.above(&path) {
             Some(Node::File { .. }) => Err(error(FileErrorKind::Other, NOT_A_FOLDER)),
             _ => Err(error(FileErrorKind::NotFound, NOT_FOUND)),
         }
@@ -280,23 +368,20 @@ impl State {
 
     fn make_folders(&mut self, path: &Path) {
         for dir in path.ancestors().filter(|dir| *dir != Path::new("/")) {
-            if !self.nodes.contains_key(&*key(dir)) {
-                self.nodes.insert(key(dir).into_owned(), Node::Folder);
+            if self.nodes.get(dir).is_none() {
+                self.nodes.insert(dir, Node::Folder);
                 self.watches.tell(dir);
             }
         }
     }
 
-    fn write(&mut self, path: PathBuf, bytes: Vec<u8>, access: Access) {
+    fn write(&mut self, path: &Path, bytes: Vec<u8>, access: Access) {
         self.changes += 1;
         if let Some(parent) = path.parent() {
             self.make_folders(parent);
         }
-        self.watches.tell(&path);
-        self.nodes.insert(
-            key(&path).into_owned(),
-            Node::File { bytes, access, modified_ns: self.changes },
-        );
+        self.watches.tell(path);
+        self.nodes.insert(path, Node::File { bytes, access, modified_ns: self.changes });
     }
 }
 
@@ -323,19 +408,16 @@ impl Files for MemoryFiles {
         if !matches!(node, Node::Folder) {
             return Err(error(FileErrorKind::Other, NOT_A_FOLDER));
         }
-        // Whatever is below a folder stands together.
-        let first = Path::new(&*key(&path)).join("");
-        let below =
-            state.nodes.range::<OsStr, _>((Bound::Included(first.as_os_str()), Bound::Unbounded));
-        let below = below.map(|(key, node)| (Path::new(key), node));
-        let below = below.take_while(|(inner, _)| inner.starts_with(&path));
-        let inside = below.filter(|(inner, _)| inner.parent() == Some(&path));
-        let entry = |(inner, node): (&Path, &Node)| Entry {
-            name: inner.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
-            is_dir: state.node(inner).is_ok_and(|(_, node)| matches!(node, Node::Folder)),
-            is_link: matches!(node, Node::Link(_)),
+        let entry = |(inner, node): (&OsStr, &Node)| {
+            let inner = Path::new(inner);
+            let name = inner.file_name().map(|name| name.to_string_lossy().into_owned());
+            Entry {
+                name: name.unwrap_or_default(),
+                is_dir: state.node(inner).is_ok_and(|(_, node)| matches!(node, Node::Folder)),
+                is_link: matches!(node, Node::Link(_)),
+            }
         };
-        Ok(inside.map(entry).collect())
+        Ok(state.nodes.inside(&path).map(entry).collect())
     }
 
     fn stat(&self, path: &Path) -> Result<Stat, FileError> {
@@ -351,25 +433,29 @@ impl Files for MemoryFiles {
     fn write_atomic(&self, path: &Path, bytes: &[u8], access: Access) -> Result<(), FileError> {
         let mut state = self.start(FileOp::Write, path)?;
         let path = state.resolve(path)?;
-        if matches!(state.nodes.get(&*key(&path)), Some(Node::Folder)) {
+        if matches!(state.nodes.get(&path), Some(Node::Folder)) {
             return Err(error(FileErrorKind::Other, IS_A_FOLDER));
         }
-        state.write(path, bytes.to_owned(), access);
+        state.write(&path, bytes.to_owned(), access);
         Ok(())
     }
 
     fn append(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         let mut state = self.start(FileOp::Append, path)?;
         let path = state.resolve(path)?;
-        let (mut all, access) = match state.nodes.get(&*key(&path)) {
-            Some(Node::File { bytes, access, .. }) => (bytes.clone(), *access),
+        let State { nodes, changes, watches, .. } = &mut *state;
+        match nodes.get_mut(&path) {
+            Some(Node::File { bytes: all, modified_ns, .. }) => {
+                *changes += 1;
+                watches.tell(&path);
+                all.extend_from_slice(bytes);
+                *modified_ns = *changes;
+            }
             Some(Node::Folder | Node::Link(_)) => {
                 return Err(error(FileErrorKind::Other, IS_A_FOLDER));
             }
-            None => (Vec::new(), Access::Shared),
-        };
-        all.extend_from_slice(bytes);
-        state.write(path, all, access);
+            None => state.write(&path, bytes.to_owned(), Access::Shared),
+        }
         Ok(())
     }
 
@@ -381,18 +467,18 @@ impl Files for MemoryFiles {
         if let Some(parent) = to.parent() {
             state.make_folders(parent);
         }
-        state.nodes.remove(&*key(&from));
+        state.nodes.remove(&from);
         state.watches.tell(&from);
         state.watches.tell(&to);
-        state.nodes.insert(key(&to).into_owned(), node);
+        state.nodes.insert(&to, node);
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> Result<(), FileError> {
         let mut state = self.start(FileOp::Remove, path)?;
-        match state.nodes.get(&*key(path)) {
+        match state.nodes.get(path) {
             Some(Node::File { .. } | Node::Link(_)) => {
-                state.nodes.remove(&*key(path));
+                state.nodes.remove(path);
                 state.watches.tell(path);
                 Ok(())
             }
@@ -402,12 +488,12 @@ impl Files for MemoryFiles {
     }
 
     fn real_path(&self, path: &Path) -> Result<PathBuf, FileError> {
-        Ok(self.start(FileOp::RealPath, path)?.node(path)?.0)
+        Ok(self.start(FileOp::RealPath, path)?.node(path)?.0.into_owned())
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn FileLock>, FileError> {
         let mut state = self.start(FileOp::Lock, path)?;
-        let path = state.resolve(path)?;
+        let path = state.resolve(path)?.into_owned();
         if !state.locked.insert(path.clone()) {
             return Err(error(FileErrorKind::Other, "the lock is taken"));
         }

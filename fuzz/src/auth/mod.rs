@@ -1,5 +1,6 @@
 //! What is known of credentials: a reference model, steps that try it, and named invariants.
 
+pub mod draw;
 pub mod grant;
 pub mod invariants;
 pub mod marks;

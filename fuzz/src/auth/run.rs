@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::draw::{self, Swarm};
 use super::scene::Scene;
 use super::setting::Setting;
-use super::step::{self, Step, Swarm};
+use super::step::Step;
 use crate::choose::Choose;
 use crate::sim::Violation;
 use crate::sim::play::Kind;
@@ -30,7 +31,7 @@ impl Kind for Scene {
     }
 
     fn prologue(c: &mut impl Choose, setting: &Setting) -> Option<Vec<Step>> {
-        step::prologue(c, setting)
+        draw::prologue(c, setting)
     }
 
     fn swarm(c: &mut impl Choose, setting: &Setting) -> Option<Swarm> {
@@ -38,7 +39,7 @@ impl Kind for Scene {
     }
 
     fn next(&self, c: &mut impl Choose, swarm: &Swarm) -> Option<Step> {
-        step::next_step(c, swarm, self)
+        draw::next_step(c, swarm, self)
     }
 
     fn begin(setting: &Setting, seed: u64, is_loud: bool) -> Self {

@@ -17,7 +17,10 @@ pub struct SaidLine {
 #[derive(Clone, Debug)]
 pub enum Line {
     /// `initialize`
-    Initialize,
+    Initialize {
+        /// What happens in turns is wanted in the older dialect, too.
+        hears_twice: bool,
+    },
     /// A login with an API key.
     LoginKey {
         /// The key.
@@ -256,7 +259,7 @@ impl Line {
     /// The method's name; a word for what is no request.
     pub fn method(&self) -> &'static str {
         match self {
-            Line::Initialize => "initialize",
+            Line::Initialize { .. } => "initialize",
             Line::LoginKey { legacy: true, .. } => "loginApiKey",
             Line::LoginKey { .. }
             | Line::LoginTokens(_)
@@ -310,8 +313,12 @@ impl Line {
     pub fn text(&self, id: &str) -> String {
         let name = self.method();
         match self {
-            Line::Initialize => {
-                request(id, name, r#"{"clientInfo":{"name":"simulated","version":"1"}}"#)
+            Line::Initialize { hears_twice } => {
+                let not = if *hears_twice { "" } else { r#""codex/event/*""# };
+                let params = format!(
+                    r#"{{"clientInfo":{{"name":"simulated","version":"1"}},"capabilities":{{"optOutNotificationMethods":[{not}]}}}}"#
+                );
+                request(id, name, &params)
             }
             Line::LoginKey { key, legacy: true } => {
                 request(id, name, &format!(r#"{{"apiKey":"{key}"}}"#))

@@ -55,6 +55,8 @@ pub struct Scene {
     pub log: String,
     /// A file job ran during the last step.
     pub has_touched_files: bool,
+    /// Something was written into a file during the last step.
+    pub has_written: bool,
     /// Whose records were stored before the last step.
     pub owners_before: Vec<String>,
     /// Tokens of other accounts that another process has stored.
@@ -91,6 +93,7 @@ impl Scene {
             seen: Vec::new(),
             log: String::new(),
             has_touched_files: false,
+            has_written: false,
             owners_before: Vec::new(),
             others_tokens: BTreeSet::new(),
             old_turns: Vec::new(),
@@ -115,7 +118,9 @@ impl Scene {
         if self.has_touched_files {
             self.owners_before = self.owners();
         }
+        let written_before = self.world.files.writes();
         self.take(step);
+        self.has_written = self.world.files.writes() != written_before;
         self.check(step)
     }
 
@@ -360,7 +365,7 @@ impl Scene {
 
     fn meaning(&mut self, what: Say) -> Line {
         match what {
-            Say::Initialize => Line::Initialize,
+            Say::Initialize => Line::Initialize { hears_twice: self.setting.hears_twice },
             Say::LoginKey { legacy, is_empty } => {
                 self.tokens_made += 1;
                 let key = format!("skey-{}", self.tokens_made);

@@ -28,6 +28,9 @@ pub enum Verdict {
     RefusedWith(i64, String),
 }
 
+/// What a request was answered with: a result, or an error's code and text.
+pub type Got = Result<Rc<Value>, (i64, String)>;
+
 impl Verdict {
     /// This error.
     pub fn refused(code: i64, text: &str) -> Self {
@@ -35,9 +38,9 @@ impl Verdict {
     }
 
     /// Whether the answer is what was expected.
-    pub fn fits(&self, got: &Result<Value, (i64, String)>) -> bool {
+    pub fn fits(&self, got: &Got) -> bool {
         match (self, got) {
-            (Verdict::Exactly(want), Ok(got)) => want == got,
+            (Verdict::Exactly(want), Ok(got)) => *want == **got,
             (Verdict::AnyResult | Verdict::Turn { .. }, Ok(_)) => true,
             (Verdict::Refused(code, text), Err((c, t))) => code == c && text == t,
             (Verdict::RefusedWith(code, text), Err((c, t))) => code == c && t.contains(text),
@@ -129,7 +132,7 @@ pub enum Seen {
         /// What it must be.
         expected: Option<Box<Expected>>,
         /// What it is.
-        got: Result<Value, (i64, String)>,
+        got: Got,
     },
     /// A request must have been answered in this input and was not.
     Unanswered(String),

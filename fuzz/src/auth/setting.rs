@@ -113,6 +113,8 @@ pub struct Setting {
     pub pushy: bool,
     /// Every id of the host's is a number; else some are texts.
     pub numbers_only: bool,
+    /// The host hears in the older dialect, too, what happens in turns.
+    pub hears_twice: bool,
 }
 
 impl Default for Setting {
@@ -130,6 +132,7 @@ impl Default for Setting {
             stored: Stored::Nothing,
             pushy: false,
             numbers_only: false,
+            hears_twice: false,
         }
     }
 }
@@ -186,6 +189,8 @@ impl Setting {
             ])?,
             pushy: c.one_in(8)?,
             numbers_only: false,
+            // Half of all that a server says, and nothing that is not said in today's dialect.
+            hears_twice: c.one_in(8)?,
         })
     }
 

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use understudy_core::{AskId, CallId, ExitStatus, HttpFailureKind, TimerId};
 
 use super::Fault;
@@ -189,10 +189,8 @@ pub enum Job {
 /// The older dialect's word for a turn that has begun, which is all that its hosts are told of it.
 pub const TASK_STARTED: &str = "codex/event/task_started";
 
-/// Whether a notification says once more, in the older dialect, what others say.
-fn is_repeated(method: &str) -> bool {
-    method.starts_with("codex/event/") && method != TASK_STARTED
-}
+/// How a line begins that says once more, in the older dialect, what others say.
+const REPEATED_LINE: &[u8] = br#"{"method":"codex/event/"#;
 
 /// An HTTP request as it left.
 #[derive(Clone, Debug)]
@@ -221,7 +219,7 @@ pub enum Heard {
         /// To which request, as JSON text.
         id: String,
         /// The result.
-        result: Value,
+        result: Rc<Value>,
     },
     /// A refusal.
     Refused {
@@ -252,23 +250,23 @@ pub enum Heard {
 
 /// A line by its members. Which of them stand in it says what it is.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Members<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    id: Option<&'a RawValue>,
+#[serde(deny_unknown_fields, bound(deserialize = "T: Deserialize<'de>"))]
+struct Members<'a, T> {
+    #[serde(default, deserialize_with = "present")]
+    id: Option<Value>,
     #[serde(borrow, default)]
     method: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    params: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    result: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "present")]
+    params: Option<T>,
+    #[serde(default, deserialize_with = "present")]
+    result: Option<T>,
     #[serde(default)]
     error: Option<RefusedWith>,
 }
 
 /// `null` stands there, too.
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
-    Deserialize::deserialize(from).map(Some)
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -277,51 +275,46 @@ struct RefusedWith {
     message: String,
 }
 
+impl<'a, T: Deserialize<'a>> Members<'a, T> {
+    fn read(line: &'a [u8]) -> Result<Self, String> {
+        serde_json::from_slice(line).map_err(|err| err.to_string())
+    }
+}
+
 impl Heard {
     /// Reads one line. The error says in what way it is no message of the protocol. What the older
     /// dialect repeats is most of all that a server says; it can be left unread.
     pub fn read(line: &[u8], skips_repeated: bool) -> Result<Self, String> {
-        let members: Members<'_> = serde_json::from_slice(line).map_err(|err| err.to_string())?;
-        let value = |raw: &RawValue| {
-            serde_json::from_str::<Value>(raw.get()).map_err(|err| err.to_string())
-        };
-        match members {
-            Members {
-                id: Some(id),
-                result: Some(result),
-                method: None,
-                params: None,
-                error: None,
-            } => Ok(Heard::Reply { id: value(id)?.to_string(), result: value(result)? }),
-            Members {
-                id: Some(id),
-                error: Some(error),
-                method: None,
-                params: None,
-                result: None,
-            } => {
-                let RefusedWith { code, message } = error;
-                Ok(Heard::Refused { id: value(id)?.to_string(), code, message })
-            }
-            Members {
-                id,
-                method: Some(method),
-                params: Some(params),
-                result: None,
-                error: None,
-            } => {
-                let method = method.into_owned();
-                match id {
-                    None if skips_repeated && is_repeated(&method) => {
-                        Ok(Heard::Notice { method, params: Value::Null })
-                    }
-                    None => Ok(Heard::Notice { method, params: value(params)? }),
-                    Some(id) => {
-                        let id = id.get().parse();
-                        let id = id.map_err(|_| "a question whose id is no integer")?;
-                        Ok(Heard::Ask { id, method, params: value(params)? })
-                    }
+        if skips_repeated && line.starts_with(REPEATED_LINE) {
+            let members: Members<'_, IgnoredAny> = Members::read(line)?;
+            match members {
+                Members {
+                    id: None,
+                    method: Some(method),
+                    params: Some(_),
+                    result: None,
+                    error: None,
+                } if method != TASK_STARTED => {
+                    let method = method.into_owned();
+                    return Ok(Heard::Notice { method, params: Value::Null });
                 }
+                _ => {}
+            }
+        }
+        let Members { id, method, params, result, error } = Members::<Value>::read(line)?;
+        match (id, method, params, result, error) {
+            (Some(id), None, None, Some(result), None) => {
+                Ok(Heard::Reply { id: id.to_string(), result: Rc::new(result) })
+            }
+            (Some(id), None, None, None, Some(RefusedWith { code, message })) => {
+                Ok(Heard::Refused { id: id.to_string(), code, message })
+            }
+            (None, Some(method), Some(params), None, None) => {
+                Ok(Heard::Notice { method: method.into_owned(), params })
+            }
+            (Some(id), Some(method), Some(params), None, None) => {
+                let id = id.as_i64().ok_or("a question whose id is no integer")?;
+                Ok(Heard::Ask { id, method: method.into_owned(), params })
             }
             _ => Err("a message with other members".to_owned()),
         }

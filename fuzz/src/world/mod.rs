@@ -429,20 +429,22 @@ const DIGEST: u64 = 0xcbf2_9ce4_8422_2325;
 
 /// FNV-1a, eight bytes at a time where there are eight.
 fn fold(digest: &mut u64, bytes: &[u8]) {
-    let mut chunks = bytes.chunks_exact(8);
-    for chunk in &mut chunks {
-        let word = chunk.iter().rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+    let (words, rest) = bytes.as_chunks();
+    for word in words {
+        let word = u64::from_le_bytes(*word);
         *digest = (*digest ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
     }
-    for byte in chunks.remainder() {
+    for byte in rest {
         *digest = (*digest ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
 }
 
 /// What the clock on the wall shows.
 pub fn wall(mono: Duration) -> Timestamp {
-    let start = Timestamp::from_second(STARTED_AT).unwrap_or(Timestamp::UNIX_EPOCH);
-    start + mono.saturating_sub(Duration::from_secs(1))
+    let since = mono.saturating_sub(Duration::from_secs(1));
+    let seconds = STARTED_AT.saturating_add_unsigned(since.as_secs());
+    // No session lasts until the year 9999.
+    Timestamp::new(seconds, since.subsec_nanos().cast_signed()).unwrap_or(Timestamp::MAX)
 }
 
 /// 2027-01-15T08:00:00Z

@@ -6,7 +6,7 @@ mod refresh;
 mod server;
 
 use super::scene::Scene;
-use super::seen::{Expected, Seen};
+use super::seen::{Expected, Got, Seen};
 
 /// A named check of what the last step brought.
 pub type Check = fn(&Scene) -> Result<(), String>;
@@ -31,6 +31,7 @@ pub const INVARIANTS: &[(&str, Check)] = &[
         login::i20_the_forced_workspace_holds_for_managed_logins,
     ),
     ("d2_turns_and_items_keep_their_order", server::d2_turns_and_items_keep_their_order),
+    ("d2_nobody_hears_what_is_not_wanted", server::d2_nobody_hears_what_is_not_wanted),
     ("d2_turns_end_when_they_must", server::d2_turns_end_when_they_must),
     ("d3_what_must_happen_happens", server::d3_what_must_happen_happens),
     ("d5_output_is_bounded", server::d5_output_is_bounded),
@@ -82,9 +83,7 @@ fn ensure(holds: bool, text: impl FnOnce() -> String) -> Result<(), String> {
 }
 
 /// Every reply of the last step that was expected, with what it was.
-fn replies(
-    scene: &Scene,
-) -> impl Iterator<Item = (&Expected, &Result<serde_json::Value, (i64, String)>)> {
+fn replies(scene: &Scene) -> impl Iterator<Item = (&Expected, &Got)> {
     scene.seen.iter().filter_map(|seen| match seen {
         Seen::Reply { expected: Some(expected), got } => Some((&**expected, got)),
         _ => None,
@@ -92,6 +91,6 @@ fn replies(
 }
 
 /// A reply that is not what was expected.
-fn mismatch(expected: &Expected, got: &Result<serde_json::Value, (i64, String)>) -> String {
+fn mismatch(expected: &Expected, got: &Got) -> String {
     format!("{:?}: expected {:?}, got {got:?}", expected.line, expected.verdict)
 }

@@ -7,7 +7,7 @@ use crate::auth::model::managed::Step;
 use crate::auth::model::{Phase, Stage, Turn};
 use crate::auth::scene::Scene;
 use crate::auth::seen::{Ending, Seen};
-use crate::world::fact::Purpose;
+use crate::world::fact::{Heard, Purpose};
 use understudy_core::ExitStatus;
 
 /// Exactly one reply a request; a clean end leaves none out (design.md §4.1).
@@ -33,6 +33,21 @@ pub(super) fn d1_every_request_is_answered_once(scene: &Scene) -> Result<(), Str
 /// Started once, completed once, items within, in order (design.md §4.2).
 pub(super) fn d2_turns_and_items_keep_their_order(scene: &Scene) -> Result<(), String> {
     scene.grammar_trouble.clone().map_or(Ok(()), Err)
+}
+
+/// A host that does not want to hear of turns twice hears of them once (protocol.md §9 G5).
+pub(super) fn d2_nobody_hears_what_is_not_wanted(scene: &Scene) -> Result<(), String> {
+    if scene.setting.hears_twice {
+        return Ok(());
+    }
+    for seen in &scene.seen {
+        if let Seen::Heard(heard) = seen
+            && let Heard::Notice { method, .. } = &**heard
+        {
+            ensure(!method.starts_with("codex/event/"), || format!("{method} was not wanted"))?;
+        }
+    }
+    Ok(())
 }
 
 /// A turn that was interrupted, or has nothing to do, or cannot send, ends at once and in its way;

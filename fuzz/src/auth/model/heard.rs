@@ -36,7 +36,7 @@ impl Model {
                 }
                 self.seen.push(Seen::Reply {
                     expected: expected.map(Box::new),
-                    got: Ok(result.clone()),
+                    got: Ok(Rc::clone(result)),
                 });
             }
             Heard::Refused { id, code, message } => {

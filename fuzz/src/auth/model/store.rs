@@ -1,9 +1,10 @@
 //! The reference model's stores: what is in the file and in the keyring, and what a job on them
 //! comes to when something fails (auth.md §4.4–4.7).
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
-use serde_json::Value;
+use serde::Deserialize;
 use understudy_core::files::FileOp;
 
 use crate::auth::setting::Keeping;
@@ -19,6 +20,29 @@ pub enum Record {
     Broken,
     /// A login.
     Of(Rc<Login>),
+}
+
+/// What is looked at of a stored record (auth.md §4.4).
+#[derive(Deserialize)]
+struct Stored<'a> {
+    #[serde(borrow, default, rename = "auth_mode")]
+    mode: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "OPENAI_API_KEY")]
+    key: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    tokens: Option<StoredTokens<'a>>,
+    #[serde(borrow, default, rename = "last_refresh")]
+    refreshed_at: Option<Cow<'a, str>>,
+}
+
+#[derive(Default, Deserialize)]
+struct StoredTokens<'a> {
+    #[serde(borrow, default, rename = "access_token")]
+    access: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "refresh_token")]
+    refresh: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "account_id")]
+    account: Option<Cow<'a, str>>,
 }
 
 impl Record {
@@ -40,17 +64,18 @@ impl Record {
     /// The same of a text.
     pub fn shape_of(text: Option<&str>) -> String {
         let Some(text) = text else { return "nothing".to_owned() };
-        let Ok(value) = serde_json::from_str::<Value>(text) else { return "broken".to_owned() };
-        let part = |at: &str| value.pointer(at).and_then(Value::as_str).unwrap_or_default();
-        match part("/auth_mode") {
-            "chatgpt" => format!(
-                "tokens {} {} {} {}",
-                part("/tokens/access_token"),
-                part("/tokens/refresh_token"),
-                part("/tokens/account_id"),
-                part("/last_refresh")
-            ),
-            "apikey" | "" => format!("key {}", part("/OPENAI_API_KEY")),
+        let Ok(stored) = serde_json::from_str::<Stored<'_>>(text) else {
+            return "broken".to_owned();
+        };
+        let Stored { mode, key, tokens, refreshed_at } = stored;
+        match mode.as_deref().unwrap_or_default() {
+            "chatgpt" => {
+                let StoredTokens { access, refresh, account } = tokens.unwrap_or_default();
+                let part = |part: Option<Cow<'_, str>>| part.unwrap_or_default().into_owned();
+                let (access, refresh, account) = (part(access), part(refresh), part(account));
+                format!("tokens {access} {refresh} {account} {}", part(refreshed_at))
+            }
+            "apikey" | "" => format!("key {}", key.unwrap_or_default()),
             _ => "broken".to_owned(),
         }
     }
