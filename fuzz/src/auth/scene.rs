@@ -21,7 +21,7 @@ pub use crate::sim::Violation;
 pub use crate::sim::play::LIVENESS;
 use crate::sim::tally::Tally;
 use crate::world::backend::Response;
-use crate::world::fact::{Port, Purpose};
+use crate::world::fact::{Job, Port, Purpose};
 use crate::world::grammar::Grammar;
 use crate::world::{Cut, Fault, Firing, World, log, wall};
 
@@ -53,7 +53,7 @@ pub struct Scene {
     pub seen: Vec<Seen>,
     /// What was logged during the last step.
     pub log: String,
-    /// A file job ran during the last step.
+    /// A file job that may be about credentials ran during the last step.
     pub has_touched_files: bool,
     /// Something was written into a file during the last step.
     pub has_written: bool,
@@ -84,6 +84,7 @@ impl Scene {
         }
         let mut world = World::new(setup, files, keyring, bytes);
         world.is_pushy = setting.pushy;
+        world.skims = true;
         Self {
             setting: setting.clone(),
             world,
@@ -114,7 +115,10 @@ impl Scene {
 
     /// Takes a step and checks every invariant.
     pub fn step(&mut self, step: &Step) -> Result<(), Violation> {
-        self.has_touched_files = matches!(step, Step::Job(..));
+        self.has_touched_files = match step {
+            Step::Job(nth, _) => self.job(*nth).is_some_and(|(_, kind)| kind != Job::Thread),
+            _ => false,
+        };
         if self.has_touched_files {
             self.owners_before = self.owners();
         }
@@ -204,9 +208,7 @@ impl Scene {
             Step::StaleCall(nth, response) => self.world.answer_stale(*nth, *response),
             Step::StaleTimer(nth) => self.world.fire_stale(*nth),
             Step::Job(nth, fault) => {
-                let jobs = self.world.jobs().len();
-                let job = self.world.jobs().nth(nth % jobs.max(1));
-                if let Some((call, _)) = job {
+                if let Some((call, _)) = self.job(*nth) {
                     self.world.run_job(call, *fault);
                 }
             }
@@ -230,6 +232,12 @@ impl Scene {
             Step::Eof => self.world.eof(),
             Step::Terminate => self.world.signal(Signal::Terminate),
         }
+    }
+
+    /// The `nth` file job, counted round.
+    fn job(&self, nth: usize) -> Option<(CallId, Job)> {
+        let jobs = self.world.jobs().len();
+        self.world.jobs().nth(nth % jobs.max(1))
     }
 
     fn open_hold(&self) -> Option<CallId> {

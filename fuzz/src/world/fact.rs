@@ -11,6 +11,7 @@ use understudy_core::{AskId, CallId, ExitStatus, HttpFailureKind, TimerId};
 
 use super::Fault;
 use super::process::Spawned;
+use super::skimmed::Skimmed;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -190,7 +191,7 @@ pub enum Job {
 pub const TASK_STARTED: &str = "codex/event/task_started";
 
 /// How a line begins that says once more, in the older dialect, what others say.
-const REPEATED_LINE: &[u8] = br#"{"method":"codex/event/"#;
+const REPEATED_LINE: &str = r#"{"method":"codex/event/"#;
 
 /// An HTTP request as it left.
 #[derive(Clone, Debug)]
@@ -276,16 +277,22 @@ struct RefusedWith {
 }
 
 impl<'a, T: Deserialize<'a>> Members<'a, T> {
-    fn read(line: &'a [u8]) -> Result<Self, String> {
-        serde_json::from_slice(line).map_err(|err| err.to_string())
+    fn read(line: &'a str) -> Result<Self, String> {
+        serde_json::from_str(line).map_err(|err| err.to_string())
+    }
+
+    fn map<U>(self, value: impl Fn(T) -> U) -> Members<'a, U> {
+        let Self { id, method, params, result, error } = self;
+        Members { id, method, params: params.map(&value), result: result.map(&value), error }
     }
 }
 
 impl Heard {
-    /// Reads one line. The error says in what way it is no message of the protocol. What the older
-    /// dialect repeats is most of all that a server says; it can be left unread.
-    pub fn read(line: &[u8], skips_repeated: bool) -> Result<Self, String> {
-        if skips_repeated && line.starts_with(REPEATED_LINE) {
+    /// Reads one line. The error says in what way it is no message of the protocol. When it is
+    /// skimmed, what is not about credentials is left unread, and what the older dialect repeats.
+    pub fn read(line: &[u8], skims: bool) -> Result<Self, String> {
+        let line = std::str::from_utf8(line).map_err(|err| err.to_string())?;
+        if skims && line.starts_with(REPEATED_LINE) {
             let members: Members<'_, IgnoredAny> = Members::read(line)?;
             match members {
                 Members {
@@ -301,7 +308,11 @@ impl Heard {
                 _ => {}
             }
         }
-        let Members { id, method, params, result, error } = Members::<Value>::read(line)?;
+        let members = match skims {
+            true => Members::<Skimmed>::read(line)?.map(|Skimmed(value)| value),
+            false => Members::<Value>::read(line)?,
+        };
+        let Members { id, method, params, result, error } = members;
         match (id, method, params, result, error) {
             (Some(id), None, None, Some(result), None) => {
                 Ok(Heard::Reply { id: id.to_string(), result: Rc::new(result) })

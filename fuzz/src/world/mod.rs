@@ -15,6 +15,7 @@ mod host;
 mod keyring;
 pub mod log;
 pub mod process;
+mod skimmed;
 mod state;
 mod time;
 
@@ -126,6 +127,8 @@ pub struct World {
     eof_told: bool,
     /// Bytes go in whether the machine wants them or not, like from a runtime that does not ask.
     pub is_pushy: bool,
+    /// Of what the host hears, only what concerns credentials is read.
+    pub skims: bool,
     /// The host reads what is written.
     is_reading: bool,
     /// Places in the stream of output: what was looked at, what was written.
@@ -190,6 +193,7 @@ impl World {
             at_eof: false,
             eof_told: false,
             is_pushy: false,
+            skims: false,
             is_reading: true,
             looked_at: 0,
             written: 0,
@@ -258,11 +262,18 @@ impl World {
         if self.is_flushing && !self.instant.0.is_empty() {
             return;
         }
-        self.facts.push(Fact::Settled);
+        self.note_settled();
         if self.is_reading {
             self.read(usize::MAX);
         }
         self.resume();
+    }
+
+    /// What is settled already is not settled again by an input that has changed nothing.
+    fn note_settled(&mut self) {
+        if !matches!(self.facts.last(), Some(Fact::Settled)) {
+            self.facts.push(Fact::Settled);
+        }
     }
 
     fn now(&self) -> Now {
@@ -394,7 +405,7 @@ impl World {
             fold(&mut digests[0], line);
             place += line.len() as u64;
             self.longest_line = self.longest_line.max(line.len());
-            match Heard::read(line, !self.is_whole) {
+            match Heard::read(line, self.skims) {
                 Ok(heard) => self.facts.push(Fact::Heard(Rc::new(heard), place)),
                 Err(why) => {
                     let text = String::from_utf8_lossy(line);
