@@ -529,7 +529,7 @@ pub(super) fn error(kind: FileErrorKind, text: &str) -> FileError {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Component, Path, PathBuf};
 
     use super::{FileOp, MemoryFiles};
     use crate::files::{Access, FileError, FileErrorKind, Files};
@@ -550,6 +550,23 @@ mod tests {
         assert_eq!(names.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["a", "x"]);
         files.remove(Path::new("/x/y")).expect("removes");
         assert!(files.stat(Path::new("/x/y")).is_err_and(|e| e.is_not_found()));
+    }
+
+    #[test]
+    fn a_path_has_one_spelling_however_it_is_written() {
+        let paths = "/ // /a /a/ /a//b /a/./b /a/. /.a /a/.b/..c /a/.. /a/../b /... /a//../b/";
+        for path in paths.split(' ').map(Path::new) {
+            let parts = || path.components();
+            let spelled = super::key(path);
+            assert_eq!(*spelled, *parts().collect::<PathBuf>().into_os_string(), "{path:?}");
+            let climbs = parts().any(|part| part == Component::ParentDir);
+            assert_eq!(super::Spelling::of(path).climbs, climbs, "{path:?}");
+        }
+        let files = MemoryFiles::new().with("/a/b", "1");
+        assert_eq!(files.read(Path::new("/a/.//x/../b"), 9).expect("reads"), b"1");
+        assert!(files.stat(Path::new("/a/b/c")).is_err_and(|e| e.kind == FileErrorKind::Other));
+        let names = files.list(Path::new("/a/")).expect("lists");
+        assert_eq!(names.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["b"]);
     }
 
     #[test]
