@@ -21,9 +21,8 @@ use understudy_core::{Now, Setup};
 
 /// Notes that wait to be written.
 const WAITING_BYTES_MAX: usize = 64 << 20;
-/// From so many on they are not left to wait for more: so a fast stream is looked through while it
-/// is in the cache, and in memory that was used before.
-const WAITING_BYTES_MANY: usize = 256 << 10;
+/// From so many on they are not left to wait for more.
+const WAITING_BYTES_MANY: usize = 1 << 20;
 /// How long a note waits for others. What is lost when the process is killed is no more than this.
 const COLLECTED_FOR: Duration = Duration::from_secs(1);
 /// How long a panic waits for the rest to be written.
