@@ -11,7 +11,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 use understudy_core::driver::Verbs;
 use understudy_core::files::{Disk, MemoryFiles, NoKeyring};
-use understudy_core::trace::{Note, Recorder, Scribe, Sink};
+use understudy_core::trace::{Note, Notes, Recorder, Scribe, Sink};
 use understudy_core::{Call, CallId, Effect, HttpHead, Input, Machine, Now, Outcome, Setup};
 
 const CONFIG: &str = r#"
@@ -31,12 +31,14 @@ const SEED: [u8; 32] = [7; 32];
 /// Makes lines of the notes, and throws them away.
 struct Lines {
     scribe: Scribe,
+    notes: Notes,
     buffer: Vec<u8>,
 }
 
 impl Sink for Lines {
-    fn take(&mut self, note: Note) -> bool {
-        self.scribe.take(note);
+    fn take(&mut self, note: Note<'_>) -> bool {
+        self.notes.push(note);
+        self.scribe.take(&mut self.notes);
         self.scribe.lines_into(&mut self.buffer);
         true
     }
@@ -52,7 +54,12 @@ fn plain() -> Machine {
 
 fn recorded() -> Recorder<Lines> {
     let scribe = Scribe::new(&setup(), SEED, now(), SEED);
-    Recorder::new(setup(), SEED, now(), Lines { scribe, buffer: Vec::new() })
+    Recorder::new(
+        setup(),
+        SEED,
+        now(),
+        Lines { scribe, notes: Notes::default(), buffer: Vec::new() },
+    )
 }
 
 /// A machine and what a runtime would keep for it.

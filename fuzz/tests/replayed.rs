@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use understudy_core::files::{Disk, FileJob, MemoryFiles, NoKeyring};
-use understudy_core::trace::{Note, Recorder, Recording, Replay, Scribe, Sink, read};
+use understudy_core::trace::{Note, Notes, Recorder, Recording, Replay, Scribe, Sink, read};
 use understudy_core::{
     Call, CallId, Effect, ExitStatus, HttpFailure, HttpFailureKind, HttpHead, Input, Now, Outcome,
     OutputStream, ProcessExit, Setup, Signal, TimerId,
@@ -26,8 +26,10 @@ const SECRETS: [&str; 4] =
 struct AtOnce(Rc<RefCell<Scribe>>);
 
 impl Sink for AtOnce {
-    fn take(&mut self, note: Note) -> bool {
-        self.0.borrow_mut().take(note);
+    fn take(&mut self, note: Note<'_>) -> bool {
+        let mut notes = Notes::default();
+        notes.push(note);
+        self.0.borrow_mut().take(&mut notes);
         true
     }
 }

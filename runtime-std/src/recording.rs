@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
-use understudy_core::trace::{self, Note, Recording, Scribe, Sink};
+use understudy_core::trace::{self, Note, Notes, Recording, Scribe, Sink};
 use understudy_core::{Now, Setup};
 
 /// Notes that wait to be written.
@@ -78,7 +78,7 @@ impl RecordingFile {
         let writer = Writer::new(scribe, self.file);
         let theirs = Arc::clone(&shared);
         thread::Builder::new().name("recording".into()).spawn(move || write(writer, &theirs))?;
-        let queue = NoteQueue { shared: Arc::clone(&shared), buffers: Vec::new() };
+        let queue = NoteQueue { shared: Arc::clone(&shared) };
         Ok((queue, RecordingEnd(shared)))
     }
 }
@@ -92,12 +92,9 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    notes: Vec<Note>,
-    bytes: usize,
+    notes: Notes,
     /// The thread waits for a first note, and has to be woken.
     is_idle: bool,
-    /// Buffers for further notes.
-    buffers: Vec<Vec<u8>>,
     /// No further note is taken.
     ending: Option<Ending>,
     /// The thread has written all that it could.
@@ -137,36 +134,28 @@ impl Shared {
 #[derive(Debug)]
 pub struct NoteQueue {
     shared: Arc<Shared>,
-    buffers: Vec<Vec<u8>>,
 }
 
 impl Sink for NoteQueue {
-    fn take(&mut self, note: Note) -> bool {
+    fn take(&mut self, note: Note<'_>) -> bool {
         let mut queue = self.shared.lock();
         if queue.ending.is_some() {
             return false;
         }
-        if self.buffers.is_empty() {
-            std::mem::swap(&mut self.buffers, &mut queue.buffers);
-        }
-        let bytes = queue.bytes;
-        queue.bytes += note.size();
-        if queue.bytes > WAITING_BYTES_MAX {
+        let size_before = queue.notes.size();
+        queue.notes.push(note);
+        let size = queue.notes.size();
+        if size > WAITING_BYTES_MAX {
             queue.ending = Some(Ending::Overrun);
             self.shared.changed.notify_all();
             return false;
         }
-        queue.notes.push(note);
-        let many = bytes < WAITING_BYTES_MANY && queue.bytes >= WAITING_BYTES_MANY;
+        let many = size_before < WAITING_BYTES_MANY && size >= WAITING_BYTES_MANY;
         if many || std::mem::take(&mut queue.is_idle) {
             drop(queue);
             self.shared.changed.notify_all();
         }
         true
-    }
-
-    fn buffer(&mut self) -> Vec<u8> {
-        self.buffers.pop().unwrap_or_default()
     }
 }
 
@@ -224,11 +213,11 @@ struct Writer {
 /// The thread.
 fn write(mut writer: Writer, shared: &Shared) {
     let mut ending = None;
-    let mut notes = Vec::new();
+    let mut notes = Notes::default();
     // The head is there before anything else happens.
     let mut written = writer.write(&mut notes);
     while ending.is_none() && written.is_ok() {
-        ending = collect(shared, &mut notes, &mut writer.scribe);
+        ending = collect(shared, &mut notes);
         written = writer.write(&mut notes);
     }
     let reason = ending.and_then(Ending::reason);
@@ -236,16 +225,16 @@ fn write(mut writer: Writer, shared: &Shared) {
     let mut queue = shared.lock();
     queue.ending.get_or_insert(Ending::Over);
     (queue.is_over, queue.failure) = (true, failure);
-    queue.notes = Vec::new();
+    queue.notes = Notes::default();
     shared.changed.notify_all();
 }
 
-/// Waits for notes, and gives back the buffers of earlier ones; says whether they are the last. The
+/// Waits for notes, which come in the place of earlier ones; says whether they are the last. The
 /// session has to wake it only if for some time there was nothing.
-fn collect(shared: &Shared, notes: &mut Vec<Note>, scribe: &mut Scribe) -> Option<Ending> {
+fn collect(shared: &Shared, notes: &mut Notes) -> Option<Ending> {
     let end = Instant::now() + COLLECTED_FOR;
     let mut queue = shared.lock();
-    while queue.ending.is_none() && queue.bytes < WAITING_BYTES_MANY {
+    while queue.ending.is_none() && queue.notes.size() < WAITING_BYTES_MANY {
         let left = end.saturating_duration_since(Instant::now());
         let is_over = left.is_zero();
         if is_over && !queue.notes.is_empty() {
@@ -259,8 +248,6 @@ fn collect(shared: &Shared, notes: &mut Vec<Note>, scribe: &mut Scribe) -> Optio
         };
     }
     queue.is_idle = false;
-    queue.bytes = 0;
-    scribe.buffers(&mut queue.buffers);
     std::mem::swap(&mut queue.notes, notes);
     queue.ending
 }
@@ -273,10 +260,8 @@ impl Writer {
         Self { scribe, lines: Vec::new(), packer, file }
     }
 
-    fn write(&mut self, notes: &mut Vec<Note>) -> io::Result<()> {
-        for note in notes.drain(..) {
-            self.scribe.take(note);
-        }
+    fn write(&mut self, notes: &mut Notes) -> io::Result<()> {
+        self.scribe.take(notes);
         self.scribe.lines_into(&mut self.lines);
         if self.lines.is_empty() {
             return Ok(());
@@ -290,7 +275,7 @@ impl Writer {
 
     fn end(mut self, reason: Option<&str>) -> io::Result<()> {
         self.scribe.end(reason);
-        self.write(&mut Vec::new())?;
+        self.write(&mut Notes::default())?;
         self.file.write_all(&self.packer.finish()?)
     }
 }

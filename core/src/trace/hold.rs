@@ -55,11 +55,12 @@ impl Stream {
         Self { kind, bytes: Vec::new(), parts: Vec::new(), came: Duration::ZERO }
     }
 
-    /// Whether a chunk may be given out at once as it is: nothing waits before it, nothing in it is
-    /// secret, and nothing behind it can make it so. Most are like that, and cost little.
-    pub(super) fn lets_pass(&self, chunk: &[u8], secrets: &mut Secrets) -> bool {
+    /// Whether a chunk that is clean ([`Secrets::clean_len`]) may be given out at once as it is:
+    /// nothing waits before it, nothing in it is secret by its name, and nothing behind it can make
+    /// it so. Most are like that, and cost little.
+    pub(super) fn lets_pass(&self, chunk: &[u8]) -> bool {
         let is_whole = self.kind != Kind::Body && chunk.ends_with(b"\n");
-        is_whole && self.parts.is_empty() && self.is_clean(chunk, secrets)
+        is_whole && self.parts.is_empty() && !self.may_name_secrets(chunk)
     }
 
     /// Takes a step's chunk, and gives out what can be.
@@ -127,14 +128,13 @@ impl Stream {
         pieces
     }
 
-    /// Whether there is surely nothing secret in it.
-    fn is_clean(&self, raw: &[u8], secrets: &mut Secrets) -> bool {
-        let has_members = matches!(self.kind, Kind::Messages | Kind::Body);
-        secrets.is_clean(raw) && !(has_members && finder::may_name_secrets(raw))
+    /// Whether what is in it may be secret by its name.
+    fn may_name_secrets(&self, raw: &[u8]) -> bool {
+        matches!(self.kind, Kind::Messages | Kind::Body) && finder::may_name_secrets(raw)
     }
 
     fn replaced<'a>(&self, raw: &'a [u8], secrets: &mut Secrets) -> Cow<'a, [u8]> {
-        if self.is_clean(raw, secrets) {
+        if secrets.is_clean(raw) && !self.may_name_secrets(raw) {
             return Cow::Borrowed(raw);
         }
         finder::learn_shapes(raw, secrets);

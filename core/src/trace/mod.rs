@@ -41,7 +41,7 @@ mod short;
 mod tests;
 
 pub use deed::{Deed, Field, Lane};
-pub use note::Note;
+pub use note::{Note, Notes};
 pub use read::{End, ReadError, Recording, read};
 pub use recorder::{Recorder, Sink};
 pub use replay::{Difference, Played, Replay};

@@ -13,21 +13,89 @@ use super::deed::Deed;
 use super::journal::Op;
 
 /// One input with what it led to. It holds secrets: only a [`Scribe`](super::Scribe) may read it.
-pub struct Note {
+pub struct Note<'a> {
+    pub(super) fact: Fact,
+    /// The input's bytes, if it is one that comes in pieces.
+    pub(super) said: &'a [u8],
+    /// The bytes for the host that it added.
+    pub(super) output: &'a [u8],
+}
+
+impl std::fmt::Debug for Note<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Note").field("size", &self.size()).finish_non_exhaustive()
+    }
+}
+
+/// A note, but for its bytes.
+pub(super) struct Fact {
     pub(super) now: Now,
     pub(super) given: Given,
-    /// The input's bytes, if it is one that comes in pieces.
-    pub(super) said: Vec<u8>,
     /// A step before this one: the host took these bytes.
     pub(super) wrote: Option<Wrote>,
-    /// The bytes for the host that it added.
-    pub(super) output: Vec<u8>,
     pub(super) deeds: Vec<Deed>,
 }
 
-impl std::fmt::Debug for Note {
+impl std::fmt::Debug for Fact {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Note").field("size", &self.size()).finish_non_exhaustive()
+        f.debug_struct("Fact").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// Notes that wait for a [`Scribe`](super::Scribe), in their order. All their bytes lie in one
+/// place: a further note takes no memory of its own, and all of them are looked through at once.
+#[derive(Default)]
+pub struct Notes {
+    pub(super) facts: Vec<(Fact, Lengths)>,
+    pub(super) bytes: Vec<u8>,
+    /// What facts refer to, about, in bytes.
+    beside: usize,
+}
+
+/// How many bytes of those of all notes are one's own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lengths {
+    pub(super) said: usize,
+    /// Behind these.
+    pub(super) output: usize,
+}
+
+/// Memory that is kept for further notes is no more than this, in bytes.
+const KEPT_BYTES_MAX: usize = 1 << 20;
+
+impl std::fmt::Debug for Notes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notes").field("size", &self.size()).finish_non_exhaustive()
+    }
+}
+
+impl Notes {
+    /// Adds the next one.
+    pub fn push(&mut self, note: Note<'_>) {
+        let Note { fact, said, output } = note;
+        self.bytes.extend_from_slice(said);
+        self.bytes.extend_from_slice(output);
+        self.beside += fact.beside();
+        self.facts.push((fact, Lengths { said: said.len(), output: output.len() }));
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
+    /// About how much memory they take, in bytes.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + self.beside + self.facts.len() * size_of::<(Fact, Lengths)>()
+    }
+
+    /// Forgets them, and keeps memory for as many as there mostly are.
+    pub(super) fn clear(&mut self) {
+        self.facts.clear();
+        self.facts.shrink_to(KEPT_BYTES_MAX / size_of::<(Fact, Lengths)>());
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES_MAX);
+        self.beside = 0;
     }
 }
 
@@ -35,7 +103,7 @@ impl std::fmt::Debug for Note {
 pub(super) enum Given {
     /// A piece of what somebody says; most are.
     Piece(Topic),
-    Whole(Whole),
+    Whole(Box<Whole>),
 }
 
 /// What comes at once.
@@ -87,10 +155,21 @@ pub(super) enum Told {
     Lost,
 }
 
-impl Note {
+impl Note<'_> {
+    /// That the host took something, which led to nothing.
+    pub(super) fn of_wrote(now: Now, wrote: Wrote) -> Self {
+        Self { fact: Fact::of_wrote(now, wrote), said: &[], output: &[] }
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub(super) fn size(&self) -> usize {
+        size_of::<Fact>() + self.fact.beside() + self.said.len() + self.output.len()
+    }
+}
+
+impl Fact {
     pub(super) fn new(now: Now, given: Given) -> Self {
-        let (said, output, deeds) = (Vec::new(), Vec::new(), Vec::new());
-        Self { now, given, said, wrote: None, output, deeds }
+        Self { now, given, wrote: None, deeds: Vec::new() }
     }
 
     /// That the host took something.
@@ -98,24 +177,35 @@ impl Note {
         Self::new(now, Given::Piece(Topic::Wrote(wrote)))
     }
 
-    /// The note of the host's writing that led to nothing, as most does.
+    /// What the host took, if nothing else is in it.
     pub(super) fn as_idle_write(&self) -> Option<Wrote> {
-        let is_idle = self.output.is_empty() && self.deeds.is_empty() && self.wrote.is_none();
         match self.given {
-            Given::Piece(Topic::Wrote(wrote)) if is_idle => Some(wrote),
+            Given::Piece(Topic::Wrote(wrote)) if self.deeds.is_empty() => Some(wrote),
             _ => None,
         }
     }
 
-    /// About how much memory it takes, in bytes.
-    pub fn size(&self) -> usize {
+    /// About how much memory it refers to, in bytes.
+    fn beside(&self) -> usize {
         let given = match &self.given {
-            Given::Whole(Whole::Done(_, Told::Files(ops))) => ops.iter().map(Op::size).sum(),
-            Given::Whole(Whole::Done(_, Told::Logs(text))) => text.len(),
-            _ => 0,
+            Given::Piece(_) => 0,
+            Given::Whole(whole) => size_of::<Whole>() + whole.beside(),
         };
-        let deeds: usize = self.deeds.iter().map(Deed::size).sum();
-        size_of::<Self>() + given + self.said.len() + self.output.len() + deeds
+        given + self.deeds.iter().map(Deed::size).sum::<usize>()
+    }
+}
+
+impl Whole {
+    pub(super) fn given(self) -> Given {
+        Given::Whole(Box::new(self))
+    }
+
+    fn beside(&self) -> usize {
+        match self {
+            Whole::Done(_, Told::Files(ops)) => ops.iter().map(Op::size).sum(),
+            Whole::Done(_, Told::Logs(text)) => text.len(),
+            _ => 0,
+        }
     }
 }
 
@@ -133,16 +223,14 @@ impl Given {
             }
             Input::Done(call, outcome) => {
                 let (told, outcome) = Told::of(outcome);
-                return (Given::Whole(Whole::Done(call, told)), &[], Input::Done(call, outcome));
+                return (Whole::Done(call, told).given(), &[], Input::Done(call, outcome));
             }
-            Input::Eof => Given::Whole(Whole::Eof),
-            Input::TimerFired(timer) => Given::Whole(Whole::Timer(timer)),
-            Input::AuthRefreshed(ask, ref answer) => {
-                Given::Whole(Whole::Refreshed(ask, answer.clone()))
-            }
-            Input::Signal(signal) => Given::Whole(Whole::Signal(signal)),
+            Input::Eof => Whole::Eof,
+            Input::TimerFired(timer) => Whole::Timer(timer),
+            Input::AuthRefreshed(ask, ref answer) => Whole::Refreshed(ask, answer.clone()),
+            Input::Signal(signal) => Whole::Signal(signal),
         };
-        (given, &[], input)
+        (given.given(), &[], input)
     }
 }
 

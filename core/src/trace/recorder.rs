@@ -16,18 +16,12 @@ use crate::setup::Setup;
 use super::clock::Clock;
 use super::deed::Deed;
 use super::journal::Noted;
-use super::note::{Given, Note, Whole, Wrote};
+use super::note::{Fact, Given, Note, Whole, Wrote};
 
 /// Where notes go.
 pub trait Sink {
     /// Takes a note, in order. False ends the recording: no further note is made.
-    fn take(&mut self, note: Note) -> bool;
-
-    /// An empty buffer for a note, perhaps one that was in an earlier one
-    /// ([`Scribe::buffers`](super::Scribe::buffers)).
-    fn buffer(&mut self) -> Vec<u8> {
-        Vec::new()
-    }
+    fn take(&mut self, note: Note<'_>) -> bool;
 }
 
 /// A [`Machine`] that is recorded. It has the same verbs, and a [`Driver`](crate::Driver) runs it
@@ -37,7 +31,9 @@ pub struct Recorder<S: Sink> {
     machine: Machine,
     sink: Option<S>,
     /// What is being noted. It ends when all effects are taken, or with the next input.
-    note: Option<Note>,
+    fact: Option<Fact>,
+    /// What was said in it.
+    said: Vec<u8>,
     /// What the host took since the last note, which led to nothing.
     wrote: Option<Wrote>,
     clock: Clock,
@@ -52,9 +48,9 @@ impl<S: Sink> Recorder<S> {
     pub fn new(setup: Setup, seed: [u8; 32], now: Now, sink: S) -> Self {
         let mut clock = Clock::new(now);
         let now = clock.next(now);
-        let note = Some(Note::new(now, Given::Whole(Whole::Setup)));
+        let fact = Some(Fact::new(now, Whole::Setup.given()));
         let (machine, sink) = (Machine::new(setup, seed, now), Some(sink));
-        Self { machine, sink, note, wrote: None, clock, now, noted: 0 }
+        Self { machine, sink, fact, said: Vec::new(), wrote: None, clock, now, noted: 0 }
     }
 
     /// Like [`Machine::handle`].
@@ -63,9 +59,10 @@ impl<S: Sink> Recorder<S> {
         let now = self.clock.next(now);
         self.now = now;
         let (given, said, input) = Given::of(input);
-        if let Some(sink) = &mut self.sink {
-            let (said, wrote) = (copied(said, sink), self.wrote.take());
-            self.note = Some(Note { said, wrote, ..Note::new(now, given) });
+        if self.sink.is_some() {
+            self.said.clear();
+            self.said.extend_from_slice(said);
+            self.fact = Some(Fact { wrote: self.wrote.take(), ..Fact::new(now, given) });
         }
         self.machine.handle(now, input);
     }
@@ -76,8 +73,8 @@ impl<S: Sink> Recorder<S> {
             self.put_down();
             return None;
         };
-        let Some(note) = &mut self.note else { return Some(effect) };
-        note.deeds.extend(Deed::of(&effect));
+        let Some(fact) = &mut self.fact else { return Some(effect) };
+        fact.deeds.extend(Deed::of(&effect));
         Some(noting(effect))
     }
 
@@ -90,7 +87,8 @@ impl<S: Sink> Recorder<S> {
     pub fn wrote(&mut self, n: usize) {
         self.put_down();
         let wrote = if n == self.noted { Wrote::All } else { Wrote::Bytes(n) };
-        self.note = self.sink.is_some().then(|| Note::of_wrote(self.now, wrote));
+        self.said.clear();
+        self.fact = self.sink.is_some().then(|| Fact::of_wrote(self.now, wrote));
         self.machine.wrote(n);
         self.noted = self.noted.saturating_sub(n);
     }
@@ -102,52 +100,36 @@ impl<S: Sink> Recorder<S> {
 
     /// Ends the note, if there is one.
     fn put_down(&mut self) {
-        let Some(mut note) = self.note.take() else { return };
+        let Some(fact) = self.fact.take() else { return };
+        self.put_down_wrote();
         let pending = self.machine.pending_output();
         let output = pending.get(self.noted..).unwrap_or_default();
-        if let Some(sink) = &mut self.sink {
-            note.output = copied(output, sink);
-        }
         self.noted = pending.len();
-        if let Some(wrote) = note.as_idle_write() {
-            self.hand_over_wrote();
-            self.wrote = Some(wrote);
-            return;
-        }
-        if note.wrote.is_none() {
-            self.hand_over_wrote();
-        }
-        self.hand_over(note);
-    }
-
-    fn hand_over(&mut self, note: Note) {
-        if self.sink.as_mut().is_some_and(|sink| !sink.take(note)) {
-            self.sink = None;
+        match fact.as_idle_write() {
+            Some(wrote) if output.is_empty() => self.wrote = Some(wrote),
+            _ => hand_over(&mut self.sink, Note { fact, said: &self.said, output }),
         }
     }
 
     /// Makes a note of its own of what the host took.
-    fn hand_over_wrote(&mut self) {
+    fn put_down_wrote(&mut self) {
         if let Some(wrote) = self.wrote.take() {
-            self.hand_over(Note::of_wrote(self.now, wrote));
+            hand_over(&mut self.sink, Note::of_wrote(self.now, wrote));
         }
+    }
+}
+
+fn hand_over(sink: &mut Option<impl Sink>, note: Note<'_>) {
+    if sink.as_mut().is_some_and(|sink| !sink.take(note)) {
+        *sink = None;
     }
 }
 
 impl<S: Sink> Drop for Recorder<S> {
     fn drop(&mut self) {
         self.put_down();
-        self.hand_over_wrote();
+        self.put_down_wrote();
     }
-}
-
-fn copied(bytes: &[u8], sink: &mut impl Sink) -> Vec<u8> {
-    if bytes.is_empty() {
-        return Vec::new();
-    }
-    let mut buffer = sink.buffer();
-    buffer.extend_from_slice(bytes);
-    buffer
 }
 
 /// The effect, with a file job made to note what it does.

@@ -7,6 +7,7 @@
 //! Invariant: what waits is bounded by [`limits::TRACE_HELD_BYTES_MAX`]; then the recording ends.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -21,7 +22,7 @@ use super::line::{
     AnswerLine, EndLine, FreshLine, GivenLine, Head, HostLine, OpLine, SetupLine, StepLine, Text,
     ToldLine, VERSION,
 };
-use super::note::{Given, Note, Told, Topic, Whole, Wrote};
+use super::note::{Fact, Given, Lengths, Note, Notes, Told, Topic, Whole, Wrote};
 use super::secrets::Secrets;
 use super::short::{Short, shown_digest};
 use crate::clock::Now;
@@ -34,9 +35,6 @@ use crate::process::OutputStream;
 use crate::secret::Secret;
 use crate::setup::{Refresh, Setup};
 
-/// Buffers of notes that wait to be used again, and the largest of them.
-const BUFFERS_MAX: usize = 16;
-const BUFFER_BYTES_MAX: usize = 512 << 10;
 /// Contents that are shorter are written again each time.
 const SHARED_BYTES_MIN: usize = 64;
 
@@ -57,18 +55,51 @@ pub struct Scribe {
     contents: BTreeMap<[u8; 32], usize>,
     contents_count: usize,
     lines: Vec<u8>,
-    /// What notes were in that are written.
-    buffers: Vec<Vec<u8>>,
     ended: bool,
 }
 
-#[derive(Debug)]
+/// A note that waits.
 struct Held {
-    note: Note,
+    fact: Fact,
+    /// Of what was said, that which was looked through.
+    said: Vec<u8>,
+    output: Vec<u8>,
     /// About how much memory it takes, in bytes.
     size: usize,
-    /// Of what was said, only that which was looked through is in the note.
+    /// Not all that was said was looked through.
     waits: bool,
+}
+
+/// It holds secrets.
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+/// What was seen at a glance of the bytes of the notes that are left.
+#[derive(Default)]
+struct Glance {
+    /// So many of them are clean.
+    clean: usize,
+    /// With so many texts looked for; none if it is time for another one.
+    searched: Option<usize>,
+}
+
+impl Glance {
+    /// Whether the next `len` bytes of `rest` are clean. Goes on behind them.
+    fn is_clean(&mut self, rest: &[u8], len: usize, secrets: &mut Secrets) -> bool {
+        if self.searched != Some(secrets.searched_count()) {
+            self.clean = secrets.clean_len(rest);
+            self.searched = Some(secrets.searched_count());
+        }
+        if len > self.clean {
+            self.searched = None;
+            return false;
+        }
+        self.clean -= len;
+        true
+    }
 }
 
 impl Scribe {
@@ -97,27 +128,43 @@ impl Scribe {
             contents: BTreeMap::new(),
             contents_count: 0,
             lines: Vec::new(),
-            buffers: Vec::new(),
             ended: false,
         };
         scribe.write(&head);
         scribe
     }
 
-    /// Takes the next note.
-    pub fn take(&mut self, note: Note) {
+    /// Takes the next notes; `notes` is empty then.
+    pub fn take(&mut self, notes: &mut Notes) {
+        let mut glance = Glance::default();
+        let mut rest = &notes.bytes[..];
+        for (fact, Lengths { said, output }) in notes.facts.drain(..) {
+            let is_clean = glance.is_clean(rest, said + output, &mut self.secrets);
+            let (said, behind) = rest.split_at(said);
+            let (output, behind) = behind.split_at(output);
+            rest = behind;
+            self.take_note(Note { fact, said, output }, is_clean);
+        }
+        notes.clear();
+    }
+
+    /// Takes one, whose bytes may be known to be clean.
+    fn take_note(&mut self, note: Note<'_>, is_clean: bool) {
         if self.ended {
             return;
         }
-        if self.held.is_empty() && self.lets_pass(&note) {
+        if self.held.is_empty() && self.lets_pass(&note, is_clean) {
             self.first += 1;
-            return self.write_note(note);
+            let Note { fact, said, output } = note;
+            return self.write_note(fact, said, output, is_clean);
         }
         let step = self.first + self.held.len() as u64;
         let size = note.size();
+        let Note { fact, said, output } = note;
         self.held_bytes += size;
-        self.held.push_back(Held { note, size, waits: false });
-        let pieces = self.look_through(step);
+        let (output, waits) = (output.to_vec(), false);
+        self.held.push_back(Held { fact, said: Vec::new(), output, size, waits });
+        let pieces = self.look_through(step, said);
         self.settle(pieces);
         if self.held_bytes > limits::TRACE_HELD_BYTES_MAX {
             self.stop(Some("more waits for the end of a line or a body than is held"));
@@ -133,13 +180,6 @@ impl Scribe {
     pub fn lines_into(&mut self, buffer: &mut Vec<u8>) {
         buffer.clear();
         std::mem::swap(&mut self.lines, buffer);
-    }
-
-    /// Moves buffers of notes that are written to `free`, for further notes
-    /// ([`Sink::buffer`](super::Sink::buffer)): these are large, many, and come from another thread.
-    pub fn buffers(&mut self, free: &mut Vec<Vec<u8>>) {
-        free.append(&mut self.buffers);
-        free.truncate(BUFFERS_MAX);
     }
 
     /// Ends the recording, as far as its notes were whole. A reason says that the session went on.
@@ -172,57 +212,56 @@ impl Scribe {
     // --- what comes in pieces ---
 
     /// Whether a note is a piece that may be written as it is. If no note waits, no stream does.
-    fn lets_pass(&mut self, note: &Note) -> bool {
-        let stream = match note.given {
-            Given::Piece(Topic::Wrote(_)) => return note.deeds.is_empty(),
+    fn lets_pass(&mut self, note: &Note<'_>, is_clean: bool) -> bool {
+        let stream = match note.fact.given {
+            Given::Piece(Topic::Wrote(_)) => return note.fact.deeds.is_empty(),
             Given::Piece(Topic::Bytes) => Some(&self.host),
             Given::Piece(Topic::Body(call)) => self.calls.get(&(call, None)),
             Given::Piece(Topic::Output(stream, call)) => self.calls.get(&(call, Some(stream))),
-            _ => None,
+            Given::Whole(_) => None,
         };
-        let cancels = note.deeds.iter().any(|deed| deed.title == Deed::CANCEL);
-        !cancels && stream.is_some_and(|stream| stream.lets_pass(&note.said, &mut self.secrets))
+        let cancels = note.fact.deeds.iter().any(|deed| deed.title == Deed::CANCEL);
+        !cancels
+            && stream.is_some_and(|stream| stream.lets_pass(note.said))
+            && (is_clean || self.secrets.is_clean(note.said))
     }
 
     /// Looks through the newest note, as far as it can be, and what it ends.
-    fn look_through(&mut self, step: u64) -> Vec<Piece> {
+    fn look_through(&mut self, step: u64, said: &[u8]) -> Vec<Piece> {
         let Some(held) = self.held.back_mut() else { return Vec::new() };
-        let (now, secrets) = (held.note.now.mono, &mut self.secrets);
-        let said = std::mem::take(&mut held.note.said);
-        let pieces = match &held.note.given {
+        let (now, secrets) = (held.fact.now.mono, &mut self.secrets);
+        let pieces = match &held.fact.given {
+            Given::Piece(Topic::Wrote(_)) => Vec::new(),
             Given::Piece(Topic::Bytes) => {
                 held.waits = true;
-                self.host.take(step, now, &said, secrets)
+                self.host.take(step, now, said, secrets)
             }
             Given::Piece(Topic::Body(call)) => {
                 held.waits = true;
                 let stream = self.calls.entry((*call, None));
-                stream.or_insert_with(|| Stream::new(Kind::Body)).take(step, now, &said, secrets)
+                stream.or_insert_with(|| Stream::new(Kind::Body)).take(step, now, said, secrets)
             }
             Given::Piece(Topic::Output(stream, call)) => {
                 held.waits = true;
                 let stream = self.calls.entry((*call, Some(*stream)));
-                stream.or_insert_with(|| Stream::new(Kind::Output)).take(step, now, &said, secrets)
+                stream.or_insert_with(|| Stream::new(Kind::Output)).take(step, now, said, secrets)
             }
-            Given::Whole(Whole::Eof) => {
-                let host = std::mem::replace(&mut self.host, Stream::new(Kind::Messages));
-                host.finish(secrets)
-            }
-            Given::Whole(Whole::Done(call, Told::Head(head))) => {
-                let is_stream = head.header("content-type").is_some_and(|kind| {
-                    kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
-                });
-                let kind = if is_stream { Kind::Events } else { Kind::Body };
-                self.calls.insert((*call, None), Stream::new(kind));
-                Vec::new()
-            }
-            Given::Whole(Whole::Done(call, told)) if told.is_last() => {
-                let call = *call;
-                self.finish_call(call)
-            }
-            _ => Vec::new(),
+            Given::Whole(whole) => match &**whole {
+                Whole::Eof => {
+                    let host = std::mem::replace(&mut self.host, Stream::new(Kind::Messages));
+                    host.finish(secrets)
+                }
+                Whole::Done(call, Told::Head(head)) => {
+                    self.calls.insert((*call, None), Stream::new(body_kind(head)));
+                    Vec::new()
+                }
+                Whole::Done(call, told) if told.is_last() => {
+                    let call = *call;
+                    self.finish_call(call)
+                }
+                _ => Vec::new(),
+            },
         };
-        self.keep(said);
         let others = self.finish_cancelled().into_iter().chain(self.wait_no_longer());
         pieces.into_iter().chain(others).collect()
     }
@@ -230,7 +269,7 @@ impl Scribe {
     /// What programs have said a while ago.
     fn wait_no_longer(&mut self) -> Vec<Piece> {
         let Some(held) = self.held.back() else { return Vec::new() };
-        let (now, secrets) = (held.note.now.mono, &mut self.secrets);
+        let (now, secrets) = (held.fact.now.mono, &mut self.secrets);
         let calls = self.calls.values_mut();
         calls.flat_map(|stream| stream.wait_until(now, secrets)).collect()
     }
@@ -238,7 +277,7 @@ impl Scribe {
     /// Streams of calls that the newest note has cancelled.
     fn finish_cancelled(&mut self) -> Vec<Piece> {
         let Some(held) = self.held.back() else { return Vec::new() };
-        let cancelled = held.note.deeds.iter().filter(|deed| deed.title == Deed::CANCEL);
+        let cancelled = held.fact.deeds.iter().filter(|deed| deed.title == Deed::CANCEL);
         let calls: Vec<CallId> = cancelled.filter_map(|deed| deed.call.map(CallId)).collect();
         calls.into_iter().flat_map(|call| self.finish_call(call)).collect()
     }
@@ -258,10 +297,10 @@ impl Scribe {
         for piece in pieces {
             let at = piece.step.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
             if let Some(held) = at.and_then(|at| self.held.get_mut(at)) {
-                if held.note.said.is_empty() {
-                    held.note.said = piece.bytes;
+                if held.said.is_empty() {
+                    held.said = piece.bytes;
                 } else {
-                    held.note.said.extend_from_slice(&piece.bytes);
+                    held.said.extend_from_slice(&piece.bytes);
                 }
                 held.waits = !piece.is_last;
             }
@@ -271,41 +310,35 @@ impl Scribe {
         {
             self.first += 1;
             self.held_bytes = self.held_bytes.saturating_sub(held.size);
-            self.write_note(held.note);
+            self.write_note(held.fact, &held.said, &held.output, false);
         }
     }
 
     // --- one line ---
 
-    fn write_note(&mut self, note: Note) {
-        if let Some(wrote) = note.wrote {
+    fn write_note(&mut self, fact: Fact, said: &[u8], output: &[u8], is_clean: bool) {
+        if let Some(wrote) = fact.wrote {
             self.write_wrote(wrote);
         }
-        let moment = Moment::of(note.now);
+        let moment = Moment::of(fact.now);
         let tick = self.at.to(moment);
         self.at = moment;
-        match note.given {
+        match fact.given {
             Given::Piece(topic) => {
-                let digest = self.digest(&note.output, note.deeds);
-                Short { topic, tick, digest }.write(&note.said, &mut self.lines);
-                self.keep(note.said);
-                self.keep(note.output);
+                let digest = match (output, &fact.deeds[..]) {
+                    ([], []) => None,
+                    (output, []) if is_clean => Some(step_digest(output, &[])),
+                    _ => self.digest(output, fact.deeds),
+                };
+                Short { topic, tick, digest }.write(said, &mut self.lines);
             }
-            Given::Whole(given) => {
+            Given::Whole(whole) => {
                 // First, since it may tell of new secrets.
-                let given = self.given_line(given);
-                let digest = self.digest(&note.output, note.deeds).map(shown_digest);
+                let given = self.given_line(*whole);
+                let digest = self.digest(output, fact.deeds).map(shown_digest);
                 let (passed_us, jump_us) = (tick.passed_us, tick.jump_us);
                 self.write(&StepLine { passed_us, jump_us, given, digest });
             }
-        }
-    }
-
-    fn keep(&mut self, mut buffer: Vec<u8>) {
-        let is_fit = (1..=BUFFER_BYTES_MAX).contains(&buffer.capacity());
-        if is_fit && self.buffers.len() < BUFFERS_MAX {
-            buffer.clear();
-            self.buffers.push(buffer);
         }
     }
 
@@ -476,6 +509,13 @@ impl Scribe {
         }
         self.secrets.replaced(bytes).into_owned()
     }
+}
+
+fn body_kind(head: &HttpHead) -> Kind {
+    let is_stream = head.header("content-type").is_some_and(|kind| {
+        kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
+    });
+    if is_stream { Kind::Events } else { Kind::Body }
 }
 
 fn setup_line(setup: &Setup, now: Now, secrets: &mut Secrets) -> SetupLine {

@@ -114,8 +114,19 @@ impl Secrets {
     /// Whether there is surely no secret in it that is known, and nothing in the shape of one. It is
     /// quick; a text without a secret may be none of these.
     pub(super) fn is_clean(&mut self, bytes: &[u8]) -> bool {
+        self.clean_len(bytes) == bytes.len()
+    }
+
+    /// Up to where it is clean. So is each part of it that ends no later.
+    pub(super) fn clean_len(&mut self, bytes: &[u8]) -> usize {
         self.make_ready();
-        self.sieve.as_ref().is_some_and(|sieve| sieve.find(bytes).is_none())
+        let Some(sieve) = &self.sieve else { return 0 };
+        sieve.find(bytes).map_or(bytes.len(), |sign| sign.start())
+    }
+
+    /// How many texts are looked for. While there are no more of them, what is clean stays clean.
+    pub(super) fn searched_count(&self) -> usize {
+        self.searched.len()
     }
 
     /// Bytes with stand-ins for all secrets in them that are known.

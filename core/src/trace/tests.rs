@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Difference, End, Note, Recorder, Recording, Replay, Scribe, Sink, read};
+use super::{Difference, End, Note, Notes, Recorder, Recording, Replay, Scribe, Sink, read};
 use crate::effect::{Call, CallId, Effect, TimerId};
 use crate::files::{Disk, MemoryFiles, NoKeyring};
 use crate::input::{HttpHead, Input, Outcome};
@@ -30,8 +30,10 @@ const MORE_SECRETS: [&str; 5] =
 struct AtOnce(Rc<RefCell<Scribe>>, Rc<Cell<usize>>);
 
 impl Sink for AtOnce {
-    fn take(&mut self, note: Note) -> bool {
-        self.0.borrow_mut().take(note);
+    fn take(&mut self, note: Note<'_>) -> bool {
+        let mut notes = Notes::default();
+        notes.push(note);
+        self.0.borrow_mut().take(&mut notes);
         self.1.set(self.1.get() + 1);
         true
     }
