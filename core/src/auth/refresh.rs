@@ -364,3 +364,45 @@ fn is_old(managed: &Managed, out: &Outside) -> bool {
         (None, None) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::{AfterUnauthorized, Auth, Credential, External};
+    use crate::auth::Waiter;
+    use crate::clock::Now;
+    use crate::input::FreshTokens;
+    use crate::outside::Outside;
+    use crate::secret::Secret;
+    use crate::setup::Setup;
+
+    fn tokens(access: &str) -> FreshTokens {
+        FreshTokens {
+            access_token: Secret::new(access),
+            id_token: Some(Secret::new("e30.e30.c")),
+            account_id: None,
+            plan_type: None,
+        }
+    }
+
+    /// No session comes so far, because a question is withdrawn with its credentials: what follows
+    /// is what would happen if that were forgotten.
+    #[test]
+    fn an_answer_for_older_credentials_changes_nothing() {
+        let mut out =
+            Outside::new([0; 32], Now::new(Duration::from_secs(1), Timestamp::UNIX_EPOCH));
+        let mut auth = Auth::new(&Setup::new("/home", "/work"));
+        let old = External::accept(tokens("old")).expect("tokens are in order");
+        auth.credential = Credential::External(old);
+        let waiter = Waiter::Turn(uuid::Uuid::nil());
+        let after = auth.unauthorized(&mut out, auth.generation, waiter, None);
+        assert_eq!(after, AfterUnauthorized::Wait);
+        auth.generation = auth.generation.next();
+        auth.refreshed(&mut out, Ok(tokens("new")));
+        let Credential::External(external) = &auth.credential else { panic!("somebody else's") };
+        assert_eq!(external.access.expose(), "old");
+    }
+}
