@@ -97,6 +97,39 @@ fn a_patch_has_all_of_its_rights_from_one_moment() {
     );
 }
 
+/// Begins a thread at the first of two desks, where a turn runs in it, and joins it at the other.
+fn joined() -> Vec<Step> {
+    let job = || Deed::Job(Harm::None);
+    let start = say(Say::StartThread(Policy::Untrusted, Sandbox::Workspace));
+    let said = Deed::Respond(0, Reply::Plain(Response::Say), 1 << 20);
+    let begin = [job(), start, job(), job(), say(Say::StartTurn(0)), job(), said, job(), job()];
+    let join = [job(), say(Say::JoinThread(0)), job(), job()];
+    let begin = begin.map(|deed| Step(0, deed)).into_iter();
+    begin.chain(join.map(|deed| Step(1, deed))).collect()
+}
+
+/// Plays what follows at two desks that share a thread.
+#[track_caller]
+fn check_joined(rest: &[(usize, Deed)]) {
+    let mut steps = joined();
+    steps.extend(rest.iter().map(|(desk, deed)| Step(*desk, deed.clone())));
+    let setting = Setting { machines: 2, ..Setting::default() };
+    let script = Script { seed: 0, setting, steps };
+    let played = play(&script).unwrap_or_else(|broken| panic!("{broken:?}\n{script:#?}"));
+    assert!(played.marks.contains("a thread was joined by another machine"));
+}
+
+/// What one machine has put away another does not begin anew, without its first line.
+#[test]
+fn a_thread_that_another_machine_has_put_away_is_not_written_to() {
+    check_joined(&[
+        (0, say(Say::ArchiveThread(0))),
+        (0, Deed::Job(Harm::None)),
+        (1, say(Say::StartTurn(0))),
+        (1, Deed::Job(Harm::None)),
+    ]);
+}
+
 /// A machine that is stopped while it writes leaves the lines of another one alone, and what is
 /// written twice is there once.
 #[test]

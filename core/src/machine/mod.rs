@@ -433,7 +433,7 @@ impl Machine {
             }
             (CallOwner::ThreadOpen, FileAnswer::Written(done)) => self.on_forked(call, done),
             (CallOwner::Rollout(thread), FileAnswer::Written(done)) => {
-                self.on_appended(thread, done);
+                self.on_appended(thread, call, done);
             }
             (CallOwner::ThreadOpen, FileAnswer::ThreadSetting(found)) => {
                 self.on_thread_setting(call, *found);
@@ -458,7 +458,7 @@ impl Machine {
             CallOwner::Startup => self.exit(ExitStatus::Failed),
             CallOwner::ThreadOpen => self.open_lost(call),
             CallOwner::ThreadFile => self.ask_lost(call),
-            CallOwner::Rollout(thread) => self.on_appended(thread, Err(FileError::lost())),
+            CallOwner::Rollout(thread) => self.on_appended(thread, call, Err(FileError::lost())),
             CallOwner::Config => self.on_config(call, ConfigFound::lost()),
             CallOwner::Search => self.searches.done(&mut self.out, call, Vec::new()),
             CallOwner::Auth(_)

@@ -136,10 +136,10 @@ impl Machine {
     }
 
     /// An append to a thread's file has ended.
-    pub(super) fn on_appended(&mut self, id: ThreadId, done: Result<(), FileError>) {
+    pub(super) fn on_appended(&mut self, id: ThreadId, call: CallId, done: Result<(), FileError>) {
         let Some(thread) = self.threads.get_mut(&id) else { return };
         if let Some(recorder) = &mut thread.conversation.recorder {
-            recorder.appended(done);
+            recorder.appended(call, done);
         }
         self.with_turn(id, |turn, out, conversation| turn.on_stored(out, conversation));
         let Some(thread) = self.threads.get_mut(&id) else { return };
