@@ -130,6 +130,30 @@ fn a_thread_that_another_machine_has_put_away_is_not_written_to() {
     ]);
 }
 
+/// Who asks for a thread that is put away before the answer does not get that of the one that is
+/// opened in its place: nobody would listen to it.
+#[test]
+fn an_answer_is_for_the_thread_that_has_asked() {
+    let resume = |older: bool| match older {
+        true => say(Say::ResumeConversation(0)),
+        false => say(Say::ResumeThread(0)),
+    };
+    check(
+        Setting::default(),
+        &[
+            Deed::Job(Harm::None),
+            resume(false),
+            resume(true),
+            Deed::Job(Harm::None),
+            Deed::Job(Harm::None),
+            say(Say::ArchiveThread(0)),
+            Deed::Job(Harm::None),
+            Deed::Job(Harm::None),
+            say(Say::StartTurn(0)),
+        ],
+    );
+}
+
 /// A machine that is stopped while it writes leaves the lines of another one alone, and what is
 /// written twice is there once.
 #[test]
