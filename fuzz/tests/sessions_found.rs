@@ -202,6 +202,25 @@ fn a_copy_is_what_it_was_shown_as() {
     );
 }
 
+/// A thread that nobody has used for long is put away behind a line, and not in the middle of one.
+#[test]
+fn a_thread_rests_where_a_line_ends() {
+    let steps = [
+        Deed::Job(Harm::None),
+        say(Say::Converse(Policy::Never, Sandbox::Workspace)),
+        Deed::Job(Harm::None),
+        Deed::Job(Harm::None),
+        say(Say::Listen(0)),
+        Deed::Wait(Wait::For(Duration::from_secs(31 * 60))),
+        say(Say::SendMessage(0)),
+        say(Say::Any(4)),
+    ];
+    let steps = steps.map(|deed| Step(0, deed)).to_vec();
+    let script = Script { seed: 0, setting: Setting::default(), steps };
+    let played = play(&script).unwrap_or_else(|broken| panic!("{broken:?}"));
+    play_in_bytes(&script, &played).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
 /// A program that is left running outlives its turn, and a crash outlives nothing.
 #[test]
 fn a_program_that_is_left_running_may_be_typed_into_later() {

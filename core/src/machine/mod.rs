@@ -175,6 +175,7 @@ impl Machine {
         if self.stage == Stage::Gone {
             return;
         }
+        let is_bytes = matches!(input, Input::Bytes(_));
         match input {
             Input::Bytes(bytes) => self.on_bytes(bytes),
             Input::Eof => self.on_eof(),
@@ -187,7 +188,11 @@ impl Machine {
                 self.close();
             }
         }
-        self.settle();
+        self.wake_all();
+        if !is_bytes {
+            self.rest_threads();
+        }
+        self.end_if_closed();
     }
 
     /// The next thing to do, in order.
@@ -246,8 +251,9 @@ impl Machine {
             let Some(line) = framer.next(&mut rest) else { break };
             self.on_line(&line);
             framer.done();
-            // Before the next line: where a chunk ends must not matter.
+            // Before the next line, and not before its end: where a chunk ends must not matter.
             self.wake_all();
+            self.rest_threads();
         }
         self.framer = framer;
     }
@@ -474,13 +480,6 @@ impl Machine {
             | CallOwner::CatalogueFile
             | CallOwner::Command(_) => {}
         }
-    }
-
-    /// After each input: what it has led to in other rooms.
-    fn settle(&mut self) {
-        self.wake_all();
-        self.rest_threads();
-        self.end_if_closed();
     }
 
     /// Carries what one room brought about to the others. One room's reaction may be another's
