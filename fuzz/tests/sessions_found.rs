@@ -154,6 +154,16 @@ fn an_answer_is_for_the_thread_that_has_asked() {
     );
 }
 
+/// A runtime that does not ask gives more while the host does not read: each line may add what one
+/// input may, and no more.
+#[test]
+fn what_was_not_wanted_adds_no_more_than_as_many_inputs() {
+    let mut deeds = vec![say(Say::StartTurn(0)), Deed::StopReading];
+    deeds.push(Deed::Respond(0, Reply::Plain(Response::Babble), 1000));
+    deeds.extend(std::iter::repeat_n(say(Say::StartTurn(0)), 60));
+    check(Setting { pushy: true, ..Setting::default() }, &deeds);
+}
+
 /// A machine that is stopped while it writes leaves the lines of another one alone, and what is
 /// written twice is there once.
 #[test]

@@ -211,7 +211,8 @@ impl Machine {
     }
 
     /// Whether more bytes from the host, and more partial answers to calls, may be handed in. While
-    /// it is false a runtime delivers only timers, signals, and answers that end a call.
+    /// it is false a runtime delivers only timers, signals, and answers that end a call. What is
+    /// handed in all the same is served: what it leads to waits for the host above the mark.
     pub fn wants_input(&self) -> bool {
         self.stage != Stage::Loading
             && !self.out.is_backed_up()
