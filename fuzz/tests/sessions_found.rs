@@ -119,6 +119,17 @@ fn check_joined(rest: &[(usize, Deed)]) {
     assert!(played.marks.contains("a thread was joined by another machine"));
 }
 
+/// What one machine takes back while another reads is there or not.
+#[test]
+fn a_thread_may_be_cut_while_another_machine_reads_it() {
+    check_joined(&[
+        (1, say(Say::ReadThread(0))),
+        (0, say(Say::RollBack(0, 1))),
+        (0, Deed::Job(Harm::None)),
+        (1, Deed::Job(Harm::None)),
+    ]);
+}
+
 /// What one machine has put away another does not begin anew, without its first line.
 #[test]
 fn a_thread_that_another_machine_has_put_away_is_not_written_to() {
