@@ -97,6 +97,84 @@ fn a_patch_has_all_of_its_rights_from_one_moment() {
     );
 }
 
+/// Begins a thread at the first of two desks, where a turn runs in it, and joins it at the other.
+fn joined() -> Vec<Step> {
+    let job = || Deed::Job(Harm::None);
+    let start = say(Say::StartThread(Policy::Untrusted, Sandbox::Workspace));
+    let said = Deed::Respond(0, Reply::Plain(Response::Say), 1 << 20);
+    let begin = [job(), start, job(), job(), say(Say::StartTurn(0)), job(), said, job(), job()];
+    let join = [job(), say(Say::JoinThread(0)), job(), job()];
+    let begin = begin.map(|deed| Step(0, deed)).into_iter();
+    begin.chain(join.map(|deed| Step(1, deed))).collect()
+}
+
+/// Plays what follows at two desks that share a thread.
+#[track_caller]
+fn check_joined(rest: &[(usize, Deed)]) {
+    let mut steps = joined();
+    steps.extend(rest.iter().map(|(desk, deed)| Step(*desk, deed.clone())));
+    let setting = Setting { machines: 2, ..Setting::default() };
+    let script = Script { seed: 0, setting, steps };
+    let played = play(&script).unwrap_or_else(|broken| panic!("{broken:?}\n{script:#?}"));
+    assert!(played.marks.contains("a thread was joined by another machine"));
+}
+
+/// What one machine takes back while another reads is there or not.
+#[test]
+fn a_thread_may_be_cut_while_another_machine_reads_it() {
+    check_joined(&[
+        (1, say(Say::ReadThread(0))),
+        (0, say(Say::RollBack(0, 1))),
+        (0, Deed::Job(Harm::None)),
+        (1, Deed::Job(Harm::None)),
+    ]);
+}
+
+/// What one machine has put away another does not begin anew, without its first line.
+#[test]
+fn a_thread_that_another_machine_has_put_away_is_not_written_to() {
+    check_joined(&[
+        (0, say(Say::ArchiveThread(0))),
+        (0, Deed::Job(Harm::None)),
+        (1, say(Say::StartTurn(0))),
+        (1, Deed::Job(Harm::None)),
+    ]);
+}
+
+/// Who asks for a thread that is put away before the answer does not get that of the one that is
+/// opened in its place: nobody would listen to it.
+#[test]
+fn an_answer_is_for_the_thread_that_has_asked() {
+    let resume = |older: bool| match older {
+        true => say(Say::ResumeConversation(0)),
+        false => say(Say::ResumeThread(0)),
+    };
+    check(
+        Setting::default(),
+        &[
+            Deed::Job(Harm::None),
+            resume(false),
+            resume(true),
+            Deed::Job(Harm::None),
+            Deed::Job(Harm::None),
+            say(Say::ArchiveThread(0)),
+            Deed::Job(Harm::None),
+            Deed::Job(Harm::None),
+            say(Say::StartTurn(0)),
+        ],
+    );
+}
+
+/// A runtime that does not ask gives more while the host does not read: each line may add what one
+/// input may, and no more.
+#[test]
+fn what_was_not_wanted_adds_no_more_than_as_many_inputs() {
+    let mut deeds = vec![say(Say::StartTurn(0)), Deed::StopReading];
+    deeds.push(Deed::Respond(0, Reply::Plain(Response::Babble), 1000));
+    deeds.extend(std::iter::repeat_n(say(Say::StartTurn(0)), 60));
+    check(Setting { pushy: true, ..Setting::default() }, &deeds);
+}
+
 /// A machine that is stopped while it writes leaves the lines of another one alone, and what is
 /// written twice is there once.
 #[test]
@@ -143,6 +221,25 @@ fn a_copy_is_what_it_was_shown_as() {
             Deed::Respond(0, Reply::Plain(Response::UsedUp), 1 << 20),
         ],
     );
+}
+
+/// A thread that nobody has used for long is put away behind a line, and not in the middle of one.
+#[test]
+fn a_thread_rests_where_a_line_ends() {
+    let steps = [
+        Deed::Job(Harm::None),
+        say(Say::Converse(Policy::Never, Sandbox::Workspace)),
+        Deed::Job(Harm::None),
+        Deed::Job(Harm::None),
+        say(Say::Listen(0)),
+        Deed::Wait(Wait::For(Duration::from_secs(31 * 60))),
+        say(Say::SendMessage(0)),
+        say(Say::Any(4)),
+    ];
+    let steps = steps.map(|deed| Step(0, deed)).to_vec();
+    let script = Script { seed: 0, setting: Setting::default(), steps };
+    let played = play(&script).unwrap_or_else(|broken| panic!("{broken:?}"));
+    play_in_bytes(&script, &played).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 /// A program that is left running outlives its turn, and a crash outlives nothing.

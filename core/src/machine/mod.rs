@@ -175,6 +175,7 @@ impl Machine {
         if self.stage == Stage::Gone {
             return;
         }
+        let is_bytes = matches!(input, Input::Bytes(_));
         match input {
             Input::Bytes(bytes) => self.on_bytes(bytes),
             Input::Eof => self.on_eof(),
@@ -187,7 +188,11 @@ impl Machine {
                 self.close();
             }
         }
-        self.settle();
+        self.wake_all();
+        if !is_bytes {
+            self.rest_threads();
+        }
+        self.end_if_closed();
     }
 
     /// The next thing to do, in order.
@@ -206,7 +211,8 @@ impl Machine {
     }
 
     /// Whether more bytes from the host, and more partial answers to calls, may be handed in. While
-    /// it is false a runtime delivers only timers, signals, and answers that end a call.
+    /// it is false a runtime delivers only timers, signals, and answers that end a call. What is
+    /// handed in all the same is served: what it leads to waits for the host above the mark.
     pub fn wants_input(&self) -> bool {
         self.stage != Stage::Loading
             && !self.out.is_backed_up()
@@ -246,8 +252,9 @@ impl Machine {
             let Some(line) = framer.next(&mut rest) else { break };
             self.on_line(&line);
             framer.done();
-            // Before the next line: where a chunk ends must not matter.
+            // Before the next line, and not before its end: where a chunk ends must not matter.
             self.wake_all();
+            self.rest_threads();
         }
         self.framer = framer;
     }
@@ -433,7 +440,7 @@ impl Machine {
             }
             (CallOwner::ThreadOpen, FileAnswer::Written(done)) => self.on_forked(call, done),
             (CallOwner::Rollout(thread), FileAnswer::Written(done)) => {
-                self.on_appended(thread, done);
+                self.on_appended(thread, call, done);
             }
             (CallOwner::ThreadOpen, FileAnswer::ThreadSetting(found)) => {
                 self.on_thread_setting(call, *found);
@@ -458,7 +465,7 @@ impl Machine {
             CallOwner::Startup => self.exit(ExitStatus::Failed),
             CallOwner::ThreadOpen => self.open_lost(call),
             CallOwner::ThreadFile => self.ask_lost(call),
-            CallOwner::Rollout(thread) => self.on_appended(thread, Err(FileError::lost())),
+            CallOwner::Rollout(thread) => self.on_appended(thread, call, Err(FileError::lost())),
             CallOwner::Config => self.on_config(call, ConfigFound::lost()),
             CallOwner::Search => self.searches.done(&mut self.out, call, Vec::new()),
             CallOwner::Auth(_)
@@ -474,13 +481,6 @@ impl Machine {
             | CallOwner::CatalogueFile
             | CallOwner::Command(_) => {}
         }
-    }
-
-    /// After each input: what it has led to in other rooms.
-    fn settle(&mut self) {
-        self.wake_all();
-        self.rest_threads();
-        self.end_if_closed();
     }
 
     /// Carries what one room brought about to the others. One room's reaction may be another's

@@ -1,6 +1,7 @@
 //! Threads that rest: what nobody has used for a while is put away, and read back when it is needed.
 //!
-//! No timer of its own: threads are looked over when something comes in, at most once an interval.
+//! No timer of its own: threads are looked over when something has come in, a line as a whole, at most
+//! once an interval.
 //! A machine that is told nothing does nothing.
 
 use std::time::Duration;

@@ -63,6 +63,23 @@ pub(super) enum Asked {
     History(ThreadId),
 }
 
+impl Asked {
+    /// The open thread whose own turns or history are asked for.
+    fn open_thread(&self) -> Option<ThreadId> {
+        match self {
+            Self::Attach { thread, .. } | Self::RolledBack { thread, .. } => Some(*thread),
+            Self::History(thread) => Some(*thread),
+            Self::List(_)
+            | Self::Read { .. }
+            | Self::Conversations(_)
+            | Self::Summary { .. }
+            | Self::Archive(_)
+            | Self::Unarchive(_)
+            | Self::Name { .. } => None,
+        }
+    }
+}
+
 impl Machine {
     // --- questions about stored threads ---
 
@@ -136,10 +153,10 @@ impl Machine {
     }
 
     /// An append to a thread's file has ended.
-    pub(super) fn on_appended(&mut self, id: ThreadId, done: Result<(), FileError>) {
+    pub(super) fn on_appended(&mut self, id: ThreadId, call: CallId, done: Result<(), FileError>) {
         let Some(thread) = self.threads.get_mut(&id) else { return };
         if let Some(recorder) = &mut thread.conversation.recorder {
-            recorder.appended(done);
+            recorder.appended(call, done);
         }
         self.with_turn(id, |turn, out, conversation| turn.on_stored(out, conversation));
         let Some(thread) = self.threads.get_mut(&id) else { return };
@@ -156,6 +173,16 @@ impl Machine {
     fn take_unstored(&mut self, id: ThreadId) -> Vec<Asked> {
         let waits = |(waiting, _): &mut (ThreadId, Asked)| *waiting == id;
         self.unstored.extract_if(.., waits).map(|(_, asked)| asked).collect()
+    }
+
+    /// Questions that an open thread has asked about itself, waiting and on their way. If it is
+    /// opened again before they are answered, their answers are not for it.
+    fn take_asked(&mut self, id: ThreadId) -> Vec<Asked> {
+        let mut all = self.take_unstored(id);
+        let running = self.asked.iter().filter(|(_, asked)| asked.open_thread() == Some(id));
+        let calls: Vec<CallId> = running.map(|(call, _)| *call).collect();
+        all.extend(calls.iter().filter_map(|call| self.asked.remove(call)));
+        all
     }
 
     pub(super) fn on_thread_answer(&mut self, call: CallId, answer: Answer) {
@@ -362,7 +389,7 @@ impl Machine {
             let refusal = Refusal::invalid(format!("thread not found: {}", id.0));
             self.out.refuse(ticket, &refusal);
         }
-        for asked in self.take_unstored(id) {
+        for asked in self.take_asked(id) {
             self.refuse_asked(asked, id);
         }
         thread.conversation.sessions.kill_all(&mut self.out);

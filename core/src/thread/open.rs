@@ -403,7 +403,7 @@ impl Opening {
         let stored = &rebuilt.stored;
         let preview = stored.preview.clone();
         if kind == OpenKind::Resume {
-            conversation.recorder = Some(Recorder::new(from));
+            conversation.recorder = Some(Recorder::found(from));
             let mut thread =
                 Thread::new(conversation, stored.created_at, stored.git.clone(), preview);
             thread.updated = stored.updated_at;
@@ -418,7 +418,8 @@ impl Opening {
         let meta = new_meta(&conversation, out, originator, git.clone(), source_id);
         let mut first = Vec::new();
         NewLine::SessionMeta(&meta).write(at, &mut first);
-        conversation.recorder = Some(Recorder::new(to.clone()));
+        // The copy makes the file.
+        conversation.recorder = Some(Recorder::found(to.clone()));
         let copy = ForkJob { from, to, first, len: rebuilt.bytes_read };
         (Thread::new(conversation, at, git, preview), Some(copy))
     }

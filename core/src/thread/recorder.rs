@@ -2,7 +2,8 @@
 //!
 //! Invariants: one append at a time, so that lines keep their order; lines of an append that failed
 //! are kept and written with the next; what must not be announced before it is stored waits for
-//! `Recorder::is_clean`.
+//! `Recorder::is_clean`; no append makes a file but that of a thread's first line, so there is none
+//! that does not say which thread it is.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 use super::ThreadId;
 use super::rollout::line::{NewLine, Note};
 use super::rollout::read;
-use crate::effect::Call;
+use crate::effect::{Call, CallId};
 use crate::files::{FileError, FileJob, Files};
 use crate::limits;
 use crate::outside::Outside;
@@ -26,10 +27,16 @@ pub struct AppendJob {
     lines: Arc<[u8]>,
     /// An append of these lines has failed, after some of its bytes were written.
     is_again: bool,
+    /// The thread's first line is one of them: there may be no file yet.
+    may_make: bool,
 }
 
 impl AppendJob {
     pub(crate) fn run(self, files: &dyn Files) -> Result<(), FileError> {
+        if !self.may_make {
+            // Another program may have put it away.
+            files.stat(&self.path)?;
+        }
         match self.is_again {
             false => read::append(files, &self.path, &self.lines),
             true => read::append_again(files, &self.path, &self.lines),
@@ -50,8 +57,10 @@ pub(crate) struct Recorder {
     last_was_taken: bool,
     /// Notes for the line that comes next.
     before_next: Vec<String>,
-    /// Lines in the append that runs.
-    writing: Option<Arc<[u8]>>,
+    /// The append that runs, and its lines.
+    writing: Option<(CallId, Arc<[u8]>)>,
+    /// The thread's first line was never stored.
+    is_new: bool,
     /// The last append has failed, after some of its bytes were written.
     has_failed: bool,
     /// Why the last append failed, until one succeeds.
@@ -68,10 +77,16 @@ impl Recorder {
         (waits, self.writing.is_some(), self.has_failed, &self.trouble, self.is_lossy)
     }
 
-    /// For a file that is new, or was found.
+    /// For a file that is there.
+    pub(crate) fn found(path: PathBuf) -> Self {
+        Self { is_new: false, ..Self::new(path) }
+    }
+
+    /// For a file that is to be made, with the thread's first line.
     pub(crate) fn new(path: PathBuf) -> Self {
         Self {
             path,
+            is_new: true,
             waiting: Vec::new(),
             last_has_notes: false,
             last_was_taken: false,
@@ -139,37 +154,38 @@ impl Recorder {
         }
         let lines: Arc<[u8]> = std::mem::take(&mut self.waiting).into();
         (self.last_has_notes, self.last_was_taken) = (false, false);
-        let (path, is_again) = (self.path.clone(), self.has_failed);
-        let job = AppendJob { path, lines: lines.clone(), is_again };
-        self.writing = Some(lines);
-        out.start(Call::Files(FileJob::Append(job)), CallOwner::Rollout(thread));
+        let (path, is_again, may_make) = (self.path.clone(), self.has_failed, self.is_new);
+        let job = AppendJob { path, lines: lines.clone(), is_again, may_make };
+        let call = out.start(Call::Files(FileJob::Append(job)), CallOwner::Rollout(thread));
+        self.writing = Some((call, lines));
     }
 
     /// Begins the last append: nobody will be here when the one that runs has ended. Jobs run in
     /// order, so this one finds what that one has written and writes the rest.
     pub(crate) fn flush_all(&mut self, out: &mut Outside, thread: ThreadId) {
-        let Some(writing) = self.writing.take() else { return self.flush(out, thread) };
-        self.waiting.splice(0..0, writing.iter().copied());
+        let Some((_, lines)) = self.writing.take() else { return self.flush(out, thread) };
+        self.waiting.splice(0..0, lines.iter().copied());
         self.has_failed = true;
         self.flush(out, thread);
     }
 
-    /// An append has ended.
-    pub(crate) fn appended(&mut self, done: Result<(), FileError>) {
-        let lines = self.writing.take();
+    /// An append has ended. It may be one of a time when the thread was open before.
+    pub(crate) fn appended(&mut self, call: CallId, done: Result<(), FileError>) {
+        let Some((_, lines)) = self.writing.take_if(|(running, _)| *running == call) else {
+            return;
+        };
         match done {
             Ok(()) => {
                 self.trouble = None;
                 self.has_failed = false;
+                self.is_new = false;
             }
             Err(error) => {
                 tracing::error!(%error, path = %self.path.display(), "a thread cannot be stored");
                 // They go before whatever came meanwhile. Some of them may stand in the file
                 // already, in part: the next append goes on from there.
-                if let Some(lines) = lines {
-                    self.last_was_taken |= self.waiting.is_empty();
-                    self.waiting.splice(0..0, lines.iter().copied());
-                }
+                self.last_was_taken |= self.waiting.is_empty();
+                self.waiting.splice(0..0, lines.iter().copied());
                 self.has_failed = true;
                 self.trouble = Some(error);
             }
@@ -199,7 +215,8 @@ impl Recorder {
 mod tests {
     use jiff::Timestamp;
 
-    use super::{FileError, Recorder};
+    use super::{AppendJob, CallId, FileError, Recorder};
+    use crate::files::MemoryFiles;
     use crate::thread::rollout::line::{NewLine, Note, StoredLine};
 
     fn note(num_turns: u32) -> Note<'static> {
@@ -233,19 +250,65 @@ mod tests {
         let at = Timestamp::UNIX_EPOCH;
         let mut recorder = Recorder::new("/f".into());
         let take = |recorder: &mut Recorder| {
-            recorder.writing = Some(std::mem::take(&mut recorder.waiting).into());
+            recorder.writing = Some((CallId(0), std::mem::take(&mut recorder.waiting).into()));
         };
         recorder.line(at, &NewLine::RawItem("{}"));
         recorder.note(at, &note(1));
         take(&mut recorder);
-        recorder.appended(Err(FileError::lost()));
+        recorder.appended(CallId(0), Err(FileError::lost()));
         recorder.note(at, &note(2));
         recorder.note(at, &note(3));
         assert_eq!(counts(&recorder), [(0, 1), (0, 1)], "{recorder:?}");
         take(&mut recorder);
         recorder.line(at, &NewLine::RawItem("{}"));
-        recorder.appended(Err(FileError::lost()));
+        recorder.appended(CallId(0), Err(FileError::lost()));
         recorder.note(at, &note(4));
         assert_eq!(counts(&recorder).last(), Some(&(0, 1)), "{recorder:?}");
+    }
+
+    /// An answer from before the thread was put away and opened again says nothing of what is being
+    /// written now.
+    #[test]
+    fn only_the_append_that_runs_has_ended() {
+        let mut recorder = Recorder::found("/f".into());
+        recorder.line(Timestamp::UNIX_EPOCH, &NewLine::RawItem("{}"));
+        recorder.writing = Some((CallId(2), std::mem::take(&mut recorder.waiting).into()));
+        recorder.appended(CallId(1), Ok(()));
+        assert!(!recorder.is_clean());
+        recorder.appended(CallId(2), Ok(()));
+        assert!(recorder.is_clean());
+    }
+
+    /// Lines behind the first one go to a file that has it, or nowhere.
+    #[test]
+    fn no_file_is_made_without_its_first_line() {
+        let append = |files: &MemoryFiles, may_make, is_again| {
+            let lines = b"{}\n".as_slice().into();
+            AppendJob { path: "/f".into(), lines, is_again, may_make }.run(files)
+        };
+        for is_again in [false, true] {
+            let files = MemoryFiles::new();
+            let error = append(&files, false, is_again).expect_err("no file");
+            assert!(error.is_not_found() && files.paths().is_empty());
+            append(&files, true, is_again).expect("the first line");
+            append(&files, false, false).expect("another line");
+            assert_eq!(files.content("/f").as_deref(), Some(b"{}\n{}\n".as_slice()));
+        }
+    }
+
+    /// A file is new until its first line is stored; one that was found never is.
+    #[test]
+    fn a_file_is_new_until_its_first_line_is_stored() {
+        let mut recorder = Recorder::new("/f".into());
+        recorder.line(Timestamp::UNIX_EPOCH, &NewLine::RawItem("{}"));
+        let take = |recorder: &mut Recorder| {
+            recorder.writing = Some((CallId(0), std::mem::take(&mut recorder.waiting).into()));
+        };
+        take(&mut recorder);
+        recorder.appended(CallId(0), Err(FileError::lost()));
+        assert!(recorder.is_new);
+        take(&mut recorder);
+        recorder.appended(CallId(0), Ok(()));
+        assert!(!recorder.is_new && !Recorder::found("/f".into()).is_new);
     }
 }

@@ -53,7 +53,8 @@ impl Thread {
     /// What was said last of its rights, there or elsewhere.
     pub fn last_rights(&self, desk: usize) -> Rights {
         let own = self.rights_at(desk).last();
-        own.or_else(|| self.rights.values().find_map(|all| all.last())).copied().unwrap_or_default()
+        let any = own.or_else(|| self.rights.values().find_map(|all| all.last()));
+        *any.expect("a thread is opened with rights")
     }
 
     /// A turn begins at a desk: what was said of its rights before holds from now on.
@@ -99,12 +100,6 @@ pub struct Rights {
     pub policy: Policy,
     /// What holds its commands back.
     pub sandbox: Sandbox,
-}
-
-impl Default for Rights {
-    fn default() -> Self {
-        Self { policy: Policy::Untrusted, sandbox: Sandbox::ReadOnly }
-    }
 }
 
 /// A turn that was announced as completed.

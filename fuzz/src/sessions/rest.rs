@@ -139,13 +139,20 @@ impl Scene {
 
 impl Scene {
     /// Lines of threads are whole, but for those that a write was torn in: no machine goes on with
-    /// another's.
+    /// another's. A file begins with the line that says which thread it is.
     fn check_lines(&self) -> Result<(), Violation> {
         // A copy of a thread has the same torn lines.
         let (mut broken, paths) = (BTreeSet::new(), self.files.paths());
         for path in paths.iter().filter(|path| path.to_string_lossy().contains("/rollout-")) {
             let content = self.files.content(path).unwrap_or_default();
             let lines = content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            let first = lines.clone().next().map(serde_json::from_slice::<Line>);
+            if let Some(Ok(Line { kind, .. })) = first
+                && kind != "session_meta"
+            {
+                let text = format!("{} begins with {kind}", path.display());
+                return Err(Violation { rule: "s_files_say_their_threads", text });
+            }
             let torn = lines.filter(|line| serde_json::from_slice::<Line>(line).is_err());
             broken.extend(torn.map(<[u8]>::to_vec));
         }
@@ -162,7 +169,7 @@ impl Scene {
 #[derive(serde::Deserialize)]
 struct Line {
     #[serde(rename = "type")]
-    _kind: String,
+    kind: String,
     #[serde(rename = "payload")]
     _payload: serde_json::Value,
     #[serde(default, rename = "understudy")]

@@ -54,8 +54,8 @@ fn tokens_of_the_host_are_never_stored(scene: &Scene) -> Result<(), String> {
 }
 
 fn the_backlog_is_bounded(scene: &Scene) -> Result<(), String> {
-    let over = scene.desks.iter().find(|desk| desk.world.backlog_max > desk.world.backlog_limit());
-    over.map_or(Ok(()), |desk| Err(format!("{} bytes wait", desk.world.backlog_max)))
+    let over = scene.desks.iter().find_map(|desk| desk.world.overflow);
+    over.map_or(Ok(()), |[most, limit]| Err(format!("{most} bytes wait, more than {limit}")))
 }
 
 /// A program that was started for a turn is gone with it, but for one that may be left running when

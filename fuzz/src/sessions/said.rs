@@ -29,7 +29,7 @@ pub enum Asked {
     /// To take the last turns back, so many; those that it is about are known when it arrives.
     RollBack(String, usize, Vec<String>),
     /// To see a thread that has at least these turns.
-    Read(Vec<Told>),
+    Read(String, Vec<Told>),
     /// An answer to a question: whether it agrees.
     Answer(i64, bool),
     /// Anything else.
@@ -349,7 +349,7 @@ impl Scene {
 /// Asks for a thread with its turns.
 fn to_read(thread: &Thread) -> Request {
     let params = format!(r#"{{"threadId":"{}","includeTurns":true}}"#, thread.id);
-    ("thread/read", params, Asked::Read(thread.promised()))
+    ("thread/read", params, Asked::Read(thread.id.clone(), thread.promised()))
 }
 
 /// Asks for a stored thread, with the rights that were said of it last.

@@ -14,6 +14,9 @@ use crate::sim::Violation;
 use crate::world::fact::{Fact, Heard};
 use crate::world::process::Spawned;
 
+/// The name of the rule that messages say what they are about.
+const WHOLE: &str = "s_messages_say_what_they_are_about";
+
 impl Scene {
     /// Takes in what happened at a desk.
     pub(super) fn see(&mut self, number: usize, fact: &Fact) {
@@ -89,8 +92,9 @@ impl Scene {
                 {
                     thread.is_uncertain |= message.starts_with("thread not found");
                 }
-                if let Some(Asked::Read(turns)) = asked
+                if let Some(Asked::Read(id, turns)) = asked
                     && !turns.is_empty()
+                    && !self.is_adrift(&id)
                     && !message.contains("the file backend failed")
                 {
                     let text = format!("a thread with turns cannot be read: {message}");
@@ -111,21 +115,41 @@ impl Scene {
         }
     }
 
+    /// A text that every message of the kind has.
+    fn text(&mut self, message: &Value, at: &str) -> String {
+        let found = message.pointer(at).and_then(Value::as_str).map(str::to_owned);
+        found.unwrap_or_else(|| {
+            self.break_rule(WHOLE, format!("no text at {at} in {message}"));
+            String::new()
+        })
+    }
+
+    /// A turn as a message shows it. Each says all that is compared.
+    fn told(&mut self, number: usize, turn: &Value) -> Option<Told> {
+        let told = told(number, turn);
+        if told.is_none() {
+            self.break_rule(WHOLE, turn.to_string());
+        }
+        told
+    }
+
     fn on_reply(&mut self, number: usize, asked: Asked, result: &Value) {
         let turns = result.pointer("/thread/turns").and_then(Value::as_array);
         let turns = turns.map(Vec::as_slice).unwrap_or_default();
-        let shown: Vec<Told> = turns.iter().filter_map(|turn| told(number, turn)).collect();
-        let id = result.pointer("/thread/id").and_then(Value::as_str).unwrap_or_default();
+        let shown: Vec<Told> = turns.iter().filter_map(|turn| self.told(number, turn)).collect();
         match asked {
-            Asked::Start(rights) => self.ledger.threads.push(Thread::new(id, number, rights)),
+            Asked::Start(rights) => {
+                let id = self.text(result, "/thread/id");
+                self.ledger.threads.push(Thread::new(&id, number, rights));
+            }
             Asked::Converse(rights) => {
-                let id = result["conversationId"].as_str().unwrap_or_default();
-                self.ledger.threads.push(Thread::new(id, number, rights));
+                let id = self.text(result, "/conversationId");
+                self.ledger.threads.push(Thread::new(&id, number, rights));
             }
             Asked::Listen => {
                 self.marks.insert("somebody listens in the older dialect");
-                let listener = result["subscriptionId"].as_str().unwrap_or_default();
-                self.desks[number].listeners.push(listener.to_owned());
+                let listener = self.text(result, "/subscriptionId");
+                self.desks[number].listeners.push(listener);
             }
             Asked::Send(thread, rights) => {
                 self.marks.insert("a turn was begun in the older dialect");
@@ -138,9 +162,8 @@ impl Scene {
                     let is_there = |turn: &Told| from.announced.iter().any(|t| t.id == turn.id);
                     !from.is_unsettled() && turns.iter().all(is_there)
                 });
-                if is_certain {
-                    self.compare("s_a_copy_has_all_turns", &turns, &shown);
-                }
+                let promised = if is_certain { turns } else { Vec::new() };
+                self.compare("s_a_copy_has_all_turns", &promised, &shown);
                 self.marks.insert("a thread was copied");
                 // What ran in the other thread is not over in this one.
                 let over = shown.into_iter().filter(|turn| turn.status != "inProgress");
@@ -148,21 +171,23 @@ impl Scene {
                 // It may have been moved by another machine while it was copied.
                 let from = self.ledger.thread(&from);
                 let is_uncertain = from.is_none_or(|from| from.is_shared || from.is_unsettled());
-                let thread = Thread::new(id, number, rights);
+                let id = self.text(result, "/thread/id");
+                let thread = Thread::new(&id, number, rights);
                 self.ledger.threads.push(Thread { announced, is_uncertain, ..thread });
             }
             Asked::Resume(id, promised) => {
                 self.marks.insert("a thread was resumed");
                 let Some(thread) = self.ledger.thread(&id) else { return };
+                let promised = if thread.is_unsettled() { Vec::new() } else { promised };
                 if thread.is_shared {
                     self.marks.insert("a thread was joined by another machine");
                 }
-                let thread = self.ledger.thread(&id);
-                if thread.is_some_and(|thread| !thread.is_unsettled()) {
-                    self.compare("s_what_was_announced_is_stored", &promised, &shown);
-                }
+                self.compare("s_what_was_announced_is_stored", &promised, &shown);
             }
-            Asked::Read(promised) => {
+            Asked::Read(id, mut promised) => {
+                if self.is_adrift(&id) {
+                    promised.clear();
+                }
                 self.compare("s_what_was_announced_is_stored", &promised, &shown);
             }
             Asked::RollBack(id, _, gone) => {
@@ -170,14 +195,17 @@ impl Scene {
                 let Some(thread) = self.ledger.thread(&id) else { return };
                 thread.announced.retain(|turn| !gone.contains(&turn.id));
                 let promised = thread.promised();
-                if !promised.is_empty() {
-                    self.compare("s_what_was_announced_is_stored", &promised, &shown);
-                }
+                self.compare("s_what_was_announced_is_stored", &promised, &shown);
             }
             Asked::Archive(id) => self.set_archived(&id, true),
             Asked::Unarchive(id) => self.set_archived(&id, false),
             Asked::Answer(..) | Asked::Other => {}
         }
+    }
+
+    /// Whether another machine may have moved or cut a thread since it was asked for.
+    fn is_adrift(&mut self, id: &str) -> bool {
+        self.ledger.thread(id).is_some_and(|thread| thread.is_shared && thread.is_uncertain)
     }
 
     /// A turn was asked for with these rights. They hold at once, but for what is in hand or waits
@@ -260,23 +288,24 @@ impl Scene {
     }
 
     fn on_notice(&mut self, number: usize, method: &str, params: &Value) {
-        let desk = &mut self.desks[number];
-        let thread = params["threadId"].as_str().unwrap_or_default();
         match method {
             "turn/started" => {
-                let turn = params["turn"]["id"].as_str().unwrap_or_default();
-                self.on_begun(number, thread, turn);
+                let thread = self.text(params, "/threadId");
+                let turn = self.text(params, "/turn/id");
+                self.on_begun(number, &thread, &turn);
             }
             "codex/event/task_started" => {
-                let thread = params["conversationId"].as_str().unwrap_or_default();
-                let turn = params["id"].as_str().unwrap_or_default();
-                if desk.running.get(thread).is_none_or(|running| running != turn) {
-                    self.on_begun(number, thread, turn);
+                let thread = self.text(params, "/conversationId");
+                let turn = self.text(params, "/id");
+                let running = self.desks[number].running.get(&thread);
+                if running.is_none_or(|running| *running != turn) {
+                    self.on_begun(number, &thread, &turn);
                 }
             }
             "item/started" => {
                 let item = &params["item"];
                 let session = item["processId"].as_str().and_then(|id| id.parse().ok());
+                let desk = &mut self.desks[number];
                 desk.session = session.or(desk.session);
                 if let Some(plan) = item["id"].as_str().and_then(number_of)
                     && let Some(plan) = self.ledger.plans.get_mut(&plan)
@@ -285,26 +314,28 @@ impl Scene {
                 }
             }
             "item/completed" => {
-                if let Some(number) = params["item"]["id"].as_str().and_then(number_of)
-                    && let Some(plan) = self.ledger.plans.get_mut(&number)
+                if let Some(over) = params["item"]["id"].as_str().and_then(number_of)
+                    && let Some(plan) = self.ledger.plans.get_mut(&over)
                 {
                     plan.is_over = true;
-                    for ask in &mut desk.asks {
-                        let is_it = matches!(ask.about, About::Plan(plan, _) if plan == number);
+                    for ask in &mut self.desks[number].asks {
+                        let is_it = matches!(ask.about, About::Plan(plan, _) if plan == over);
                         ask.is_open &= !is_it;
                     }
                 }
             }
             "turn/completed" => {
-                let Some(turn) = told(number, &params["turn"]) else { return };
-                desk.running.remove(thread);
+                let thread = self.text(params, "/threadId");
+                let Some(turn) = self.told(number, &params["turn"]) else { return };
+                let desk = &mut self.desks[number];
+                desk.running.remove(&thread);
                 desk.over.insert(turn.id.clone(), turn.status.clone());
                 // Nobody waits for what the model wanted to know.
                 for ask in desk.asks.iter_mut().filter(|ask| ask.turn == turn.id) {
                     ask.is_open = false;
                 }
                 self.mark_end(&turn);
-                if let Some(thread) = self.ledger.thread(thread) {
+                if let Some(thread) = self.ledger.thread(&thread) {
                     thread.announced.push(turn);
                 }
             }
@@ -382,10 +413,10 @@ fn told(desk: usize, turn: &Value) -> Option<Told> {
         turn["error"][part].as_str().is_some_and(|text| text.starts_with("failed to write"))
     };
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let items = turn["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let items = items.iter().filter_map(|item| Some((text(&item["type"])?, text(&item["id"])?)));
+    let items = turn["items"].as_array()?.iter();
+    let items = items.map(|item| Some((text(&item["type"])?, text(&item["id"])?)));
     Some(Told {
-        items: items.collect(),
+        items: items.collect::<Option<_>>()?,
         desk,
         id: turn["id"].as_str()?.to_owned(),
         status: turn["status"].as_str()?.to_owned(),

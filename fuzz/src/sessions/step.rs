@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use understudy_core::HttpFailureKind;
 
+use super::ledger::Thread;
 use super::reply::{Reply, Shell, Tool};
 use super::scene::{Desk, Scene};
 use super::setting::{Setting, SignedIn};
@@ -167,6 +168,8 @@ pub struct Swarm {
     threads: u32,
     turns: u32,
     interrupts: u32,
+    /// Chances in 8 that threads and turns are begun by the older methods.
+    legacy: u32,
     others: u32,
     answers: u32,
     /// Chances in 8 that the user says yes.
@@ -186,6 +189,8 @@ pub struct Swarm {
     crashes: u32,
     endings: u32,
     cuts: u32,
+    /// Chances in 8 that what is asked of threads is for another desk's.
+    joins: u32,
     /// Models that do not stop, and hosts that do not read.
     babbles: bool,
     policy: Option<Policy>,
@@ -202,6 +207,7 @@ impl Swarm {
             threads: c.pick(&[1, 1, 2, 6])?,
             turns: c.pick(&[4, 6, 8])?,
             interrupts: c.pick(&[0, 1, 1, 3])?,
+            legacy: c.pick(&[0, 0, 2, 6])?,
             others: c.pick(&[0, 1, 1, 4])?,
             answers: c.pick(&[1, 4, 8])?,
             yes: c.pick(&[2, 5, 7])?,
@@ -218,6 +224,7 @@ impl Swarm {
             crashes: c.pick(&[0, 0, 0, 1])?,
             endings: c.pick(&[0, 0, 0, 0, 1])?,
             cuts: c.pick(&[0, 0, 1, 3])?,
+            joins: c.pick(&[0, 1, 4])?,
             policy: if c.one_in(2)? { Some(c.pick(&policies)?) } else { None },
             finding: if c.one_in(3)? { Some(finding(c)?) } else { None },
         })
@@ -234,9 +241,16 @@ pub fn prologue(c: &mut impl Choose, setting: &Setting) -> Option<Vec<Step>> {
         }
         for _ in 0..1 + c.below(2)? {
             let (policy, sandbox) = (policy(c, None)?, sandbox(c)?);
-            let start = Say::StartThread(policy, sandbox);
+            let is_legacy = c.one_in(4)?;
+            let start = match is_legacy {
+                true => Say::Converse(policy, sandbox),
+                false => Say::StartThread(policy, sandbox),
+            };
             steps.push(Step(desk, Deed::Say(start, Cut::Whole)));
             steps.push(Step(desk, Deed::Job(Harm::None)));
+            if is_legacy {
+                steps.push(Step(desk, Deed::Say(Say::Listen(0), Cut::Whole)));
+            }
         }
     }
     Some(steps)
@@ -268,8 +282,8 @@ pub fn next_step(c: &mut impl Choose, swarm: &Swarm, scene: &Scene) -> Option<St
         swarm.endings,
     ];
     let deed = match c.weighted(&weights)? {
-        0 => say(thread_request(c, swarm)?, c, swarm)?,
-        1 => say(Say::StartTurn(c.below(4)? as usize), c, swarm)?,
+        0 => say(thread_request(c, swarm, scene, number)?, c, swarm)?,
+        1 => say(turn_request(c, swarm)?, c, swarm)?,
         2 => say(Say::Interrupt(c.below(4)? as usize), c, swarm)?,
         3 => say(other_request(c)?, c, swarm)?,
         4 => {
@@ -324,8 +338,20 @@ fn finding(c: &mut impl Choose) -> Option<Finding> {
     ])
 }
 
-fn thread_request(c: &mut impl Choose, swarm: &Swarm) -> Option<Say> {
+fn thread_request(c: &mut impl Choose, swarm: &Swarm, scene: &Scene, number: usize) -> Option<Say> {
     let slot = c.below(4)? as usize;
+    let is_others = |thread: &Thread| !thread.is_at(number);
+    if scene.ledger.threads.iter().any(is_others) && c.below(8)? < swarm.joins {
+        return Some(Say::JoinThread(slot));
+    }
+    if c.below(8)? < swarm.legacy {
+        return Some(match c.below(8)? {
+            0 | 1 => Say::Converse(policy(c, swarm.policy)?, sandbox(c)?),
+            2 => Say::ResumeConversation(slot),
+            3 => Say::StopListening,
+            _ => Say::Listen(slot),
+        });
+    }
     Some(match c.below(10)? {
         0..3 => Say::StartThread(policy(c, swarm.policy)?, sandbox(c)?),
         3 | 4 => Say::ResumeThread(slot),
@@ -334,6 +360,17 @@ fn thread_request(c: &mut impl Choose, swarm: &Swarm) -> Option<Say> {
         7 => Say::UnarchiveThread(slot),
         8 => Say::RollBack(slot, 1 + c.below(2)?),
         _ => Say::ReadThread(slot),
+    })
+}
+
+fn turn_request(c: &mut impl Choose, swarm: &Swarm) -> Option<Say> {
+    let slot = c.below(4)? as usize;
+    if c.below(8)? >= swarm.legacy {
+        return Some(Say::StartTurn(slot));
+    }
+    Some(match c.below(3)? {
+        0 => Say::SendTurn(slot, policy(c, swarm.policy)?, sandbox(c)?),
+        _ => Say::SendMessage(slot),
     })
 }
 
@@ -368,7 +405,8 @@ fn answering(c: &mut impl Choose, swarm: &Swarm) -> Option<Answering> {
 fn backend(c: &mut impl Choose, swarm: &Swarm, desk: &Desk) -> Option<Deed> {
     let nth = c.below(3)? as usize;
     let piece = c.pick(&[1 << 20, 1 << 20, 100, 7])?;
-    if swarm.babbles && c.one_in(4)? {
+    // Where nobody listens, what comes after the bound is dropped, and a turn's end with it.
+    if swarm.babbles && !desk.may_be_unheard && c.one_in(4)? {
         return Some(Deed::Respond(nth, Reply::Plain(Response::Babble), 1000));
     }
     let begun = desk.world.http().iter().any(|http| http.answer.is_some());

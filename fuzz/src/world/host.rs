@@ -101,6 +101,9 @@ impl World {
             self.facts.push(Fact::Said(*number));
             self.lines.pop_front();
         }
+        if self.is_backed_up() {
+            self.unwanted += chunk.iter().filter(|byte| **byte == b'\n').count();
+        }
         self.input(Input::Bytes(&chunk));
     }
 
@@ -120,6 +123,9 @@ impl World {
         }
         self.machine.wrote(n);
         self.written += n as u64;
+        if !self.is_backed_up() {
+            self.unwanted = 0;
+        }
         self.facts.push(Fact::Read(self.written));
         self.drain();
         self.facts.push(Fact::Settled);

@@ -135,8 +135,10 @@ pub struct World {
     looked_at: u64,
     written: u64,
     longest_line: usize,
-    /// The most that ever waited for the host.
-    pub backlog_max: usize,
+    /// Lines that were given to the machine while it was backed up and did not want them.
+    unwanted: usize,
+    /// More has waited for the host than may: so much, and how much may.
+    pub overflow: Option<[usize; 2]>,
     facts: Vec<Fact>,
     exit: Option<ExitStatus>,
     exit_told: bool,
@@ -198,7 +200,8 @@ impl World {
             looked_at: 0,
             written: 0,
             longest_line: 0,
-            backlog_max: 0,
+            unwanted: 0,
+            overflow: None,
             facts: Vec::new(),
             exit: None,
             exit_told: false,
@@ -421,13 +424,22 @@ impl World {
         if backlog > from {
             self.note(place, &self.digests[0].to_le_bytes());
         }
-        self.backlog_max = self.backlog_max.max(backlog);
+        let limit = self.backlog_limit();
+        if backlog > limit {
+            self.overflow.get_or_insert([backlog, limit]);
+        }
     }
 
     /// The most output that may wait for the host: what fits under the mark, and what one input may
     /// add above it (an item's text, its end and its turn's end show it once each, in both dialects).
-    pub fn backlog_limit(&self) -> usize {
-        limits::OUTPUT_HIGH_WATER + 6 * self.longest_line.max(4096)
+    /// The machine has no way to refuse what it does not want: each line of it may add as much.
+    fn backlog_limit(&self) -> usize {
+        let inputs = 1 + self.unwanted;
+        limits::OUTPUT_HIGH_WATER + inputs * 6 * self.longest_line.max(4096)
+    }
+
+    fn is_backed_up(&self) -> bool {
+        self.machine.pending_output().len() > limits::OUTPUT_HIGH_WATER
     }
 
     fn note(&mut self, number: u64, bytes: &[u8]) {

@@ -119,30 +119,40 @@ pub fn append(files: &dyn Files, path: &Path, lines: &[u8]) -> Result<(), FileEr
     files.append(path, &[b"\n", lines].concat())
 }
 
-/// Appends lines of which an append has failed: as much of them as stands in the file already is not
-/// written twice.
+/// Appends lines of which an append has failed: what stands in the file already is not written twice,
+/// also when another process has written behind it since.
 pub fn append_again(files: &dyn Files, path: &Path, lines: &[u8]) -> Result<(), FileError> {
-    match already_there(files, path, lines)? {
-        0 => append(files, path, lines),
-        there => files.append(path, lines.get(there..).unwrap_or_default()),
+    let (there, ends_within) = already_there(files, path, lines)?;
+    match lines.get(there..).unwrap_or_default() {
+        [] => Ok(()),
+        rest if ends_within => files.append(path, rest),
+        rest => append(files, path, rest),
     }
 }
 
-/// How much of the beginning of these lines the file ends with.
-fn already_there(files: &dyn Files, path: &Path, lines: &[u8]) -> Result<usize, FileError> {
-    let len = match files.stat(path) {
-        Ok(stat) => stat.len,
-        Err(error) if error.is_not_found() => return Ok(0),
-        Err(error) => return Err(error),
-    };
-    let from = len.saturating_sub(lines.len() as u64);
-    let tail = files.read_at(path, from, lines.len())?;
-    let torn = tail.iter().rev().take_while(|byte| **byte != b'\n').count();
-    // Some whole lines, and the piece of a line that the file ends with.
-    let mut ends: Vec<usize> = memchr::memchr_iter(b'\n', lines).map(|at| at + 1).collect();
-    ends.insert(0, 0);
-    let is_there = |there: &usize| lines.get(..*there).is_some_and(|begin| tail.ends_with(begin));
-    Ok(ends.iter().rev().map(|end| end + torn).find(is_there).unwrap_or(0))
+/// How much of the beginning of these lines stands in the file, and whether the file ends within
+/// one of them.
+fn already_there(files: &dyn Files, path: &Path, lines: &[u8]) -> Result<(usize, bool), FileError> {
+    let mut reader = LineReader::new(files, path, WHOLE);
+    let mut there = 0;
+    loop {
+        let line = match reader.next_line() {
+            Err(error) if error.is_not_found() => return Ok((0, false)),
+            line => line?,
+        };
+        let rest = lines.get(there..).unwrap_or_default();
+        let begins_with = |line| rest.strip_prefix::<[u8]>(line);
+        match line {
+            None => return Ok((there, false)),
+            Some(Line::Whole(line)) if begins_with(line).is_some_and(|r| r.starts_with(b"\n")) => {
+                there += line.len() + 1;
+            }
+            Some(Line::Rest(piece)) if begins_with(piece).is_some() => {
+                return Ok((there + piece.len(), true));
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 fn ends_whole(files: &dyn Files, path: &Path) -> Result<bool, FileError> {

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 
 use super::line::*;
 use super::meta::{BaseInstructions, GitFacts, SessionMeta};
-use super::read::{Line, LineReader, append};
+use super::read::{Line, LineReader, append, append_again};
 use super::rebuild::{RebuildError, RebuildJob, Rebuilt};
-use crate::files::MemoryFiles;
+use crate::files::{Files, MemoryFiles};
 use crate::wire::legacy::conversation::SessionSource;
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason, UserMessageEvent};
 use crate::wire::legacy::policy::SandboxPolicy;
@@ -475,6 +475,40 @@ fn another_program_goes_on_after_a_turn_that_never_ended() {
         turns.iter().map(|turn| (&*turn.id, turn.status, turn.items.len())).collect();
     let expected = [("t", TurnStatus::Interrupted, 0), ("turn-1", TurnStatus::Completed, 1)];
     assert_eq!(shown, expected);
+}
+
+/// Wherever an append was torn, twice, and whoever has written since: each line is there once, and
+/// what is torn besides stands alone.
+#[test]
+fn what_is_appended_again_is_there_once() {
+    let lines = ["{\"a\":1}\n", "{\"b\":2}\n", "{\"c\":3}\n"];
+    let (all, older, theirs) = (lines.concat(), "{\"o\":0}\n", "{\"t\":0}\n");
+    for at in 0..=all.len() {
+        for (others, more) in [(false, 0), (true, 0), (false, 4), (true, 4), (true, 11)] {
+            let files = MemoryFiles::new().with(PATH, older);
+            let path = Path::new(PATH);
+            files.append(path, &all.as_bytes()[..at]).expect("torn");
+            if others {
+                append(&files, path, theirs.as_bytes()).expect("appended");
+            }
+            // Torn once more: so much of what was missing is written.
+            let before = files.content(PATH).expect("a file").len();
+            append_again(&files, path, all.as_bytes()).expect("appended");
+            let whole = files.content(PATH).expect("a file");
+            if more > 0 {
+                files.put(PATH, &whole[..whole.len().min(before + more)]);
+                append_again(&files, path, all.as_bytes()).expect("appended");
+            }
+            let content = files.content(PATH).expect("a file");
+            let content = String::from_utf8(content).expect("text");
+            let found: Vec<&str> = content.split_inclusive('\n').collect();
+            let is_known = |line: &&&str| lines.contains(line);
+            let ours: Vec<&str> = found.iter().filter(is_known).copied().collect();
+            assert_eq!(ours, lines, "torn at {at}, {others}, {more}: {content}");
+            let torn = found.len() - lines.len() - 1 - usize::from(others);
+            assert!(torn <= usize::from(others), "torn at {at}, {others}, {more}: {content}");
+        }
+    }
 }
 
 /// Two servers have a thread open: their turns come back each as it was, and what one of them wrote

@@ -93,8 +93,10 @@ pub(super) fn d3_what_must_happen_happens(scene: &Scene) -> Result<(), String> {
 /// A host that does not read makes the machine stop reading, and its output stays small
 /// (design.md §4.5).
 pub(super) fn d5_output_is_bounded(scene: &Scene) -> Result<(), String> {
-    let (most, limit) = (scene.world.backlog_max, scene.world.backlog_limit());
-    ensure(most <= limit, || format!("{most} bytes wait for the host, more than {limit}"))
+    let over = scene.world.overflow;
+    over.map_or(Ok(()), |[most, limit]| {
+        Err(format!("{most} bytes wait for the host, more than {limit}"))
+    })
 }
 
 /// Each running turn has one stream or one timer more than none; nothing else is left behind
