@@ -144,3 +144,31 @@ fn a_keyring_that_fails_loses_no_tokens() {
         );
     }
 }
+
+/// Tokens that could not be saved leave the older ones in the store. Those were refused, and are not
+/// taken for another process's when the newer ones are refused in turn.
+#[test]
+fn what_is_left_in_the_store_is_not_taken_for_new() {
+    let refused = || Step::Respond(0, Response::Status(401), 1 << 20);
+    let job = || Step::Job(0, Fault::None);
+    check(
+        Setting { has_keyring: false, request_retries: 0, ..managed() },
+        &[
+            say(Say::StartThread),
+            job(),
+            say(Say::Status { include: false, refresh: true }),
+            Step::Hold(true),
+            job(),
+            say(Say::StartTurn { slot: 0, is_empty: false }),
+            Step::Grant(0, Grant::Good),
+            Step::Job(0, Fault::Lost),
+            refused(),
+            refused(),
+            Step::Hold(false),
+            job(),
+            refused(),
+            job(),
+            refused(),
+        ],
+    );
+}

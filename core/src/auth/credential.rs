@@ -45,6 +45,9 @@ pub(crate) struct Managed {
     pub(crate) claims: Claims,
     /// When the tokens were issued; tokens without it are not used (auth.md §4.3).
     pub(crate) last_refresh: Option<Timestamp>,
+    /// The access token that lay in the store when these could not be saved: it is older than these,
+    /// whatever the record's clock says.
+    pub(crate) outdated: Option<Secret>,
 }
 
 /// Tokens of the host's user.

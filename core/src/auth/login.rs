@@ -555,6 +555,7 @@ impl Auth {
             account_id: claims.account_id.clone(),
             claims,
             last_refresh: Some(out.now.wall),
+            outdated: None,
         };
         let record = NewRecord::Managed(managed.clone(), key);
         if let Some(login) = &mut self.login {

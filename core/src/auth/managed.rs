@@ -102,8 +102,9 @@ impl ManagedRefresh {
         match stored {
             Credential::Managed(stored) if stored.account_id == self.origin.account_id => {
                 // Older tokens than ours are there when ours could not be saved.
+                let outdated = [Some(&self.origin.access), self.origin.outdated.as_ref()];
                 let is_newer = stored.last_refresh > self.origin.last_refresh;
-                if stored.access != self.origin.access && (is_newer || is_refused) {
+                if !outdated.contains(&Some(&stored.access)) && (is_newer || is_refused) {
                     Stored::Newer(Box::new(stored.clone()))
                 } else {
                     Stored::Same
@@ -277,11 +278,14 @@ impl Auth {
 
     fn on_refresh_saved(&mut self, out: &mut Outside, saved: Result<(), SaveError>) {
         let Some(managed) = self.running() else { return };
-        let Step::Saving(_, fresh) = std::mem::replace(&mut managed.step, Step::Locking) else {
+        let Step::Saving(_, mut fresh) = std::mem::replace(&mut managed.step, Step::Locking) else {
             return;
         };
         match saved {
-            Ok(()) => self.end_managed(out, ManagedOutcome::Fresh(fresh)),
+            Ok(()) => {
+                fresh.outdated = None;
+                self.end_managed(out, ManagedOutcome::Fresh(fresh));
+            }
             Err(SaveError::NotTheirs) => {
                 let text = SIGNED_OUT_ELSEWHERE.to_owned();
                 self.end_managed(out, ManagedOutcome::Refused(text));
@@ -289,6 +293,7 @@ impl Auth {
             // The old refresh token is spent: the new ones are all there is, so they are used.
             Err(SaveError::Store(error)) => {
                 tracing::error!(%error, "refreshed tokens could not be saved");
+                fresh.outdated.get_or_insert_with(|| managed.origin.access.clone());
                 self.end_managed(out, ManagedOutcome::Fresh(fresh));
             }
         }

@@ -73,6 +73,7 @@ fn managed(tokens: Option<Tokens>, last_refresh: Option<Timestamp>) -> Result<Cr
         refresh: tokens.refresh_token,
         account_id: tokens.account_id,
         last_refresh,
+        outdated: None,
     }))
 }
 

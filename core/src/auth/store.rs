@@ -310,6 +310,7 @@ mod tests {
             refresh: Secret::new(refresh),
             account_id: Some("org-1".to_owned()),
             last_refresh: None,
+            outdated: None,
         }
     }
 

@@ -252,6 +252,7 @@ impl Fresh {
                 claimed: id.account.clone(),
                 issued: now,
                 expiry: self.expiry,
+                outdated: None,
             }),
             ..Login::managed(0, "", now)
         })
@@ -278,6 +279,7 @@ impl Fresh {
             own.refresh.clone_from(refresh);
         }
         own.issued = now;
+        own.outdated = None;
         Ok(login)
     }
 }

@@ -70,6 +70,8 @@ pub struct Own {
     pub issued: Timestamp,
     /// When the access token runs out, in seconds of the wall's clock, if it says so.
     pub expiry: Option<i64>,
+    /// The access token that lay in the store when these could not be saved.
+    pub outdated: Option<String>,
 }
 
 impl Login {
@@ -97,6 +99,7 @@ impl Login {
             claimed: Some(workspace.to_owned()),
             issued,
             expiry: None,
+            outdated: None,
         };
         Self {
             kind: Kind::Managed,
@@ -106,6 +109,17 @@ impl Login {
             plan: Some("pro"),
             own: Some(own),
         }
+    }
+
+    /// The same as what it is when it could not be saved in place of an older one.
+    #[must_use]
+    pub fn unsaved_after(&self, older: &Login) -> Self {
+        let mut login = self.clone();
+        let left = older.own.as_ref().and_then(|own| own.outdated.clone());
+        if let Some(own) = &mut login.own {
+            own.outdated = left.or_else(|| Some(older.token.clone()));
+        }
+        login
     }
 
     /// Whether its tokens are old: by their own expiry, else by their age (auth.md §7.2, §14.2).

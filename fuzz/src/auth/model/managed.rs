@@ -187,7 +187,8 @@ impl Model {
                     Saved::Failed => "renewal: cannot be saved",
                 });
                 self.end_managed(match saved {
-                    Saved::Done | Saved::Failed => Outcome::Fresh(fresh),
+                    Saved::Done => Outcome::Fresh(fresh),
+                    Saved::Failed => Outcome::Fresh(Rc::new(fresh.unsaved_after(&origin))),
                     Saved::NotTheirs => Outcome::Refused(ELSEWHERE),
                 });
             }
@@ -205,7 +206,9 @@ impl Model {
         let issued = |login: &Login| login.own.as_ref().map(|own| own.issued);
         let has_words = words.is_some();
         let newer = |stored: &Login| {
-            stored.token != origin.token && (issued(stored) > issued(origin) || has_words)
+            let outdated = origin.own.as_ref().and_then(|own| own.outdated.as_ref());
+            let is_other = stored.token != origin.token && outdated != Some(&stored.token);
+            is_other && (issued(stored) > issued(origin) || has_words)
         };
         let is_theirs =
             |stored: &Login| stored.kind == Kind::Managed && stored.account == origin.account;
