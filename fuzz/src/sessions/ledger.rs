@@ -154,6 +154,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Whether a turn may lie in two pieces, with another machine's lines between them: its first
+    /// lines were written, the write was torn, and the rest came when the other had written. The
+    /// rest is then shown as a turn of its own, for lines do not say whose they are.
+    pub fn may_be_in_pieces(&self) -> bool {
+        self.tears > 0 && self.threads.iter().any(|thread| thread.is_shared)
+    }
+
     /// A thread by its id.
     pub fn thread(&mut self, id: &str) -> Option<&mut Thread> {
         self.threads.iter_mut().find(|thread| thread.id == id)
