@@ -159,7 +159,11 @@ impl Auth {
             return self.signed_in_with_key(out, ticket, key, dialect);
         }
         let record = NewRecord::ApiKey(key.clone());
-        self.store(out, StoreWork::Save(record), Storing::ApiKey { ticket, key, dialect });
+        self.store(
+            out,
+            StoreWork::Save(Box::new(record)),
+            Storing::ApiKey { ticket, key, dialect },
+        );
     }
 
     fn signed_in_with_key(

@@ -565,7 +565,7 @@ impl Auth {
             return self.login_saved(out, Ok(()));
         }
         // Account requests wait meanwhile, so that none can come between saved and announced.
-        self.store(out, StoreWork::Save(record), Storing::Login);
+        self.store(out, StoreWork::Save(Box::new(record)), Storing::Login);
     }
 
     /// The store is done: the login is complete, or has failed.

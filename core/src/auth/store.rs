@@ -51,7 +51,7 @@ pub(crate) struct Place {
 #[derive(Debug)]
 #[cfg_attr(feature = "sim", derive(Clone))]
 pub(super) enum StoreWork {
-    Save(NewRecord),
+    Save(Box<NewRecord>),
     /// Puts refreshed tokens into the record they belong to, and only there (auth.md §12 G6, G7).
     SaveRefreshed {
         origin: Box<Managed>,
