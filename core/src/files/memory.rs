@@ -85,16 +85,17 @@ impl Spelling {
     fn of(path: &Path) -> Self {
         let bytes = path.as_os_str().as_encoded_bytes();
         let mut spelling = Self { is_usual: true, climbs: false };
-        for (at, pair) in bytes.windows(2).enumerate() {
-            // Only there can a part begin that is none, or leads nowhere, or up.
-            let ([b'/', b'/'] | [b'/', b'.']) = pair else { continue };
-            match bytes.get(at + 1..).unwrap_or_default() {
+        let mut left = bytes;
+        while let [byte, behind @ ..] = left {
+            match behind {
+                _ if *byte != b'/' => {}
+                [] => spelling.is_usual &= bytes.len() == 1,
                 [b'/', ..] | [b'.'] | [b'.', b'/', ..] => spelling.is_usual = false,
                 [b'.', b'.'] | [b'.', b'.', b'/', ..] => spelling.climbs = true,
                 _ => {}
             }
+            left = behind;
         }
-        spelling.is_usual &= bytes.len() == 1 || bytes.last() != Some(&b'/');
         spelling
     }
 }
@@ -132,7 +133,7 @@ impl Nodes {
         let key = key(path);
         let mut dir = key.as_encoded_bytes();
         while let Some(at) = memchr::memrchr(b'/', dir) {
-            dir = dir.get(..at).unwrap_or_default();
+            (dir, _) = dir.split_at(at);
             if let Some(node) = self.0.get(dir) {
                 return Some(node);
             }
@@ -140,20 +141,20 @@ impl Nodes {
         None
     }
 
-    /// What is in a folder, sorted by name, each with its path.
-    fn inside<'a>(&'a self, dir: &Path) -> impl Iterator<Item = (&'a OsStr, &'a Node)> {
+    /// What is in a folder, sorted by name: each with its name and its path.
+    fn inside<'a>(
+        &'a self,
+        dir: &Path,
+    ) -> impl Iterator<Item = (Cow<'a, str>, &'a Path, &'a Node)> {
         let first = Path::new(&*key(dir)).join("").into_os_string().into_encoded_bytes();
         // Whatever is below a folder stands together.
         let from = (Bound::Included(first.as_slice()), Bound::Unbounded);
-        let below = self.0.range::<[u8], _>(from);
-        let len = first.len();
-        let below =
-            below.take_while(move |(Key(inner), _)| inner.as_encoded_bytes().starts_with(&first));
-        let inside = below.filter(move |(Key(inner), _)| {
-            let name = inner.as_encoded_bytes().get(len..).unwrap_or_default();
-            !name.is_empty() && memchr::memchr(b'/', name).is_none()
+        let below = self.0.range::<[u8], _>(from).map_while(move |(Key(inner), node)| {
+            let name = inner.as_encoded_bytes().strip_prefix(first.as_slice())?;
+            Some((name, Path::new(inner), node))
         });
-        inside.map(|(Key(inner), node)| (inner.as_os_str(), node))
+        let inside = below.filter(|(name, ..)| memchr::memchr(b'/', name).is_none());
+        inside.map(|(name, inner, node)| (String::from_utf8_lossy(name), inner, node))
     }
 }
 
@@ -408,14 +409,10 @@ impl Files for MemoryFiles {
         if !matches!(node, Node::Folder) {
             return Err(error(FileErrorKind::Other, NOT_A_FOLDER));
         }
-        let entry = |(inner, node): (&OsStr, &Node)| {
-            let inner = Path::new(inner);
-            let name = inner.file_name().map(|name| name.to_string_lossy().into_owned());
-            Entry {
-                name: name.unwrap_or_default(),
-                is_dir: state.node(inner).is_ok_and(|(_, node)| matches!(node, Node::Folder)),
-                is_link: matches!(node, Node::Link(_)),
-            }
+        let entry = |(name, inner, node): (Cow<'_, str>, &Path, &Node)| Entry {
+            name: name.into_owned(),
+            is_dir: state.node(inner).is_ok_and(|(_, node)| matches!(node, Node::Folder)),
+            is_link: matches!(node, Node::Link(_)),
         };
         Ok(state.nodes.inside(&path).map(entry).collect())
     }

@@ -74,7 +74,8 @@ impl Recorder {
     #[cfg(feature = "sim")]
     pub(crate) fn state(&self) -> impl std::fmt::Debug + '_ {
         let waits = !self.waiting.is_empty();
-        (waits, self.writing.is_some(), self.has_failed, &self.trouble, self.is_lossy)
+        let flags = [self.writing.is_some(), self.is_new, self.has_failed, self.is_lossy];
+        (waits, flags, &self.trouble)
     }
 
     /// For a file that is there.

@@ -12,6 +12,7 @@ use super::scene::Scene;
 use super::table::{self, Leave};
 use crate::sim::Violation;
 use crate::world::fact::{Fact, Heard};
+use crate::world::grammar;
 use crate::world::process::Spawned;
 
 /// The name of the rule that messages say what they are about.
@@ -117,9 +118,8 @@ impl Scene {
 
     /// A text that every message of the kind has.
     fn text(&mut self, message: &Value, at: &str) -> String {
-        let found = message.pointer(at).and_then(Value::as_str).map(str::to_owned);
-        found.unwrap_or_else(|| {
-            self.break_rule(WHOLE, format!("no text at {at} in {message}"));
+        grammar::text(message, at).unwrap_or_else(|fault| {
+            self.break_rule(WHOLE, fault);
             String::new()
         })
     }

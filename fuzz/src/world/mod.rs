@@ -466,8 +466,8 @@ fn fold(digest: &mut u64, bytes: &[u8]) {
 pub fn wall(mono: Duration) -> Timestamp {
     let since = mono.saturating_sub(Duration::from_secs(1));
     let seconds = STARTED_AT.saturating_add_unsigned(since.as_secs());
-    // No session lasts until the year 9999.
-    Timestamp::new(seconds, since.subsec_nanos().cast_signed()).unwrap_or(Timestamp::MAX)
+    let wall = Timestamp::new(seconds, since.subsec_nanos().cast_signed());
+    wall.expect("no session lasts until the year 9999")
 }
 
 /// 2027-01-15T08:00:00Z

@@ -122,35 +122,40 @@ pub fn append(files: &dyn Files, path: &Path, lines: &[u8]) -> Result<(), FileEr
 /// Appends lines of which an append has failed: what stands in the file already is not written twice,
 /// also when another process has written behind it since.
 pub fn append_again(files: &dyn Files, path: &Path, lines: &[u8]) -> Result<(), FileError> {
-    let (there, ends_within) = already_there(files, path, lines)?;
-    match lines.get(there..).unwrap_or_default() {
-        [] => Ok(()),
-        rest if ends_within => files.append(path, rest),
-        rest => append(files, path, rest),
+    match still_missing(files, path, lines)? {
+        ([], _) => Ok(()),
+        (rest, true) => files.append(path, rest),
+        (rest, false) => append(files, path, rest),
     }
 }
 
-/// How much of the beginning of these lines stands in the file, and whether the file ends within
-/// one of them.
-fn already_there(files: &dyn Files, path: &Path, lines: &[u8]) -> Result<(usize, bool), FileError> {
+/// What of these lines does not stand in the file, and whether the file ends within the first of
+/// them.
+fn still_missing<'a>(
+    files: &dyn Files,
+    path: &Path,
+    lines: &'a [u8],
+) -> Result<(&'a [u8], bool), FileError> {
     let mut reader = LineReader::new(files, path, WHOLE);
-    let mut there = 0;
+    let mut missing = lines;
     loop {
         let line = match reader.next_line() {
-            Err(error) if error.is_not_found() => return Ok((0, false)),
+            Err(error) if error.is_not_found() => return Ok((lines, false)),
             line => line?,
         };
-        let rest = lines.get(there..).unwrap_or_default();
-        let begins_with = |line| rest.strip_prefix::<[u8]>(line);
         match line {
-            None => return Ok((there, false)),
-            Some(Line::Whole(line)) if begins_with(line).is_some_and(|r| r.starts_with(b"\n")) => {
-                there += line.len() + 1;
+            None => return Ok((missing, false)),
+            Some(Line::Whole(line)) => {
+                let behind = missing.strip_prefix(line).and_then(|rest| rest.strip_prefix(b"\n"));
+                missing = behind.unwrap_or(missing);
             }
-            Some(Line::Rest(piece)) if begins_with(piece).is_some() => {
-                return Ok((there + piece.len(), true));
+            Some(Line::Rest(piece)) => {
+                if let Some(rest) = missing.strip_prefix(piece) {
+                    return Ok((rest, true));
+                }
             }
-            Some(_) => {}
+            // It cannot be compared: if it is one of ours, it is written again rather than lost.
+            Some(Line::TooLong) => {}
         }
     }
 }

@@ -35,12 +35,12 @@ struct Stored<'a> {
     refreshed_at: Option<Cow<'a, str>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct StoredTokens<'a> {
-    #[serde(borrow, default, rename = "access_token")]
-    access: Option<Cow<'a, str>>,
-    #[serde(borrow, default, rename = "refresh_token")]
-    refresh: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "access_token")]
+    access: Cow<'a, str>,
+    #[serde(borrow, rename = "refresh_token")]
+    refresh: Cow<'a, str>,
     #[serde(borrow, default, rename = "account_id")]
     account: Option<Cow<'a, str>>,
 }
@@ -67,15 +67,13 @@ impl Record {
         let Ok(stored) = serde_json::from_str::<Stored<'_>>(text) else {
             return "broken".to_owned();
         };
-        let Stored { mode, key, tokens, refreshed_at } = stored;
-        match mode.as_deref().unwrap_or_default() {
-            "chatgpt" => {
-                let StoredTokens { access, refresh, account } = tokens.unwrap_or_default();
-                let part = |part: Option<Cow<'_, str>>| part.unwrap_or_default().into_owned();
-                let (access, refresh, account) = (part(access), part(refresh), part(account));
-                format!("tokens {access} {refresh} {account} {}", part(refreshed_at))
+        match (stored.mode.as_deref(), &stored) {
+            (Some("chatgpt"), Stored { tokens: Some(tokens), refreshed_at: Some(at), .. }) => {
+                let StoredTokens { access, refresh, account } = tokens;
+                // An account may have no id.
+                format!("tokens {access} {refresh} {} {at}", account.as_deref().unwrap_or_default())
             }
-            "apikey" | "" => format!("key {}", key.unwrap_or_default()),
+            (Some("apikey") | None, Stored { key: Some(key), .. }) => format!("key {key}"),
             _ => "broken".to_owned(),
         }
     }
