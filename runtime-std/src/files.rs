@@ -20,7 +20,9 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use tempfile::NamedTempFile;
 #[cfg(target_os = "linux")]
 use understudy_core::files::FolderWatch;
-use understudy_core::files::{Access, Entry, FileError, FileErrorKind, FileLock, Files, Stat};
+use understudy_core::files::{
+    Access, Entry, FileError, FileErrorKind, FileLock, Files, IfMissing, Stat,
+};
 
 /// How long [`Files::lock`] waits for another process; one that holds a lock longer than this is
 /// stuck, and waiting on would stop every later job on files.
@@ -66,9 +68,11 @@ impl Files for OsFiles {
         write_atomic(path, bytes, access).map_err(error)
     }
 
-    fn append(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-        let open = || OpenOptions::new().append(true).create(true).open(path);
-        let mut file = with_folder(path, open).map_err(error)?;
+    fn append(&self, path: &Path, bytes: &[u8], missing: IfMissing) -> Result<(), FileError> {
+        let may_make = missing == IfMissing::Make;
+        let open = || OpenOptions::new().append(true).create(may_make).open(path);
+        let file = if may_make { with_folder(path, open) } else { open() };
+        let mut file = file.map_err(error)?;
         file.write_all(bytes).map_err(error)
     }
 
@@ -300,8 +304,10 @@ mod tests {
     fn appends_make_folders_and_pieces_are_read() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a/b/rollout.jsonl");
-        OsFiles.append(&path, b"one\n").expect("appended");
-        OsFiles.append(&path, b"two\n").expect("appended");
+        let refused = OsFiles.append(&path, b"none", IfMissing::Fail).expect_err("no file");
+        assert!(refused.is_not_found() && !folder.path().join("a").exists());
+        OsFiles.append(&path, b"one\n", IfMissing::Make).expect("appended");
+        OsFiles.append(&path, b"two\n", IfMissing::Fail).expect("appended");
         assert_eq!(OsFiles.read_at(&path, 4, 100).as_deref(), Ok(b"two\n".as_slice()));
         assert_eq!(OsFiles.read_at(&path, 100, 4).as_deref(), Ok(b"".as_slice()));
         let moved = folder.path().join("archived/rollout.jsonl");

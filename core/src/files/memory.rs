@@ -12,7 +12,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::memory_watch::{MemoryWatch, Watches};
-use super::{Access, Entry, FileError, FileErrorKind, FileLock, Files, FolderWatch, Stat};
+use super::{
+    Access, Entry, FileError, FileErrorKind, FileLock, Files, FolderWatch, IfMissing, Stat,
+};
 
 /// What is about to be done to a file, for the hook that injects faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -437,7 +439,7 @@ impl Files for MemoryFiles {
         Ok(())
     }
 
-    fn append(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    fn append(&self, path: &Path, bytes: &[u8], missing: IfMissing) -> Result<(), FileError> {
         let mut state = self.start(FileOp::Append, path)?;
         let path = state.resolve(path)?;
         let State { nodes, changes, watches, .. } = &mut *state;
@@ -450,6 +452,9 @@ impl Files for MemoryFiles {
             }
             Some(Node::Folder | Node::Link(_)) => {
                 return Err(error(FileErrorKind::Other, IS_A_FOLDER));
+            }
+            None if missing == IfMissing::Fail => {
+                return Err(error(FileErrorKind::NotFound, NOT_FOUND));
             }
             None => state.write(&path, bytes.to_owned(), Access::Shared),
         }
@@ -528,14 +533,14 @@ pub(super) fn error(kind: FileErrorKind, text: &str) -> FileError {
 mod tests {
     use std::path::{Component, Path, PathBuf};
 
-    use super::{FileOp, MemoryFiles};
+    use super::{FileOp, IfMissing, MemoryFiles};
     use crate::files::{Access, FileError, FileErrorKind, Files};
 
     #[test]
     fn files_are_written_listed_moved_and_removed() {
         let files = MemoryFiles::new().with("/a/b/c", "1");
         let path = Path::new("/a/b/c");
-        files.append(path, b"23").expect("appends");
+        files.append(path, b"23", IfMissing::Make).expect("appends");
         assert_eq!(files.read(path, 3).expect("reads"), b"123");
         assert_eq!(files.read(path, 2).map_err(|e| e.kind), Err(FileErrorKind::TooLarge));
         assert_eq!(files.read_at(path, 1, 9).expect("reads"), b"23");

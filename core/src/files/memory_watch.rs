@@ -131,6 +131,7 @@ impl Drop for MemoryWatch {
 
 #[cfg(test)]
 mod tests {
+    use super::super::IfMissing;
     use super::*;
 
     fn names(watch: &mut dyn FolderWatch) -> Option<Vec<String>> {
@@ -144,7 +145,7 @@ mod tests {
         let mut watch = files.watch().expect("a watch");
         watch.add(Path::new("/a"), 7).expect("watched");
         assert_eq!(watch.list_files(7).map(|all| all.len()), Ok(2));
-        files.append(Path::new("/a/f"), b"x").expect("appended");
+        files.append(Path::new("/a/f"), b"x", IfMissing::Make).expect("appended");
         files.put("/b/h", "3");
         files.put("/a/in/n", "4");
         let change = |name: &str| FolderChange { folder: 7, name: name.to_owned() };

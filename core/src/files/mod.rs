@@ -59,8 +59,8 @@ pub trait Files: Send + Sync {
     /// Replaces the file, or makes it, in one step; missing folders are made. A reader sees the
     /// old content or the new, and the new survives a crash of the machine.
     fn write_atomic(&self, path: &Path, bytes: &[u8], access: Access) -> Result<(), FileError>;
-    /// Appends, making the file and its folders if needed.
-    fn append(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError>;
+    /// Appends. Whether there is a file to append to is seen in the same step.
+    fn append(&self, path: &Path, bytes: &[u8], missing: IfMissing) -> Result<(), FileError>;
     /// Moves a file; missing folders are made.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError>;
     /// Removes a file.
@@ -85,6 +85,15 @@ pub enum Access {
     Shared,
     /// The owner only: 0600, also when the file existed with other rights.
     Private,
+}
+
+/// What an append does without a file to append to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfMissing {
+    /// The file is made, and its folders.
+    Make,
+    /// It is [`FileErrorKind::NotFound`], and nothing is made.
+    Fail,
 }
 
 /// One entry of a folder.

@@ -9,7 +9,7 @@ use crate::thread::list::{ThreadListError, ThreadListJob, ThreadListPage};
 use crate::thread::open::{OpenDialect, OpenKind, Opening, Source, Wishes};
 use crate::thread::question::{Question, Read, ReadJob};
 use crate::thread::stored::StoredThread;
-use crate::thread::{Start, Thread, ThreadId};
+use crate::thread::{self, Start, Thread, ThreadId};
 use crate::wire::legacy::conversation::{
     AddConversationListenerParams, AddConversationSubscriptionResponse, ArchiveConversationParams,
     ForkConversationParams, GetConversationSummaryParams, GetConversationSummaryResponse,
@@ -113,8 +113,7 @@ impl Machine {
     pub(super) fn add_listener(&mut self, ticket: Ticket, params: AddConversationListenerParams) {
         let id = ThreadId(params.conversation_id.0);
         let Some(thread) = self.threads.get(&id) else {
-            let refusal = Refusal::invalid(format!("thread not found: {}", id.0));
-            return self.out.refuse(ticket, &refusal);
+            return self.out.refuse(ticket, &thread::not_found(id));
         };
         let mut audience = thread.conversation.audience;
         audience.join_legacy(params.experimental_raw_events);

@@ -11,7 +11,7 @@ use crate::thread::list::{ThreadListError, ThreadListJob};
 use crate::thread::name::{NameJob, valid_name};
 use crate::thread::question::{Answer, Question, Read, ReadJob, archive_refusal};
 use crate::thread::rollout::line::Note;
-use crate::thread::rollout::rebuild::RebuildJob;
+use crate::thread::rollout::rebuild::{RebuildError, RebuildJob};
 use crate::thread::{self, Start, Thread, ThreadId};
 use crate::turn::{Changed, Voice};
 use crate::wire::legacy::event::EventMsg;
@@ -104,7 +104,7 @@ impl Machine {
     fn ask_turns(&mut self, id: ThreadId, asked: Asked) {
         let Some(thread) = self.threads.get(&id) else { return };
         let Some(path) = thread.path().cloned() else {
-            return self.answer_turns(asked, Vec::new());
+            return self.answer_turns(asked, Ok(Vec::new()));
         };
         let job = RebuildJob {
             path,
@@ -118,37 +118,44 @@ impl Machine {
     }
 
     /// Answers with the turns of an open thread; the one that runs is shown as it stands.
-    fn answer_turns(&mut self, asked: Asked, mut turns: Vec<Turn>) {
-        let (Asked::Attach { thread: id, .. } | Asked::RolledBack { thread: id, .. }) = asked
-        else {
-            return;
+    fn answer_turns(&mut self, asked: Asked, turns: Result<Vec<Turn>, RebuildError>) {
+        let (ticket, id, is_rolled_back) = match asked {
+            Asked::Attach { ticket, thread } => (ticket, thread, false),
+            Asked::RolledBack { ticket, thread } => (ticket, thread, true),
+            _ => return,
         };
-        let Some(thread) = self.threads.get_mut(&id) else { return self.refuse_asked(asked, id) };
+        let Some(thread) = self.threads.get_mut(&id) else {
+            return self.out.refuse(ticket, &thread::not_found(id));
+        };
+        if is_rolled_back {
+            thread.is_rolling_back = false;
+        }
+        let mut turns = match turns {
+            Ok(turns) => turns,
+            Err(error) => {
+                let path = thread.path().map(|path| path.display().to_string()).unwrap_or_default();
+                let text = format!("failed to load rollout `{path}` for thread {}: {error}", id.0);
+                return self.out.refuse(ticket, &Refusal::internal(text));
+            }
+        };
         if let Some(running) = &thread.turn {
             turns.retain(|turn| turn.id != running.id());
             turns.push(running.view());
         }
         let mut view = thread.view();
         view.turns = turns;
-        match asked {
-            Asked::Attach { ticket, .. } => {
-                let mut response = thread.open_response();
-                response.thread = view;
-                self.out.reply(ticket, response);
-            }
-            Asked::RolledBack { ticket, .. } => {
-                thread.is_rolling_back = false;
-                self.out.reply(ticket, ThreadRollbackResponse { thread: view });
-            }
-            _ => {}
+        if is_rolled_back {
+            return self.out.reply(ticket, ThreadRollbackResponse { thread: view });
         }
+        let mut response = thread.open_response();
+        response.thread = view;
+        self.out.reply(ticket, response);
     }
 
     /// The thread went away before its turns came.
     fn refuse_asked(&mut self, asked: Asked, id: ThreadId) {
         if let Asked::Attach { ticket, .. } | Asked::RolledBack { ticket, .. } = asked {
-            let refusal = Refusal::invalid(format!("thread not found: {}", id.0));
-            self.out.refuse(ticket, &refusal);
+            self.out.refuse(ticket, &thread::not_found(id));
         }
     }
 
@@ -191,8 +198,7 @@ impl Machine {
                 None => self.on_rebuilt(call, rebuilt),
                 Some(Asked::History(id)) => self.on_history(id, rebuilt),
                 Some(asked) => {
-                    let turns = rebuilt.map(|rebuilt| rebuilt.turns).unwrap_or_default();
-                    self.answer_turns(asked, turns);
+                    self.answer_turns(asked, rebuilt.map(|rebuilt| rebuilt.turns));
                 }
             };
         }
@@ -386,8 +392,7 @@ impl Machine {
         }
         thread.conversation.flush_all(&mut self.out);
         for ticket in thread.starts.drain(..).filter_map(Start::ticket) {
-            let refusal = Refusal::invalid(format!("thread not found: {}", id.0));
-            self.out.refuse(ticket, &refusal);
+            self.out.refuse(ticket, &thread::not_found(id));
         }
         for asked in self.take_asked(id) {
             self.refuse_asked(asked, id);

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
-use crate::files::{Access, FileError, Files};
+use crate::files::{Access, FileError, Files, IfMissing};
 
 /// The folder within the user's folder of skills.
 pub(super) const FOLDER: &str = ".system";
@@ -60,7 +60,7 @@ fn put(files: &dyn Files, folder: &Path, marker: &Path) -> Result<(), FileError>
         let path = folder.join(path);
         match files.stat(&path) {
             // Without the wait for the disk that replacing costs: the marker comes last.
-            Err(error) if error.is_not_found() => files.append(&path, bytes)?,
+            Err(error) if error.is_not_found() => files.append(&path, bytes, IfMissing::Make)?,
             _ => files.write_atomic(&path, bytes, Access::Shared)?,
         }
     }

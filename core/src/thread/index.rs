@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use memchr::memchr_iter;
 
 use super::rollout::head::Head;
-use crate::files::{Access, FileError, Files, Stat};
+use crate::files::{Access, FileError, Files, IfMissing, Stat};
 use crate::limits::THREAD_INDEX_BYTES_MAX;
 
 /// First line of each file. Changes whenever entries of before mean something else.
@@ -127,6 +127,7 @@ impl Part {
             return Ok(());
         }
         let mut fresh = std::mem::take(&mut self.fresh);
+        let missing = if self.is_missing { IfMissing::Make } else { IfMissing::Fail };
         if self.is_missing {
             // Not worth the wait of an atomic write. Two processes that do this at once leave the
             // header twice, and the second one names no file.
@@ -136,7 +137,7 @@ impl Part {
         } else if !self.text.ends_with('\n') {
             fresh.insert(0, '\n');
         }
-        files.append(path, fresh.as_bytes())
+        files.append(path, fresh.as_bytes(), missing)
     }
 
     fn is_mostly_overtaken(&self) -> bool {

@@ -192,5 +192,10 @@ pub(crate) fn parse_id(text: &str) -> Result<ThreadId, Refusal> {
 pub(crate) fn find<'a>(threads: &'a mut Threads, text: &str) -> Result<&'a mut Thread, Refusal> {
     let id = parse_id(text)?;
     let found = threads.get_mut(&id).map(Box::as_mut);
-    found.ok_or_else(|| Refusal::invalid(format!("thread not found: {}", id.0)))
+    found.ok_or_else(|| not_found(id))
+}
+
+/// What whoever names a thread that is not open is told.
+pub(crate) fn not_found(id: ThreadId) -> Refusal {
+    Refusal::invalid(format!("thread not found: {}", id.0))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::rollout::read::append;
-use crate::files::{FileError, Files};
+use crate::files::{FileError, Files, IfMissing};
 
 /// Writes a thread's new name down.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub fn valid_name(name: &str) -> Option<&str> {
 impl NameJob {
     /// Appends the line.
     pub fn run(&self, files: &dyn Files) -> Result<(), FileError> {
-        append(files, &file(&self.home), self.line().as_bytes())
+        append(files, &file(&self.home), self.line().as_bytes(), IfMissing::Make)
     }
 
     fn line(&self) -> String {

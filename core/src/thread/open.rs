@@ -24,7 +24,7 @@ use super::{Audience, Thread, ThreadId, git};
 use crate::config::features::Feature;
 use crate::config::kinds::{AskForApproval, Personality, SandboxMode};
 use crate::config::{self, Choices, Config, ConfigAsk, Loaded};
-use crate::files::{FileError, Files};
+use crate::files::{FileError, Files, IfMissing};
 use crate::limits;
 use crate::model::catalogue::Catalogue;
 use crate::model::review::ReviewOrder;
@@ -466,7 +466,7 @@ pub struct ForkJob {
 
 impl ForkJob {
     pub(crate) fn run(self, files: &dyn Files) -> Result<(), FileError> {
-        files.append(&self.to, &self.first)?;
+        files.append(&self.to, &self.first, IfMissing::Make)?;
         let mut at = 0;
         let mut ends_whole = true;
         while at < self.len {
@@ -477,9 +477,9 @@ impl ForkJob {
             }
             at += piece.len() as u64;
             ends_whole = piece.ends_with(b"\n");
-            files.append(&self.to, &piece)?;
+            files.append(&self.to, &piece, IfMissing::Fail)?;
         }
-        if ends_whole { Ok(()) } else { files.append(&self.to, b"\n") }
+        if ends_whole { Ok(()) } else { files.append(&self.to, b"\n", IfMissing::Fail) }
     }
 }
 

@@ -14,7 +14,7 @@ use super::ThreadId;
 use super::rollout::line::{NewLine, Note};
 use super::rollout::read;
 use crate::effect::{Call, CallId};
-use crate::files::{FileError, FileJob, Files};
+use crate::files::{FileError, FileJob, Files, IfMissing};
 use crate::limits;
 use crate::outside::Outside;
 use crate::owner::CallOwner;
@@ -27,19 +27,16 @@ pub struct AppendJob {
     lines: Arc<[u8]>,
     /// An append of these lines has failed, after some of its bytes were written.
     is_again: bool,
-    /// The thread's first line is one of them: there may be no file yet.
-    may_make: bool,
+    /// Without a file: if the thread's first line is one of them it is made. Else another program
+    /// has put the thread away.
+    missing: IfMissing,
 }
 
 impl AppendJob {
     pub(crate) fn run(self, files: &dyn Files) -> Result<(), FileError> {
-        if !self.may_make {
-            // Another program may have put it away.
-            files.stat(&self.path)?;
-        }
         match self.is_again {
-            false => read::append(files, &self.path, &self.lines),
-            true => read::append_again(files, &self.path, &self.lines),
+            false => read::append(files, &self.path, &self.lines, self.missing),
+            true => read::append_again(files, &self.path, &self.lines, self.missing),
         }
     }
 }
@@ -155,8 +152,9 @@ impl Recorder {
         }
         let lines: Arc<[u8]> = std::mem::take(&mut self.waiting).into();
         (self.last_has_notes, self.last_was_taken) = (false, false);
-        let (path, is_again, may_make) = (self.path.clone(), self.has_failed, self.is_new);
-        let job = AppendJob { path, lines: lines.clone(), is_again, may_make };
+        let (path, is_again) = (self.path.clone(), self.has_failed);
+        let missing = if self.is_new { IfMissing::Make } else { IfMissing::Fail };
+        let job = AppendJob { path, lines: lines.clone(), is_again, missing };
         let call = out.start(Call::Files(FileJob::Append(job)), CallOwner::Rollout(thread));
         self.writing = Some((call, lines));
     }
@@ -217,7 +215,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::{AppendJob, CallId, FileError, Recorder};
-    use crate::files::MemoryFiles;
+    use crate::files::{IfMissing, MemoryFiles};
     use crate::thread::rollout::line::{NewLine, Note, StoredLine};
 
     fn note(num_turns: u32) -> Note<'static> {
@@ -283,16 +281,16 @@ mod tests {
     /// Lines behind the first one go to a file that has it, or nowhere.
     #[test]
     fn no_file_is_made_without_its_first_line() {
-        let append = |files: &MemoryFiles, may_make, is_again| {
+        let append = |files: &MemoryFiles, missing, is_again| {
             let lines = b"{}\n".as_slice().into();
-            AppendJob { path: "/f".into(), lines, is_again, may_make }.run(files)
+            AppendJob { path: "/f".into(), lines, is_again, missing }.run(files)
         };
         for is_again in [false, true] {
             let files = MemoryFiles::new();
-            let error = append(&files, false, is_again).expect_err("no file");
+            let error = append(&files, IfMissing::Fail, is_again).expect_err("no file");
             assert!(error.is_not_found() && files.paths().is_empty());
-            append(&files, true, is_again).expect("the first line");
-            append(&files, false, false).expect("another line");
+            append(&files, IfMissing::Make, is_again).expect("the first line");
+            append(&files, IfMissing::Fail, false).expect("another line");
             assert_eq!(files.content("/f").as_deref(), Some(b"{}\n{}\n".as_slice()));
         }
     }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::deed::digest;
 use crate::files::{
-    Access, Disk, Entry, FileAnswer, FileError, FileErrorKind, FileJob, FileLock, Files, Keyring,
-    KeyringError, Stat,
+    Access, Disk, Entry, FileAnswer, FileError, FileErrorKind, FileJob, FileLock, Files, IfMissing,
+    Keyring, KeyringError, Stat,
 };
 use crate::secret::Secret;
 
@@ -204,6 +204,13 @@ fn write_of(verb: Verb, path: &Path, bytes: &[u8], detail: &str) -> Asked {
     Asked { written: Some(bytes.to_vec()), ..asked(verb, path, detail) }
 }
 
+fn shown_missing(missing: IfMissing) -> &'static str {
+    match missing {
+        IfMissing::Make => "",
+        IfMissing::Fail => "if it is there,",
+    }
+}
+
 fn shown_access(access: Access) -> &'static str {
     match access {
         Access::Shared => "shared",
@@ -244,9 +251,10 @@ impl Files for Journal<'_> {
         self.noted(asked, done, |()| Answer::Done)
     }
 
-    fn append(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-        let done = self.disk.files.append(path, bytes);
-        self.noted(write_of(Verb::Append, path, bytes, ""), done, |()| Answer::Done)
+    fn append(&self, path: &Path, bytes: &[u8], missing: IfMissing) -> Result<(), FileError> {
+        let done = self.disk.files.append(path, bytes, missing);
+        let asked = write_of(Verb::Append, path, bytes, shown_missing(missing));
+        self.noted(asked, done, |()| Answer::Done)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {
@@ -423,8 +431,8 @@ impl Files for Replayed<'_> {
         self.answer(&write_of(Verb::Write, path, bytes, shown_access(access)), done)
     }
 
-    fn append(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-        self.answer(&write_of(Verb::Append, path, bytes, ""), done)
+    fn append(&self, path: &Path, bytes: &[u8], missing: IfMissing) -> Result<(), FileError> {
+        self.answer(&write_of(Verb::Append, path, bytes, shown_missing(missing)), done)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use understudy_core::files::MemoryFiles;
+use understudy_core::files::{IfMissing, MemoryFiles};
 use understudy_core::thread::rollout::head::Head;
 use understudy_core::thread::rollout::line::NewLine;
 use understudy_core::thread::rollout::read::{Line, LineReader, append};
@@ -102,7 +102,7 @@ fn check_appended(files: &MemoryFiles, all: &Rebuilt) {
         r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"more"}]}"#;
     let mut line = Vec::new();
     NewLine::RawItem(ITEM).write(Timestamp::UNIX_EPOCH, &mut line);
-    append(files, Path::new(PATH), &line).expect("the file is there");
+    append(files, Path::new(PATH), &line, IfMissing::Fail).expect("the file is there");
     let longer = rebuilt(files, [true; 3]).expect("it could be read before");
     let (last, before) = longer.history.split_last().expect("the item that was added");
     assert_eq!((&**last, before), (ITEM, all.history.as_slice()));

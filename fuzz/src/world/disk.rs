@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use understudy_core::files::{
-    Access, Disk, Entry, FileError, FileErrorKind, FileLock, Files, MemoryFiles, NoKeyring, Stat,
+    Access, Disk, Entry, FileError, FileErrorKind, FileLock, Files, IfMissing, MemoryFiles,
+    NoKeyring, Stat,
 };
 use understudy_core::{Input, Outcome};
 
@@ -65,15 +66,16 @@ impl Files for Harmed<'_> {
         self.files.write_atomic(path, bytes, access)
     }
 
-    fn append(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    fn append(&self, path: &Path, bytes: &[u8], missing: IfMissing) -> Result<(), FileError> {
         if let Harm::Torn(at) = self.harm
             && !self.is_broken.swap(true, Ordering::Relaxed)
         {
             // The last line is cut somewhere, or the whole append has gone in and nobody knows.
-            self.files.append(path, bytes.get(..at % (bytes.len() + 1)).unwrap_or_default())?;
+            let (torn, _) = bytes.split_at(at % (bytes.len() + 1));
+            self.files.append(path, torn, missing)?;
         }
         self.may_write()?;
-        self.files.append(path, bytes)
+        self.files.append(path, bytes, missing)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {

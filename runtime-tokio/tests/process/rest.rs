@@ -125,6 +125,37 @@ fn a_thread_in_memory_never_rests_and_one_that_is_gone_is_said_to_be() {
     });
 }
 
+/// Who attaches to a thread, or takes turns of it back, is not shown a thread without turns when its
+/// file cannot be read. What was taken back is, once the file is there again.
+#[test]
+fn turns_that_cannot_be_read_are_an_error() {
+    let replies = [Reply::say(1, "quince"), Reply::say(2, "damson"), Reply::say(3, "medlar")];
+    Scene::replies(replies).play(|stage| {
+        stage.sign_in(&tokens(1))?;
+        let started = stage.host.ask("thread/start", json!({}))?;
+        let (thread, path) = (text(&started, "/thread/id")?, text(&started, "/thread/path")?);
+        for words in ["first", "second", "third"] {
+            stage.turn(&thread, words)?;
+        }
+        let kept = fs::read(&path)?;
+        fs::remove_file(&path)?;
+        let text = "No such file or directory (os error 2)";
+        let text = format!("failed to load rollout `{path}` for thread {thread}: {text}");
+        let back = json!({"threadId": thread, "numTurns": 1});
+        for (method, params) in
+            [("thread/resume", json!({"threadId": thread})), ("thread/rollback", back.clone())]
+        {
+            let refused = stage.host.call(method, params)?;
+            assert_eq!(refused["error"], json!({"code": -32603, "message": text}), "{method}");
+        }
+        assert!(!fs::exists(&path)?, "no file is made without a thread's first line");
+        fs::write(&path, kept)?;
+        let left = stage.host.ask("thread/rollback", back)?;
+        assert_eq!(left["thread"]["turns"].as_array().map(Vec::len), Some(1), "{left}");
+        Ok(())
+    });
+}
+
 #[test]
 fn what_another_program_wrote_while_a_thread_rested_is_part_of_it() {
     let replies = [Reply::say(1, "quince"), Reply::say(2, "damson")];

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use understudy_core::driver::Port;
 use understudy_core::files::{
-    Access, Entry, FileAnswer, FileError, FileJob, FileLock, Files, Stat,
+    Access, Entry, FileAnswer, FileError, FileJob, FileLock, Files, IfMissing, Stat,
 };
 use understudy_core::{
     AskId, Call, CallId, FreshTokens, HeaderText, HttpFailureKind, HttpRequest, Method, Outcome,
@@ -319,7 +319,7 @@ impl Files for Broken {
         assert!(path != Path::new("broken"), "broken files");
         Ok(())
     }
-    fn append(&self, _: &Path, _: &[u8]) -> Result<(), FileError> {
+    fn append(&self, _: &Path, _: &[u8], _: IfMissing) -> Result<(), FileError> {
         panic!("broken files")
     }
     fn rename(&self, _: &Path, _: &Path) -> Result<(), FileError> {

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::*;
 use crate::files::{
-    Access, Entry, FileErrorKind, FileLock, FileOp, FolderChange, FolderWatch, MemoryFiles, Stat,
+    Access, Entry, FileErrorKind, FileLock, FileOp, FolderChange, FolderWatch, IfMissing,
+    MemoryFiles, Stat,
 };
 use crate::thread::rollout::name::RolloutName;
 
@@ -121,8 +122,8 @@ impl Files for SlowFiles {
     fn write_atomic(&self, path: &Path, bytes: &[u8], access: Access) -> Result<(), FileError> {
         self.0.write_atomic(path, bytes, access)
     }
-    fn append(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-        self.0.append(path, bytes)
+    fn append(&self, path: &Path, bytes: &[u8], missing: IfMissing) -> Result<(), FileError> {
+        self.0.append(path, bytes, missing)
     }
     fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {
         self.0.rename(from, to)
@@ -326,7 +327,9 @@ impl World {
                     r#"{"type":"user_message"}}"#,
                     "\n"
                 );
-                pick(at).map_or(Ok(()), |path| memory.append(path, line.as_bytes())).expect("done");
+                pick(at)
+                    .map_or(Ok(()), |path| memory.append(path, line.as_bytes(), IfMissing::Make))
+                    .expect("done");
             }
             Step::Remove(at) => pick(at).map_or(Ok(()), |path| memory.remove(path)).expect("done"),
             Step::Touch(at) => {
@@ -548,7 +551,7 @@ fn a_list_by_change_asks_for_what_changed_since_the_last() {
     let first = job.run(&files).expect("a page");
     assert_eq!(archive.run(&files), Ok(ThreadListPage::default()));
     let (oldest, new) = (visible(0, 0), visible(61 * 1440, 61));
-    files.append(&oldest.path(), b"{}\n").expect("appended");
+    files.append(&oldest.path(), b"{}\n", IfMissing::Fail).expect("appended");
     files.0.put(new.path(), new.text());
     asked.store(0, Ordering::Relaxed);
     let second = job.run(&files).expect("a page");

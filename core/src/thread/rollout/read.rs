@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use memchr::memchr;
 
-use crate::files::{FileError, Files};
+use crate::files::{FileError, Files, IfMissing};
 use crate::limits::ROLLOUT_LINE_BYTES_MAX;
 
 /// Bytes asked for at a time when a whole file is read.
@@ -112,20 +112,30 @@ impl<'f> LineReader<'f> {
 
 /// Appends whole lines so that they stay whole: if the file ends within a line, that one is ended
 /// first. Another process may have been stopped within it, also since this one has opened the file.
-pub fn append(files: &dyn Files, path: &Path, lines: &[u8]) -> Result<(), FileError> {
+pub fn append(
+    files: &dyn Files,
+    path: &Path,
+    lines: &[u8],
+    missing: IfMissing,
+) -> Result<(), FileError> {
     if ends_whole(files, path)? {
-        return files.append(path, lines);
+        return files.append(path, lines, missing);
     }
-    files.append(path, &[b"\n", lines].concat())
+    files.append(path, &[b"\n", lines].concat(), missing)
 }
 
 /// Appends lines of which an append has failed: what stands in the file already is not written twice,
 /// also when another process has written behind it since.
-pub fn append_again(files: &dyn Files, path: &Path, lines: &[u8]) -> Result<(), FileError> {
+pub fn append_again(
+    files: &dyn Files,
+    path: &Path,
+    lines: &[u8],
+    missing: IfMissing,
+) -> Result<(), FileError> {
     match still_missing(files, path, lines)? {
         ([], _) => Ok(()),
-        (rest, true) => files.append(path, rest),
-        (rest, false) => append(files, path, rest),
+        (rest, true) => files.append(path, rest, missing),
+        (rest, false) => append(files, path, rest, missing),
     }
 }
 

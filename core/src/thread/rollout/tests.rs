@@ -10,7 +10,7 @@ use super::line::*;
 use super::meta::{BaseInstructions, GitFacts, SessionMeta};
 use super::read::{Line, LineReader, append, append_again};
 use super::rebuild::{RebuildError, RebuildJob, Rebuilt};
-use crate::files::{Files, MemoryFiles};
+use crate::files::{Files, IfMissing, MemoryFiles};
 use crate::wire::legacy::conversation::SessionSource;
 use crate::wire::legacy::event::{EventMsg, TurnAbortReason, UserMessageEvent};
 use crate::wire::legacy::policy::SandboxPolicy;
@@ -302,7 +302,7 @@ fn a_file_cut_anywhere_is_read_and_appended_to() {
         let before = rebuild(&files).expect("a thread");
         assert_eq!(before.history.len(), lines_in(&lines), "cut at {cut}");
         assert_eq!(before.ends_torn, !is_whole, "cut at {cut}");
-        append(&files, Path::new(PATH), more.as_bytes()).expect("appended");
+        append(&files, Path::new(PATH), more.as_bytes(), IfMissing::Fail).expect("appended");
         let after = rebuild(&files).expect("a thread");
         assert_eq!(after.history.len(), before.history.len() + 1, "cut at {cut}");
         assert_eq!(after.history[..before.history.len()], before.history);
@@ -487,17 +487,17 @@ fn what_is_appended_again_is_there_once() {
         for (others, more) in [(false, 0), (true, 0), (false, 4), (true, 4), (true, 11)] {
             let files = MemoryFiles::new().with(PATH, older);
             let path = Path::new(PATH);
-            files.append(path, &all.as_bytes()[..at]).expect("torn");
+            files.append(path, &all.as_bytes()[..at], IfMissing::Fail).expect("torn");
             if others {
-                append(&files, path, theirs.as_bytes()).expect("appended");
+                append(&files, path, theirs.as_bytes(), IfMissing::Fail).expect("appended");
             }
             // Torn once more: so much of what was missing is written.
             let before = files.content(PATH).expect("a file").len();
-            append_again(&files, path, all.as_bytes()).expect("appended");
+            append_again(&files, path, all.as_bytes(), IfMissing::Fail).expect("appended");
             let whole = files.content(PATH).expect("a file");
             if more > 0 {
                 files.put(PATH, &whole[..whole.len().min(before + more)]);
-                append_again(&files, path, all.as_bytes()).expect("appended");
+                append_again(&files, path, all.as_bytes(), IfMissing::Fail).expect("appended");
             }
             let content = files.content(PATH).expect("a file");
             let content = String::from_utf8(content).expect("text");
