@@ -38,6 +38,7 @@ use login::{Attempt, Bind, LoginStage, Proof, Visit};
 use managed::ManagedRefresh;
 pub use refresh::ANYWAY;
 use store::Stores;
+pub use turns::{Phase, Turn};
 
 /// How far the session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -161,58 +162,6 @@ impl Notice {
     fn completion(is_legacy: bool, completion: Completion) -> Self {
         let method = if is_legacy { "loginChatGptComplete" } else { "account/login/completed" };
         Self { method, mode: None, completion: Some(completion) }
-    }
-}
-
-/// What a turn does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// It must send a request before the input is settled, for this reason, with this login and count
-    /// of logins.
-    MustSend(&'static str, (Rc<Login>, u64)),
-    /// A request is out.
-    Streaming {
-        /// Its call.
-        call: CallId,
-        /// The count of logins when it was sent.
-        generation: u64,
-        /// The bearer it carries.
-        bearer: Option<String>,
-        /// The status of its response, once it came.
-        status: Option<u16>,
-    },
-    /// It waits for new tokens.
-    Waiting,
-    /// A request failed for another reason than its credentials; what follows is its own affair.
-    Free,
-    /// It must end in this way before the input is settled.
-    MustEnd(Ending),
-}
-
-/// A turn that was started and not completed.
-#[derive(Clone, Debug)]
-pub struct Turn {
-    /// Tells it from other turns.
-    pub number: u64,
-    /// Its thread.
-    pub thread: String,
-    /// Its id, once it was heard.
-    pub id: Option<String>,
-    /// What it does.
-    pub phase: Phase,
-    /// Requests answered 401 since the last success.
-    pub refused: u32,
-    /// It has waited for a refresh since the last success.
-    pub has_waited: bool,
-    /// Bearers that were refused since the last success.
-    pub bearers_refused: Vec<Option<String>>,
-    /// Requests that were sent again because of a timer, since one was sent for another reason.
-    pub retries: u32,
-}
-
-impl Turn {
-    fn is_ending(&self) -> bool {
-        matches!(self.phase, Phase::MustEnd(_))
     }
 }
 

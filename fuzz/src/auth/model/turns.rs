@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use understudy_core::CallId;
 
-use super::{Model, Overtaken, Phase, Stage, Turn, Who};
+use super::{Model, Overtaken, Stage, Who};
 use crate::auth::said::Line;
 use crate::auth::seen::{Ending, Seen, Verdict};
 use crate::auth::setting::PROVIDER_KEY;
-use crate::auth::tokens::Kind;
+use crate::auth::tokens::{Kind, Login};
 use crate::world::fact::{Part, Sent};
 
 /// The authority has said before that it will not renew the tokens.
@@ -16,6 +16,58 @@ const DEAD: &str = "401: fail, refused for good before";
 
 /// Nobody would answer a question for tokens any more.
 pub(super) const ENDED: &str = "401: fail, the input has ended";
+
+/// What a turn does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It must send a request before the input is settled, for this reason, with this login and count
+    /// of logins.
+    MustSend(&'static str, (Rc<Login>, u64)),
+    /// A request is out.
+    Streaming {
+        /// Its call.
+        call: CallId,
+        /// The count of logins when it was sent.
+        generation: u64,
+        /// The bearer it carries.
+        bearer: Option<String>,
+        /// The status of its response, once it came.
+        status: Option<u16>,
+    },
+    /// It waits for new tokens.
+    Waiting,
+    /// A request failed for another reason than its credentials; what follows is its own affair.
+    Free,
+    /// It must end in this way before the input is settled.
+    MustEnd(Ending),
+}
+
+/// A turn that was started and not completed.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// Tells it from other turns.
+    pub number: u64,
+    /// Its thread.
+    pub thread: String,
+    /// Its id, once it was heard.
+    pub id: Option<String>,
+    /// What it does.
+    pub phase: Phase,
+    /// Requests answered 401 since the last success.
+    pub refused: u32,
+    /// It has waited for a refresh since the last success.
+    pub has_waited: bool,
+    /// Bearers that were refused since the last success.
+    pub bearers_refused: Vec<Option<String>>,
+    /// Requests that were sent again because of a timer, since one was sent for another reason.
+    pub retries: u32,
+}
+
+impl Turn {
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::MustEnd(_))
+    }
+}
 
 impl Model {
     pub(super) fn start_turn(
