@@ -197,10 +197,10 @@ impl<M: Verbs, P: Port> Loop<M, P> {
         for _ in 0..TURNS_PER_POLL {
             let took = if self.exit.is_none() { self.take(cx) } else { self.flush_is_over(cx) };
             let wrote = self.write(cx);
-            if let Some(status) = self.exit
+            if let Some(status) = &self.exit
                 && self.machine.pending_output().is_empty()
             {
-                return Poll::Ready(status);
+                return Poll::Ready(status.clone());
             }
             if !took && !wrote {
                 return Poll::Pending;

@@ -52,14 +52,15 @@ pub enum Effect {
 }
 
 /// How the process ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// In order: status 0.
     Clean,
     /// Work was cut off because the time for ending was over: status 0, said in the log.
     OutOfTime,
-    /// The machine could not begin, because its backend failed: status 1.
-    Failed,
+    /// The machine could not begin, for this reason: status 1, with the reason on the error output.
+    /// The command line is at fault ([`Setup::overrides`](crate::Setup)), or the backend failed.
+    Failed(String),
 }
 
 /// The question that [`Effect::RefreshAuth`] puts.

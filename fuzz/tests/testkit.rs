@@ -222,7 +222,7 @@ fn a_host_that_hangs_up_ends_the_server() {
     turn_begins(&mut stage);
     stage.hang_up();
     assert_eq!(status(&mut stage), "interrupted");
-    assert_eq!(stage.exit(), Some(ExitStatus::Clean));
+    assert_eq!(stage.exit(), Some(&ExitStatus::Clean));
 }
 
 #[test]

@@ -135,8 +135,7 @@ pub fn exit_code(served: Result<ExitStatus, String>) -> ExitCode {
             tracing::warn!("the time for ending was over");
             ExitCode::SUCCESS
         }
-        Ok(ExitStatus::Failed) => fail("configuration and credentials could not be read"),
-        Err(text) => fail(&text),
+        Ok(ExitStatus::Failed(text)) | Err(text) => fail(&text),
     }
 }
 

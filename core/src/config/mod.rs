@@ -179,8 +179,7 @@ pub struct Startup {
     pub layers: Layers,
     /// What the user should know, in the order in which it is told.
     pub warnings: Vec<ConfigWarning>,
-    /// The command line itself is at fault, and was left out. The reference ends the process with
-    /// `error loading default config after config error: ` and this text.
+    /// The command line itself is at fault, and was left out.
     pub flags_error: Option<ConfigError>,
 }
 

@@ -427,6 +427,9 @@ impl Machine {
     fn on_files(&mut self, owner: CallOwner, call: CallId, answer: FileAnswer) {
         match (owner, answer) {
             (CallOwner::Startup, FileAnswer::Startup(found)) => {
+                if let Some(fault) = found.flags_error {
+                    return self.exit(ExitStatus::Failed(fault));
+                }
                 self.on_loaded(*found);
                 self.stage = Stage::Running;
                 let Held { bytes, eof } = std::mem::take(&mut self.held);
@@ -462,7 +465,10 @@ impl Machine {
         tracing::error!(?owner, "the backend failed before it could answer");
         match owner {
             // Without configuration nothing may be served.
-            CallOwner::Startup => self.exit(ExitStatus::Failed),
+            CallOwner::Startup => {
+                let text = "configuration and credentials could not be read".to_owned();
+                self.exit(ExitStatus::Failed(text));
+            }
             CallOwner::ThreadOpen => self.open_lost(call),
             CallOwner::ThreadFile => self.ask_lost(call),
             CallOwner::Rollout(thread) => self.on_appended(thread, call, Err(FileError::lost())),

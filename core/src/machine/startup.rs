@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Machine;
 use crate::auth::{AuthPolicy, Credential, ForcedMethod, Place, StoreKind};
 use crate::config::kinds::{CredentialStore, LoginMethod};
-use crate::config::{self, Config, ConfigAsk, ConfigWarning};
+use crate::config::{self, Config, ConfigAsk, ConfigError, ConfigWarning};
 use crate::effect::Call;
 use crate::files::{Disk, FileJob, Files};
 use crate::limits;
@@ -28,6 +28,9 @@ pub struct StartupJob {
 pub struct StartupFound {
     config: Arc<Config>,
     warnings: Vec<ConfigWarning>,
+    /// What is wrong with the command line. Defaults in its place might be looser than what was
+    /// asked for: the server does not begin (config.md §2.9).
+    pub(super) flags_error: Option<String>,
     policy: AuthPolicy,
     /// The stored credential, or what is wrong with its record.
     credential: Result<Credential, String>,
@@ -45,6 +48,7 @@ impl StartupJob {
     pub(crate) fn run(self, disk: Disk<'_>) -> StartupFound {
         let files = disk.files;
         let mut found = config::startup(files, &self.ask);
+        let flags_error = found.flags_error.map(|error| flags_fault(&error, &found.warnings));
         let folders = RulesFolder::of(&found.layers, found.config.permissions.trust);
         let errors = RulesJob { folders }.run(files).errors;
         // Those of the rules come first (config.md §2.11).
@@ -57,12 +61,23 @@ impl StartupJob {
         StartupFound {
             config: found.config,
             warnings: found.warnings,
+            flags_error,
             policy,
             credential,
             models: stored_models(files, &cache_path(&self.ask.home)),
             sinks,
         }
     }
+}
+
+/// Why the command line keeps the server from beginning. What is wrong elsewhere may be the reason:
+/// a provider is not there if the file that names it was put aside.
+fn flags_fault(error: &ConfigError, warnings: &[ConfigWarning]) -> String {
+    let text = error.to_string();
+    let details = warnings.iter().filter_map(|warning| warning.details.as_deref());
+    let others: Vec<String> =
+        details.filter(|other| *other != text).map(|other| format!(" (first: {other})")).collect();
+    format!("error loading default config after config error: {text}{}", others.concat())
 }
 
 /// The configuration of the process's own folder.

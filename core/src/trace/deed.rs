@@ -106,7 +106,7 @@ impl Deed {
             Effect::Exit(status) => machine(match status {
                 ExitStatus::Clean => "exit".to_owned(),
                 ExitStatus::OutOfTime => "exit, out of time".to_owned(),
-                ExitStatus::Failed => "exit, failed".to_owned(),
+                ExitStatus::Failed(_) => "exit, failed".to_owned(),
             }),
         })
     }

@@ -449,7 +449,7 @@ impl Stage {
     // --- the end ---
 
     /// How the server has ended, if it has.
-    pub fn exit(&self) -> Option<ExitStatus> {
+    pub fn exit(&self) -> Option<&ExitStatus> {
         self.world.exit()
     }
 

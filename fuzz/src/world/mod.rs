@@ -236,8 +236,8 @@ impl World {
     }
 
     /// How the machine ended, if it has.
-    pub fn exit(&self) -> Option<ExitStatus> {
-        self.exit
+    pub fn exit(&self) -> Option<&ExitStatus> {
+        self.exit.as_ref()
     }
 
     /// A number that stands for all bytes and effects that came out.
@@ -297,7 +297,9 @@ impl World {
         }
         self.look();
         // What is pending is still written, so the end comes after it.
-        if let Some(status) = self.exit.filter(|_| !self.exit_told) {
+        if !self.exit_told
+            && let Some(status) = self.exit.clone()
+        {
             self.exit_told = true;
             self.facts.push(Fact::Exited(status));
         }

@@ -38,7 +38,7 @@ impl<F: Fn(Duration) -> String> fmt::Debug for State<'_, F> {
             (job.call, job.kind, job_itself)
         });
         let line = String::from_utf8_lossy(&world.outbox);
-        let host = (line, world.at_eof, world.eof_told, world.is_reading, world.exit);
+        let host = (line, world.at_eof, world.eof_told, world.is_reading, &world.exit);
         let order: Vec<_> = first.iter().map(|(_, timer)| *timer).collect();
         f.debug_struct("World")
             .field("timers", &timers.collect::<Vec<_>>())

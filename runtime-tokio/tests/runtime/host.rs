@@ -70,6 +70,30 @@ fn a_home_that_is_missing_is_fatal_and_said_so() {
     assert_eq!(output.stdout, b"");
 }
 
+/// Defaults in the place of what was asked for might allow more than that (config.md §2.9).
+#[test]
+fn settings_of_the_command_line_that_are_wrong_are_fatal_and_said_so() {
+    let home = home();
+    for (setting, fault) in [
+        ("model=3", "invalid type: integer `3`, expected a string\nin `model`"),
+        ("sandbox_mode=read-onyl", "unknown variant `read-onyl`"),
+        ("model_provider=none", "Model provider `none` not found\n"),
+        ("model_provider=mine", "Model provider `mine` not found (first: /"),
+    ] {
+        let config = if setting.ends_with("mine") { "[model_providers.mine" } else { "" };
+        std::fs::write(home.path().join("config.toml"), config).expect("written");
+        let mut child = understudy(&home).args(["app-server", "-c", setting]).spawn().expect("run");
+        let request = b"{\"id\":1,\"method\":\"initialize\",\"params\":{}}\n";
+        child.stdin.as_mut().expect("a pipe").write_all(request).expect("taken");
+        assert_eq!(end_of(&mut child).code(), Some(1), "{setting}");
+        let output = child.wait_with_output().expect("its output");
+        let stderr = String::from_utf8(output.stderr).expect("text");
+        let wanted = format!("Error: error loading default config after config error: {fault}");
+        assert!(stderr.contains(&wanted), "{setting}: {stderr}");
+        assert_eq!(output.stdout, b"", "{setting}");
+    }
+}
+
 #[test]
 fn the_end_of_input_is_the_end_whatever_input_is() {
     let home = home();

@@ -23,7 +23,7 @@ pub(super) fn d1_every_request_is_answered_once(scene: &Scene) -> Result<(), Str
         ensure(!is_other || expected.verdict.fits(got), || mismatch(expected, got))?;
     }
     let unanswered = scene.grammar.unanswered();
-    let has_ended_well = scene.world.exit() == Some(ExitStatus::Clean);
+    let has_ended_well = scene.world.exit() == Some(&ExitStatus::Clean);
     // A signal during start-up ends a session that has read nothing.
     ensure(!has_ended_well || unanswered.is_empty(), || {
         format!("the end leaves {unanswered:?} without a reply")

@@ -407,7 +407,7 @@ impl Model {
                 }
             }
             Fact::Heard(heard, end) => self.on_heard(heard, *end),
-            Fact::Exited(status) => self.on_exit(*status),
+            Fact::Exited(status) => self.on_exit(status),
             Fact::Settled => self.on_settled(),
             // There are no programs in this world.
             Fact::ProgramSaid(..) | Fact::ProgramEnded(_) | Fact::Spawned(_) | Fact::Killed(_) => {}
@@ -486,8 +486,8 @@ impl Model {
         }
     }
 
-    fn on_exit(&mut self, status: ExitStatus) {
-        if status == ExitStatus::Clean && self.held_up() > 0 {
+    fn on_exit(&mut self, status: &ExitStatus) {
+        if *status == ExitStatus::Clean && self.held_up() > 0 {
             self.seen.push(Seen::Unmet("the store's work is done before the end".to_owned()));
         }
         self.stage = Stage::Gone;
