@@ -6,7 +6,7 @@ use super::draw::{self, Swarm};
 use super::scene::Scene;
 use super::setting::Setting;
 use super::step::Step;
-use crate::choose::Choose;
+use crate::choose::{Bytes, Choose};
 use crate::sim::Violation;
 use crate::sim::play::Kind;
 pub(super) use crate::sim::play::guarded;
@@ -17,6 +17,18 @@ use crate::world::{Cut, Fault};
 pub type Script = crate::sim::play::Script<Scene>;
 /// A session that broke a rule.
 pub type Failure = crate::sim::play::Failure<Scene>;
+
+/// The command that plays the session of a fuzzer's input again. The fuzzer keeps the input.
+pub const INPUT_REPLAY_LINE: &str =
+    "cargo run --release -p understudy-fuzz --bin simulate -- --input FILE --verbose";
+
+/// The session that a fuzzer's input makes: as it is, again, and with the host's bytes one by one.
+pub fn play_input(data: &[u8]) -> Result<(Script, Played), Failure> {
+    let (script, played) = play_choices(0, &mut Bytes(data))?;
+    play_again(&script, &played)?;
+    play_in_bytes(&script, &played)?;
+    Ok((script, played))
+}
 
 impl Kind for Scene {
     type Setting = Setting;

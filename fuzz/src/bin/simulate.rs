@@ -1,7 +1,9 @@
 //! Plays random sessions by seed, as many as are wanted, and says what they have reached.
 
+use std::fs;
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,6 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 use understudy_core::reached::Table;
+use understudy_fuzz::auth::run::{INPUT_REPLAY_LINE, play_input};
 use understudy_fuzz::auth::scene::Scene as Auth;
 use understudy_fuzz::sessions::scene::Scene as Sessions;
 use understudy_fuzz::sim::coverage;
@@ -23,11 +26,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const USAGE: &str = "\
 Usage: simulate [--world auth|sessions|all] [--seeds COUNT] [--first N] [--seed N] [--threads N] \
-[--verbose] [--demand]
+[--verbose] [--demand] [--input FILE]
 
   --seeds COUNT  how many seeds each world plays (1000)
   --first N      the first of them (0)
   --seed N       plays just this one; with --verbose says what happens in it
+  --input FILE   plays the session that the fuzz target `session` has made of these bytes
   --threads N    as many at a time as there are cores, unless told otherwise
   --demand       fails when a row of a table was never reached; 10000 seeds and more always do";
 
@@ -39,6 +43,7 @@ struct Wishes {
     threads: usize,
     is_loud: bool,
     demands: bool,
+    input: Option<PathBuf>,
 }
 
 impl Wishes {
@@ -50,6 +55,7 @@ impl Wishes {
             threads: thread::available_parallelism().map_or(1, NonZeroUsize::get),
             is_loud: false,
             demands: false,
+            input: None,
         };
         let (mut first, mut count) = (0, 1000);
         while let Some(word) = words.next() {
@@ -65,6 +71,7 @@ impl Wishes {
                 "--threads" => {
                     wishes.threads = usize::try_from(number(&value()?)?.max(1)).unwrap_or(1)
                 }
+                "--input" => wishes.input = Some(value()?.into()),
                 "--verbose" => wishes.is_loud = true,
                 "--demand" => wishes.demands = true,
                 _ => return Err(format!("{word} is not known")),
@@ -101,6 +108,9 @@ fn main() -> ExitCode {
     };
     // A panic of the machine is caught and told with its session.
     std::panic::set_hook(Box::new(|_| {}));
+    if let Some(input) = &wishes.input {
+        return play_file(input, wishes.is_loud);
+    }
     let mut tally = Tally::default();
     let mut tables: Vec<Table> = Vec::new();
     let mut faults = Vec::new();
@@ -177,8 +187,32 @@ fn play_one<K: Kind>(seed: u64) -> Result<(Script<K>, Played), Failure<K>> {
     Ok((script, played))
 }
 
+/// Plays what a fuzzer has found.
+fn play_file(path: &Path, is_loud: bool) -> ExitCode {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(fault) => {
+            eprintln!("{}: {fault}", path.display());
+            return ExitCode::from(2);
+        }
+    };
+    let played = play_input(&bytes);
+    let is_sound = played.is_ok();
+    if is_loud {
+        tell::<Auth>(played);
+    } else if let Err(failure) = played {
+        println!("{}", failure.minimised().told(INPUT_REPLAY_LINE));
+    }
+    if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn play_one_aloud<K: Kind>(seed: u64) -> bool {
-    let script = match play_one::<K>(seed) {
+    tell(play_one::<K>(seed))
+}
+
+/// Plays a session again and says what happens in it; whether every rule held.
+fn tell<K: Kind>(played: Result<(Script<K>, Played), Failure<K>>) -> bool {
+    let script = match played {
         Ok((script, _)) => script,
         // What fails is told as short as it can be.
         Err(failure) => failure.minimised().script,

@@ -276,6 +276,16 @@ impl<K: Kind> Failure<K> {
         }
     }
 
+    /// What happened, and the command that plays it again.
+    pub fn told(&self, replay_line: &str) -> String {
+        let Failure { script, violation } = self;
+        let steps = script.steps.iter().map(|step| format!("  {step:?}\n"));
+        let (rule, text, setting) = (violation.rule, &violation.text, &script.setting);
+        let healed = if rule == LIVENESS { "  (then everything is healed)\n" } else { "" };
+        let steps: String = steps.collect();
+        format!("{rule}: {text}\nto see it again: {replay_line}\n{setting:?}\n{steps}{healed}")
+    }
+
     /// The command that plays the session of this seed again.
     pub fn replay_line(&self) -> String {
         let (world, seed) = (K::NAME, self.script.seed);
@@ -287,16 +297,6 @@ impl<K: Kind> Failure<K> {
 
 impl<K: Kind> fmt::Display for Failure<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Failure { script, violation } = self;
-        writeln!(f, "{}: {}", violation.rule, violation.text)?;
-        writeln!(f, "to see it again: {}", self.replay_line())?;
-        writeln!(f, "{:?}", script.setting)?;
-        for step in &script.steps {
-            writeln!(f, "  {step:?}")?;
-        }
-        if violation.rule == LIVENESS {
-            writeln!(f, "  (then everything is healed)")?;
-        }
-        Ok(())
+        f.write_str(&self.told(&self.replay_line()))
     }
 }

@@ -129,7 +129,10 @@ impl Model {
         if self.refresh.is_none() && self.should_freshen() {
             // A turn that is on its own may find its tokens old.
             let free = self.turns.iter().position(|turn| match turn.phase {
-                Phase::Free => self.input.timer_fired || self.input.freed == Some(turn.number),
+                Phase::Free => {
+                    let is_over = turn.pause.is_some() && turn.pause == self.input.fired;
+                    is_over || self.input.freed == Some(turn.number)
+                }
                 Phase::Streaming { call, .. } => self.input.moved == Some(call),
                 _ => false,
             });

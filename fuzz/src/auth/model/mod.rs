@@ -264,7 +264,8 @@ struct InputSoFar {
     /// An answer that nobody waits for came in.
     has_ignored_answer: bool,
     outputs: usize,
-    timer_fired: bool,
+    /// A timer has fired.
+    fired: Option<TimerId>,
     /// A turn's own response moved on.
     moved: Option<CallId>,
     /// A refresh is over.
@@ -273,6 +274,8 @@ struct InputSoFar {
     is_strange_visit: bool,
     /// A turn that has given up its stream.
     freed: Option<u64>,
+    /// A turn whose request is over: a timer that is set now is its pause before another try.
+    may_pause: Option<u64>,
     /// The host has read.
     reads: bool,
     /// Requests that only look, and others.

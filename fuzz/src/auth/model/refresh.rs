@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use understudy_core::{AskId, TimerId};
 
-use super::{Model, Phase, Refreshing, Stage, TimerFor, Who, Woken};
+use super::{Model, Phase, Refreshing, Stage, TimerFor, Turn, Who, Woken};
 use crate::auth::said::Answer;
 use crate::auth::seen::{Ending, Seen};
 use crate::auth::tokens::{Kind, Login};
@@ -159,7 +159,7 @@ impl Model {
 
     pub(super) fn on_fired(&mut self, timer: TimerId) {
         self.input.is_loud = true;
-        self.input.timer_fired = true;
+        self.input.fired = Some(timer);
         self.on_login_fired(timer);
         if self.on_renewal_fired(timer) {
             return;
@@ -191,7 +191,15 @@ impl Model {
     pub(super) fn on_timer_set(&mut self, timer: TimerId, after: Duration) {
         self.input.outputs += 1;
         match self.expects_timer.take() {
-            None => {}
+            None => {
+                let paused = self.input.may_pause.take();
+                let is_its = |turn: &&mut Turn| {
+                    paused == Some(turn.number) && matches!(turn.phase, Phase::Free)
+                };
+                if let Some(turn) = self.turns.iter_mut().find(is_its) {
+                    turn.pause = Some(timer);
+                }
+            }
             Some(TimerFor::Ask) => {
                 if let Some(refresh) = &mut self.refresh {
                     refresh.timer = Some(timer);

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use understudy_core::CallId;
+use understudy_core::{CallId, TimerId};
 
 use super::{Model, Overtaken, Stage, Who};
 use crate::auth::said::Line;
@@ -61,6 +61,8 @@ pub struct Turn {
     pub bearers_refused: Vec<Option<String>>,
     /// Requests that were sent again because of a timer, since one was sent for another reason.
     pub retries: u32,
+    /// What it waits for before it tries again, if it does.
+    pub(super) pause: Option<TimerId>,
 }
 
 impl Turn {
@@ -113,6 +115,7 @@ impl Model {
             has_waited: false,
             bearers_refused: Vec::new(),
             retries: 0,
+            pause: None,
         });
     }
 
@@ -181,7 +184,10 @@ impl Model {
                 let (generation, bearer) = (*generation, bearer.clone());
                 self.unauthorized(at, generation, bearer);
             }
-            Part::End | Part::Failed(_) | Part::Lost => turn.phase = Phase::Free,
+            Part::End | Part::Failed(_) | Part::Lost => {
+                turn.phase = Phase::Free;
+                self.input.may_pause = Some(turn.number);
+            }
         }
     }
 
@@ -258,7 +264,7 @@ impl Model {
                 let turn = &mut self.turns[at];
                 let (login, why) = match &turn.phase {
                     Phase::MustSend(why, login) => (login.clone(), *why),
-                    _ if self.input.timer_fired => {
+                    _ if self.input.fired.is_some() => {
                         turn.retries += 1;
                         self.seen.push(Seen::Retried(turn.retries));
                         (now, "another try")
@@ -286,7 +292,7 @@ impl Model {
             own(turn)
                 && match turn.phase {
                     Phase::Free => {
-                        self.input.timer_fired
+                        self.input.fired.is_some()
                             || self.input.has_woken
                             || self.input.freed == Some(turn.number)
                     }
@@ -302,7 +308,7 @@ impl Model {
     pub(super) fn on_dropped(&mut self, call: CallId) {
         self.input.outputs += 1;
         let has_moved = self.input.moved == Some(call);
-        if !self.input.timer_fired && !has_moved {
+        if self.input.fired.is_none() && !has_moved {
             return;
         }
         for turn in &mut self.turns {
@@ -311,6 +317,7 @@ impl Model {
                 self.marks.insert(marks[usize::from(has_moved)]);
                 turn.phase = Phase::Free;
                 self.input.freed = Some(turn.number);
+                self.input.may_pause = Some(turn.number);
             }
         }
     }
@@ -320,7 +327,7 @@ impl Model {
         let gone = self.turns.remove(at);
         let free = match gone.phase {
             Phase::MustEnd(_) => false,
-            Phase::Free => self.input.timer_fired || self.input.moved.is_some(),
+            Phase::Free => self.input.fired.is_some() || self.input.moved.is_some(),
             Phase::Streaming { call, .. } => self.input.moved == Some(call),
             Phase::MustSend(..) | Phase::Waiting => false,
         };
