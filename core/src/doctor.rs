@@ -14,7 +14,7 @@ use crate::config::{self, Config, ConfigWarning, Layer};
 use crate::effect::{HttpRequest, Method};
 use crate::files::Disk;
 use crate::limits;
-use crate::machine::startup::{config_ask, policy_of};
+use crate::machine::startup::{config_ask, flags_fault, policy_of};
 use crate::model::request::{self, LoginKind};
 use crate::rules::{RulesError, RulesFolder, RulesJob};
 use crate::setup::Setup;
@@ -138,6 +138,11 @@ pub fn examine(setup: &Setup, disk: Disk<'_>) -> Examination {
     let folders = RulesFolder::of(&found.layers, config.permissions.trust);
     let rules = RulesJob { folders }.run(disk.files).errors;
     let mut warnings: Vec<ConfigWarning> = rules.iter().map(RulesError::warning).collect();
+    if let Some(error) = &found.flags_error {
+        let details = Some(flags_fault(error, &found.warnings));
+        let summary = "No server begins with these arguments.".to_owned();
+        warnings.push(ConfigWarning { summary, details, path: None, range: None });
+    }
     warnings.extend(found.warnings);
     let otel = &config.telemetry.otel;
     let (sinks, trouble) = Sinks::prepare(disk.files, otel, &setup.env);

@@ -212,10 +212,10 @@ pub fn startup(files: &dyn Files, ask: &ConfigAsk) -> Startup {
     Startup::new(loaded, Some(flags))
 }
 
-/// Loads the configuration for a thread. What is wrong with a file or with the command line is
-/// warned about and left out, as at the start of the process; what is wrong with the request is an
-/// error. So is a file that is there and cannot be read, for nobody knows what it would have
-/// forbidden.
+/// Loads the configuration for a thread. What is wrong with a file is warned about and left out, as
+/// at the start of the process; what is wrong with the request is an error. So is a file that is
+/// there and cannot be read, for nobody knows what it would have forbidden, and one without which
+/// the command line does not hold: nobody has asked for less than that.
 pub fn load_or_default(files: &dyn Files, ask: &ConfigAsk) -> Result<Loaded, ConfigError> {
     let first = match load(files, ask) {
         Ok(loaded) => return Ok(loaded),
@@ -229,7 +229,6 @@ pub fn load_or_default(files: &dyn Files, ask: &ConfigAsk) -> Result<Loaded, Con
         return Err(first);
     }
     recover(files, ask, &first, Unread::Refuse)
-        .or_else(|_| recover(files, &ask.without_flags(), &first, Unread::Refuse))
 }
 
 /// What to do about a file that is there and cannot be read.

@@ -427,10 +427,10 @@ impl Machine {
     fn on_files(&mut self, owner: CallOwner, call: CallId, answer: FileAnswer) {
         match (owner, answer) {
             (CallOwner::Startup, FileAnswer::Startup(found)) => {
-                if let Some(fault) = found.flags_error {
-                    return self.exit(ExitStatus::Failed(fault));
+                match found.0 {
+                    Ok(found) => self.on_loaded(found),
+                    Err(fault) => return self.exit(ExitStatus::Failed(fault)),
                 }
-                self.on_loaded(*found);
                 self.stage = Stage::Running;
                 let Held { bytes, eof } = std::mem::take(&mut self.held);
                 self.on_bytes(&bytes);

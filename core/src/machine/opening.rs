@@ -299,7 +299,8 @@ impl Machine {
         self.refresh_catalogue();
     }
 
-    /// A client resumes a thread that is open: it joins (protocol.md §9 G8).
+    /// A client resumes a thread that is open: it joins (protocol.md §9 G8), also if its older turns
+    /// cannot be shown then. To join with the answer would lose what happens until then.
     fn attach(&mut self, ticket: Ticket, id: ThreadId) {
         let Some(thread) = self.threads.get_mut(&id) else { return };
         let mut audience = thread.conversation.audience;

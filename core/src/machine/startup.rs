@@ -23,14 +23,16 @@ pub struct StartupJob {
     ask: ConfigAsk,
 }
 
-/// What a [`StartupJob`] found.
+/// What a [`StartupJob`] found, or why the server does not begin: what is wrong with the command
+/// line. Defaults in its place might be looser than what was asked for (config.md §2.9).
 #[derive(Debug)]
-pub struct StartupFound {
+pub struct StartupFound(pub(super) Result<Found, String>);
+
+/// What the machine begins with.
+#[derive(Debug)]
+pub(super) struct Found {
     config: Arc<Config>,
     warnings: Vec<ConfigWarning>,
-    /// What is wrong with the command line. Defaults in its place might be looser than what was
-    /// asked for: the server does not begin (config.md §2.9).
-    pub(super) flags_error: Option<String>,
     policy: AuthPolicy,
     /// The stored credential, or what is wrong with its record.
     credential: Result<Credential, String>,
@@ -46,9 +48,15 @@ impl StartupJob {
     }
 
     pub(crate) fn run(self, disk: Disk<'_>) -> StartupFound {
+        StartupFound(self.find(disk))
+    }
+
+    fn find(self, disk: Disk<'_>) -> Result<Found, String> {
         let files = disk.files;
         let mut found = config::startup(files, &self.ask);
-        let flags_error = found.flags_error.map(|error| flags_fault(&error, &found.warnings));
+        if let Some(error) = &found.flags_error {
+            return Err(flags_fault(error, &found.warnings));
+        }
         let folders = RulesFolder::of(&found.layers, found.config.permissions.trust);
         let errors = RulesJob { folders }.run(files).errors;
         // Those of the rules come first (config.md §2.11).
@@ -58,21 +66,20 @@ impl StartupJob {
         let otel = &found.config.telemetry.otel;
         let (sinks, warnings) = Sinks::prepare(files, otel, &self.ask.env);
         found.warnings.extend(warnings);
-        StartupFound {
+        Ok(Found {
             config: found.config,
             warnings: found.warnings,
-            flags_error,
             policy,
             credential,
             models: stored_models(files, &cache_path(&self.ask.home)),
             sinks,
-        }
+        })
     }
 }
 
 /// Why the command line keeps the server from beginning. What is wrong elsewhere may be the reason:
 /// a provider is not there if the file that names it was put aside.
-fn flags_fault(error: &ConfigError, warnings: &[ConfigWarning]) -> String {
+pub(crate) fn flags_fault(error: &ConfigError, warnings: &[ConfigWarning]) -> String {
     let text = error.to_string();
     let details = warnings.iter().filter_map(|warning| warning.details.as_deref());
     let others: Vec<String> =
@@ -122,7 +129,7 @@ impl Machine {
         self.out.start(Call::Files(FileJob::Startup(Box::new(job))), CallOwner::Startup);
     }
 
-    pub(super) fn on_loaded(&mut self, found: StartupFound) {
+    pub(super) fn on_loaded(&mut self, found: Found) {
         if let Some(mut sinks) = found.sinks {
             sinks.terminal.clone_from(&self.setup.host.terminal);
             self.out.begin_measuring(sinks);

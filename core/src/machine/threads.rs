@@ -240,9 +240,10 @@ impl Machine {
             | Asked::Archive(ticket)
             | Asked::Unarchive(ticket)
             | Asked::Read { ticket, .. }
-            | Asked::Name { ticket, .. }
-            | Asked::Attach { ticket, .. }
-            | Asked::RolledBack { ticket, .. } => ticket,
+            | Asked::Name { ticket, .. } => ticket,
+            Asked::Attach { .. } | Asked::RolledBack { .. } => {
+                return self.answer_turns(asked, Err(FileError::lost().into()));
+            }
             Asked::History(id) => return self.on_history(id, Err(FileError::lost().into())),
         };
         self.out.refuse(ticket, &Refusal::internal(FileError::lost().text));

@@ -83,6 +83,20 @@ fn threads_fall_back_for_files_and_fail_for_requests() {
     }
 }
 
+/// A file breaks while the server runs, and takes with it what the command line asks for: threads do
+/// not open with less than that.
+#[test]
+fn no_thread_starts_without_the_command_line() {
+    let asked = flags(&["model_provider=mine", "approval_policy=untrusted"]);
+    let mine = "[model_providers.mine]\nname = 'M'\nbase_url = 'http://127.0.0.1:1/v1'";
+    let files = user(mine);
+    let served = load_or_default(&files, &asked).expect("a provider");
+    assert_eq!(served.config.provider_id, "mine");
+    files.put(USER, "[model_providers.mine");
+    let refused = load_or_default(&files, &asked).map_err(|error| error.to_string());
+    assert_eq!(refused.err().as_deref(), Some("Model provider `mine` not found"));
+}
+
 #[test]
 fn a_request_that_repairs_the_files_is_served() {
     let files = user("model_provider = 'zzz'");
@@ -144,7 +158,7 @@ fn no_thread_starts_without_a_file_that_cannot_be_read() {
     ];
     for (files, file, named) in cases {
         let files = unreadable(files, file);
-        for ask in [ask(), flags(&["model=3"]), request("model", "m".into())] {
+        for ask in [ask(), flags(&["model=m"]), request("model", "m".into())] {
             let refused = load_or_default(&files, &ask).map_err(|error| error.to_string());
             let expected = format!("Failed to read {named}: denied");
             assert_eq!(refused.err().as_deref(), Some(expected.as_str()));

@@ -121,7 +121,8 @@ pub fn append(
     if ends_whole(files, path)? {
         return files.append(path, lines, missing);
     }
-    files.append(path, &[b"\n", lines].concat(), missing)
+    // There was a file.
+    files.append(path, &[b"\n", lines].concat(), IfMissing::Fail)
 }
 
 /// Appends lines of which an append has failed: what stands in the file already is not written twice,
@@ -134,8 +135,10 @@ pub fn append_again(
 ) -> Result<(), FileError> {
     match still_missing(files, path, lines)? {
         ([], _) => Ok(()),
-        (rest, true) => files.append(path, rest, missing),
-        (rest, false) => append(files, path, rest, missing),
+        (rest, false) if rest.len() == lines.len() => append(files, path, rest, missing),
+        // The rest goes to the file that has the beginning, or nowhere.
+        (rest, false) => append(files, path, rest, IfMissing::Fail),
+        (rest, true) => files.append(path, rest, IfMissing::Fail),
     }
 }
 
